@@ -1,0 +1,97 @@
+"""Papers on disk: JSON lines of full texts with their abstracts, read one at a time and mended on the way.
+
+A file holds one JSON object a line with at least ``text`` and ``abstract`` (``id``, ``title`` and ``source`` are
+optional), plain or compressed with zstd (``.zst``).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One paper: ``text`` is the body with its headings as lines, ``abstract`` the authors' own summary."""
+
+    id: str
+    source: str
+    title: str
+    text: str
+    abstract: str
+
+
+class PapersError(Exception):
+    """A file of papers can't be used; the message is a sentence that says what to do."""
+
+
+# Words that stand alone before a ligature gap: "the fi rst", but "speci fi c".
+_WHOLE_WORDS = frozenset(
+    "a an and are as at be but by can for from has have in into is it its may more no not of on one or our per "
+    "so than that the their these this those to two up was we were when which will with".split()
+)
+_LIGATURE_GAP = re.compile(r"\b([A-Za-z]*[a-z]) (ffi|ffl|ff|fi|fl) (?=[a-z])")
+_LIGATURE_START = re.compile(r"(?<![A-Za-z])(ffi|ffl|fi|fl) (?=[a-z]{2})")
+_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "\u00ad": None})
+_ABSTRACT_LABEL = re.compile(
+    r"(?:(?<=^)|(?<=[.!?)\]] )|(?<=\n))"
+    r"(?:(?:Abstract|Summary|Background|Introduction|Purpose|Aims?|Objectives?|Motivation|Hypothesis|Methods?|"
+    r"Methodology|Materials? and [Mm]ethods?|Methods? and [Mm]aterials?|Methodology/Principal [Ff]indings|"
+    r"Principal [Ff]indings|Study [Dd]esign|Design|Setting|Participants|Findings|Results?|Main [Rr]esults|"
+    r"Results and [Dd]iscussion|Discussion|Conclusions?|Conclusions?/[Ss]ignificance|Significance|"
+    r"Interpretation|Implications|Availability|Context)\s*[:.]\s+)(?=[A-Z0-9(])"
+)
+
+
+def mend(text: str) -> str:
+    """Return ``text`` without the ligature faults of PDF readers: "di ff erently" becomes "differently"."""
+
+    def join(match: re.Match[str]) -> str:
+        left, ligature = match.groups()
+        return f"{left} {ligature}" if left.lower() in _WHOLE_WORDS else left + ligature
+
+    text = text.translate(_LIGATURES)
+    return _LIGATURE_START.sub(r"\1", _LIGATURE_GAP.sub(join, text))
+
+
+def without_labels(abstract: str) -> str:
+    """Return a structured abstract without its labels ("Background: ...", "Results: ...")."""
+    return " ".join(_ABSTRACT_LABEL.sub("", abstract).split())
+
+
+def read_papers(path: str | Path) -> Iterator[Paper]:
+    """Yield the papers of one ``.jsonl`` or ``.jsonl.zst`` file, mended.
+
+    Raises:
+        PapersError: the file is missing, or a line is not a JSON object with ``text`` and ``abstract``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise PapersError(
+            f"There is no file of papers at {path}: give the path of a .jsonl or .jsonl.zst file."
+        )
+    with path.open("rb") as file:
+        stream: io.BufferedIOBase = file
+        if path.suffix == ".zst":
+            import zstandard
+
+            stream = zstandard.ZstdDecompressor().stream_reader(file)
+        for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8"), start=1):
+            try:
+                record = json.loads(line)
+                text, abstract = record["text"], record["abstract"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise PapersError(
+                    f"Line {number} of {path.name} is not a paper: it must be a JSON object with text and abstract."
+                ) from error
+            yield Paper(
+                id=str(record.get("id", number)),
+                source=record.get("source", ""),
+                title=record.get("title", ""),
+                text=mend(text),
+                abstract=without_labels(mend(abstract)),
+            )

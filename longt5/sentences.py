@@ -1,0 +1,77 @@
+"""Where the sentences of a scientific text begin and end, as character offsets.
+
+Rules, no model: a full stop, question or exclamation mark followed by white space and something that can begin a
+sentence ends one, unless it belongs to an abbreviation ("et al.", "Fig. 2", "e.g."), an initial ("J. Smith") or a
+number. A line end ends a sentence too (headings stand on lines of their own) unless the next line goes on in lower
+case.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Never end a sentence, because something must follow them.
+_ABBREVIATIONS = frozenset(
+    "e.g i.e cf viz vs eq eqs eqn eqns fig figs ref refs sec sect sects tab def thm prop lem cor no nos vol pp ch chap "
+    "dr mr mrs ms prof st resp approx ca e.g., i.e., s.t w.r.t a.k.a w.l.o.g var subsp ssp cv pv sensu nr art ed eds "
+    "al supp suppl appx app alg ineq const jan feb aug sept oct nov dec".split()
+)
+# End a sentence unless what follows is plainly its continuation (a year, a bracket, a lower-case word).
+_LATE_ABBREVIATIONS = frozenset(
+    {"al", "no", "ref", "app", "art", "def", "cor", "ed", "st", "prop", "tab", "ch"}
+)
+_CANDIDATE = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s*\[\d[\d,;\s–-]*\])?(\s+)|\s*\n\s*")
+_LAST_WORD = re.compile(r"[^\s(\[{\"'“‘/,;–—]+$")
+_REFERENCE_FOLLOWS = re.compile(r"[\d(\[]|[IVX]+\b|[A-Z]\d|[a-z]")
+
+
+def split_sentences(text: str) -> list[tuple[int, int]]:
+    """Return the half-open character ranges of the sentences of ``text``, in order, without surrounding white space.
+
+    Every character that is not white space lies in exactly one range. Headings count as sentences.
+    """
+    sentences = []
+    start = 0
+    for match in _CANDIDATE.finditer(text):
+        if _ends_sentence(text, match):
+            _append_stripped(sentences, text, start, match.end())
+            start = match.end()
+    _append_stripped(sentences, text, start, len(text))
+    return sentences
+
+
+def _append_stripped(sentences: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+    piece = text[start:end]
+    stripped = piece.strip()
+    if stripped:
+        start += len(piece) - len(piece.lstrip())
+        sentences.append((start, start + len(stripped)))
+
+
+def _ends_sentence(text: str, match: re.Match[str]) -> bool:
+    following = text[match.end() : match.end() + 12]
+    if not following:
+        return False
+    if match.group(1) is None:  # a line end without a full stop before it
+        return "\n" in match.group() and not following[0].islower()
+    if following[0].islower():
+        return False
+    mark = match.group().rstrip()
+    if mark[0] != ".":
+        return True
+    if "\n" in match.group(1):
+        return True
+    word = _LAST_WORD.search(text, max(0, match.start() - 24), match.start())
+    last = word.group() if word else ""
+    if len(mark) > 1 and mark != "..":  # a bracket or quotation mark closes after the full stop
+        return True
+    if (
+        len(last) == 1 and last.isalpha() and last.isupper()
+    ):  # an initial, unless it names something: "type A."
+        return False
+    key = last.lower()
+    if key not in _ABBREVIATIONS:
+        return True
+    if key in _LATE_ABBREVIATIONS:
+        return not _REFERENCE_FOLLOWS.match(following)
+    return False

@@ -1,0 +1,83 @@
+# Everything a person or CI does with this repository. Python 3.10 to 3.12 is all that has to be installed.
+#
+#   make run        environment, requirements, and the page at http://127.0.0.1:7860
+#   make test       every test but the slow ones, the browser's included
+#   make test-all   every test
+#   make lint       ruff (lint and format) and mypy
+#   make bench      speed and memory against transformers
+#   make example    writes assets/example/longt5-explained.pdf again
+#   make clean      removes the environment and the caches
+#
+# Another interpreter: make run PYTHON=python3.12
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+# Stamps: installing again only when a requirements file is newer than what was installed from it.
+READY     := $(VENV)/.ready
+DEV_READY := $(VENV)/.dev-ready
+
+.PHONY: run test test-all lint format bench example clean browser
+
+run: $(READY)
+	$(BIN)/python app.py
+
+test: $(DEV_READY) browser
+	$(BIN)/python -m pytest -m "not slow" --timeout 600
+
+test-all: $(DEV_READY) browser
+	$(BIN)/python -m pytest --timeout 1800
+
+lint: $(DEV_READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV_READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	@set -e; for script in benchmarks/*.py; do \
+	    case $$script in */_*) continue;; esac; \
+	    echo "== $$script"; $(BIN)/python $$script; \
+	done
+
+example: $(DEV_READY)
+	$(BIN)/python assets/example/make_example_paper.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .gradio
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# ------------------------------------------------------------------------------------- environment
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || { \
+	    echo "This needs Python 3.10, 3.11 or 3.12, and '$(PYTHON)' is not one of them." \
+	         "Name one that is, for example: make run PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu install python3-venv, then try again." >&2; exit 1; }
+
+$(READY): $(BIN)/python requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(DEV_READY): $(READY) requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# The browser tests take the Chromium that the variable CHROMIUM names, or one on the PATH under a usual name.
+browser:
+	@if [ -n "$$CHROMIUM" ] && [ -x "$$CHROMIUM" ]; then exit 0; fi; \
+	for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+	    if command -v $$name >/dev/null; then exit 0; fi; \
+	done; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium && exit 0; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
+	    sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium && exit 0; \
+	fi; \
+	echo "The browser tests need Chromium: install the package chromium, or set CHROMIUM to the path of one." >&2; \
+	exit 1

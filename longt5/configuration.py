@@ -1,0 +1,28 @@
+"""LongT5Config: the dimensions of a LongT5, as transformers names them."""
+
+from huggingface_hub.dataclasses import strict
+from transformers.models.longt5 import configuration_longt5
+
+
+@strict
+class LongT5Config(configuration_longt5.LongT5Config):
+    """transformers' configuration, with the checks that the attention needs.
+
+    `tie_word_embeddings` keeps its meaning in LongT5's checkpoints: whether the decoder's output is scaled by
+    d_model**-0.5 before the head (`scale_decoder_outputs`). Embeddings are tied in any case; a checkpoint with a head
+    of its own is recognised by its tensors (`longt5.loading`).
+    """
+
+    def validate_architecture(self) -> None:
+        """Raises ValueError for an attention type, radius or block size that cannot be computed."""
+        super().validate_architecture()
+        if self.encoder_attention_type not in ("local", "transient-global"):
+            raise ValueError(
+                "encoder_attention_type must be 'local' or 'transient-global', not "
+                f"'{self.encoder_attention_type}'."
+            )
+        if self.local_radius < 1 or self.global_block_size < 1:
+            raise ValueError("local_radius and global_block_size must be at least 1.")
+
+
+__all__ = ["LongT5Config"]

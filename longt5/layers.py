@@ -1,0 +1,420 @@
+"""LongT5's modules, from the norm to one layer of a stack.
+
+They bear transformers' names, because those are the names in every checkpoint. What the encoder computes is in
+`longt5.attention`; here it meets its weights.
+
+In float16 every projection saturates at the largest finite value instead of overflowing to infinity (the T5 family
+does overflow: transformers #9295, #17978), without asking the device whether it did.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.activations import ACT2FN
+from transformers.cache_utils import Cache, EncoderDecoderCache
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from longt5.attention import (
+    Globals,
+    block_ids,
+    block_sums,
+    blocked_weights,
+    dense_attention,
+    encoder_attention,
+    relative_position_bucket,
+)
+from longt5.configuration import LongT5Config
+
+# The encoder's position bias, made by the first layer and shared by all: (heads, 2 * radius + 1) for the band and
+# (heads, 2 * globals) for the globals, None where there are no globals.
+EncoderBias = tuple[Tensor, Tensor | None]
+
+
+def saturate(x: Tensor) -> Tensor:
+    """Brings float16 infinities back to the largest finite value. Other types have the range to do without."""
+    if x.dtype != torch.float16:
+        return x
+    limit = torch.finfo(torch.float16).max
+    return x.clamp(-limit, limit)
+
+
+class LongT5LayerNorm(nn.Module):
+    """RMS normalisation: no mean, no bias, computed in float32 (Zhang and Sennrich 2019)."""
+
+    def __init__(self, hidden_size: int, eps: float = 1e-6):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(hidden_size))
+        self.variance_epsilon = eps
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        normed = F.rms_norm(hidden_states.float(), self.weight.shape, eps=self.variance_epsilon)
+        return self.weight * normed.to(self.weight.dtype)
+
+
+class LongT5DenseActDense(nn.Module):
+    """T5's feed-forward network: wo(act(wi(x)))."""
+
+    def __init__(self, config: LongT5Config):
+        super().__init__()
+        self.wi = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.wo = nn.Linear(config.d_ff, config.d_model, bias=False)
+        self.dropout = nn.Dropout(config.dropout_rate)
+        self.act = ACT2FN[config.dense_act_fn]
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        hidden_states = self.dropout(saturate(self.act(saturate(self.wi(hidden_states)))))
+        return self.wo(hidden_states.to(self.wo.weight.dtype))
+
+
+class LongT5DenseGatedActDense(nn.Module):
+    """T5 v1.1's gated feed-forward network: wo(act(wi_0(x)) * wi_1(x)) (Shazeer 2020)."""
+
+    def __init__(self, config: LongT5Config):
+        super().__init__()
+        self.wi_0 = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.wi_1 = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.wo = nn.Linear(config.d_ff, config.d_model, bias=False)
+        self.dropout = nn.Dropout(config.dropout_rate)
+        self.act = ACT2FN[config.dense_act_fn]
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        gate = self.act(saturate(self.wi_0(hidden_states)))
+        hidden_states = self.dropout(saturate(gate * saturate(self.wi_1(hidden_states))))
+        return self.wo(hidden_states.to(self.wo.weight.dtype))
+
+
+class LongT5LayerFF(nn.Module):
+    """Norm, feed-forward network, residual."""
+
+    def __init__(self, config: LongT5Config):
+        super().__init__()
+        network = LongT5DenseGatedActDense if config.is_gated_act else LongT5DenseActDense
+        self.DenseReluDense = network(config)
+        self.layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        update = self.dropout(self.DenseReluDense(self.layer_norm(hidden_states)))
+        return saturate((hidden_states + update).to(hidden_states.dtype))
+
+
+class Projections(nn.Module):
+    """The four projections of an attention and, in a stack's first layer, its position bias."""
+
+    def __init__(self, config: LongT5Config, has_relative_attention_bias: bool):
+        super().__init__()
+        self.n_heads = config.num_heads
+        self.key_value_proj_dim = config.d_kv
+        self.inner_dim = config.num_heads * config.d_kv
+        self.dropout = config.dropout_rate
+        self.has_relative_attention_bias = has_relative_attention_bias
+        self.bucketing = {
+            "bidirectional": not config.is_decoder,
+            "num_buckets": config.relative_attention_num_buckets,
+            "max_distance": config.relative_attention_max_distance,
+        }
+        self.q = nn.Linear(config.d_model, self.inner_dim, bias=False)
+        self.k = nn.Linear(config.d_model, self.inner_dim, bias=False)
+        self.v = nn.Linear(config.d_model, self.inner_dim, bias=False)
+        self.o = nn.Linear(self.inner_dim, config.d_model, bias=False)
+        if has_relative_attention_bias:
+            self.relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, self.n_heads)
+
+    def project(self, projection: nn.Linear, states: Tensor) -> Tensor:
+        """(batch, length, d_model) -> (batch, length, heads, d_kv)"""
+        return saturate(projection(states)).unflatten(-1, (self.n_heads, self.key_value_proj_dim))
+
+    def bias_by_offset(self, embedding: nn.Embedding, offsets: Tensor) -> Tensor:
+        """(...,) offsets -> (heads, ...). Calls the module, as its weights may be offloaded until it is called."""
+        return embedding(relative_position_bucket(offsets, **self.bucketing)).movedim(-1, 0)
+
+
+class LongT5Attention(Projections):
+    """The decoder's attention, to its own past or (given `key_value_states`) to the encoder's output."""
+
+    def __init__(
+        self, config: LongT5Config, has_relative_attention_bias: bool = False, layer_idx: int | None = None
+    ):
+        super().__init__(config, has_relative_attention_bias)
+        self.layer_idx = layer_idx
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        mask: Tensor | None = None,
+        key_value_states: Tensor | None = None,
+        position_bias: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        output_attentions: bool = False,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Attends from `hidden_states` (batch, queries, d_model).
+
+        Args:
+            mask: boolean, True where attention is allowed, broadcastable to (batch, heads, queries, keys).
+            key_value_states: (batch or fewer, keys, d_model), see `dense_attention` for fewer.
+            position_bias: (1, heads, queries, keys) with the mask already in it, from the first layer.
+        Returns:
+            output (batch, queries, d_model), position bias, weights (batch, heads, queries, keys) or None.
+        """
+        query = self.project(self.q, hidden_states).transpose(1, 2)
+        key, value, past_length = self._keys_and_values(hidden_states, key_value_states, past_key_values)
+        if position_bias is None:
+            position_bias = self._bias(query, key, mask, past_length)
+        attended, weights = dense_attention(
+            query,
+            key,
+            value,
+            position_bias,
+            dropout=self.dropout if self.training else 0.0,
+            with_weights=output_attentions,
+        )
+        return saturate(self.o(attended.flatten(2))), position_bias, weights
+
+    def _keys_and_values(
+        self, hidden_states: Tensor, key_value_states: Tensor | None, past_key_values: Cache | None
+    ) -> tuple[Tensor, Tensor, int | Tensor]:
+        """Keys and values (batch, heads, keys, d_kv), through the cache if there is one, and the past's length."""
+        is_cross_attention = key_value_states is not None
+        past_length: int | Tensor = 0
+        cache = past_key_values
+        if past_key_values is not None:
+            past_length = past_key_values.get_seq_length(self.layer_idx)
+            if isinstance(past_length, Tensor):
+                past_length = past_length.clone()  # a static cache counts in place
+        if isinstance(past_key_values, EncoderDecoderCache):
+            if is_cross_attention and past_key_values.is_updated.get(self.layer_idx):
+                layer = past_key_values.cross_attention_cache.layers[self.layer_idx]
+                return layer.keys, layer.values, past_length
+            cache = (
+                past_key_values.cross_attention_cache
+                if is_cross_attention
+                else past_key_values.self_attention_cache
+            )
+        states = hidden_states if key_value_states is None else key_value_states
+        key = self.project(self.k, states).transpose(1, 2)
+        value = self.project(self.v, states).transpose(1, 2)
+        if cache is not None:
+            key, value = cache.update(key, value, self.layer_idx)
+            if is_cross_attention and isinstance(past_key_values, EncoderDecoderCache):
+                past_key_values.is_updated[self.layer_idx] = True
+        return key, value, past_length
+
+    def _bias(
+        self, query: Tensor, key: Tensor, mask: Tensor | None, past_length: int | Tensor
+    ) -> Tensor | None:
+        """What is added to the scores: the relative position bias, and the lowest number where attention is barred."""
+        masked = torch.finfo(query.dtype).min
+        if not self.has_relative_attention_bias:
+            if mask is None:
+                return None
+            return torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, masked)
+        positions = torch.arange(query.shape[2], device=query.device)[:, None] + past_length
+        offsets = torch.arange(key.shape[2], device=query.device) - positions
+        bias = self.bias_by_offset(self.relative_attention_bias, offsets)[None].to(query.dtype)
+        return bias if mask is None else bias.masked_fill(~mask, masked)
+
+
+class _EncoderAttention(Projections):
+    """What local and transient-global attention share: a band of keys around each query."""
+
+    def __init__(self, config: LongT5Config, has_relative_attention_bias: bool = False):
+        super().__init__(config, has_relative_attention_bias)
+        self.local_radius = config.local_radius
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        position_bias: EncoderBias | None = None,
+        output_attentions: bool = False,
+    ) -> tuple[Tensor, EncoderBias, Tensor | None]:
+        """Attends within `hidden_states` (batch, length, d_model).
+
+        Args:
+            attention_mask: (batch, length), non-zero at text; None means that all is text.
+        Returns:
+            output (batch, length, d_model), the position bias for the next layers, and None or the weights
+            (batch, blocks, heads, radius + 1, 3 * (radius + 1) + globals), see `blocked_weights`.
+        """
+        if position_bias is None:
+            position_bias = self.position_bias(hidden_states)
+        band_bias, global_bias = position_bias
+        global_tokens = self.global_tokens(hidden_states, attention_mask, global_bias)
+        query, key, value = (self.project(p, hidden_states) for p in (self.q, self.k, self.v))
+        attended = encoder_attention(
+            query,
+            key,
+            value,
+            band_bias,
+            global_tokens,
+            attention_mask,
+            dropout=self.dropout if self.training else 0.0,
+        )
+        weights = None
+        if output_attentions:
+            weights = blocked_weights(query, key, band_bias, global_tokens, attention_mask)
+        return saturate(self.o(attended.flatten(2))), position_bias, weights
+
+    def position_bias(self, hidden_states: Tensor) -> EncoderBias:
+        """The bias by offset that this layer, the first of its stack, owns."""
+        radius = self.local_radius
+        offsets = torch.arange(-radius, radius + 1, device=hidden_states.device)
+        return self.bias_by_offset(self.relative_attention_bias, offsets), None
+
+    def global_tokens(
+        self, hidden_states: Tensor, attention_mask: Tensor | None, global_bias: Tensor | None
+    ) -> Globals | None:
+        """The global tokens of (batch, length, d_model) hidden states, None where there are none."""
+        return None
+
+
+class LongT5LocalAttention(_EncoderAttention):
+    """Local attention: each token attends to the `local_radius` tokens on either side (section 3.1.1)."""
+
+
+class LongT5TransientGlobalAttention(_EncoderAttention):
+    """Transient-global attention: local attention, and one token for each block of the text (section 3.1.2)."""
+
+    def __init__(self, config: LongT5Config, has_relative_attention_bias: bool = False):
+        super().__init__(config, has_relative_attention_bias)
+        self.global_block_size = config.global_block_size
+        if has_relative_attention_bias:
+            self.global_relative_attention_bias = nn.Embedding(
+                config.relative_attention_num_buckets, self.n_heads
+            )
+        self.global_input_layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
+
+    def position_bias(self, hidden_states: Tensor) -> EncoderBias:
+        band_bias, _ = super().position_bias(hidden_states)
+        num_globals = hidden_states.shape[1] // self.global_block_size
+        if num_globals == 0:
+            return band_bias, None
+        offsets = torch.arange(1 - num_globals, num_globals + 1, device=hidden_states.device)
+        return band_bias, self.bias_by_offset(self.global_relative_attention_bias, offsets)
+
+    def global_tokens(
+        self, hidden_states: Tensor, attention_mask: Tensor | None, global_bias: Tensor | None
+    ) -> Globals | None:
+        if global_bias is None:
+            return None
+        if attention_mask is None:
+            attention_mask = hidden_states.new_ones(1, hidden_states.shape[1])
+        ids = block_ids(attention_mask, self.global_block_size)
+        sums = block_sums(hidden_states, ids, hidden_states.shape[1] // self.global_block_size)
+        states = self.global_input_layer_norm(sums)
+        return Globals(self.project(self.k, states), self.project(self.v, states), global_bias, ids)
+
+
+class LongT5LayerSelfAttention(nn.Module):
+    """Norm, the decoder's self-attention, residual."""
+
+    def __init__(
+        self, config: LongT5Config, has_relative_attention_bias: bool = False, layer_idx: int | None = None
+    ):
+        super().__init__()
+        self.SelfAttention = LongT5Attention(config, has_relative_attention_bias, layer_idx)
+        self.layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    def forward(self, hidden_states: Tensor, **kwargs):
+        update, position_bias, weights = self.SelfAttention(self.layer_norm(hidden_states), **kwargs)
+        return saturate(hidden_states + self.dropout(update)), position_bias, weights
+
+
+class LongT5LayerCrossAttention(nn.Module):
+    """Norm, attention to the encoder's output, residual."""
+
+    def __init__(self, config: LongT5Config, layer_idx: int | None = None):
+        super().__init__()
+        self.EncDecAttention = LongT5Attention(config, layer_idx=layer_idx)
+        self.layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    def forward(self, hidden_states: Tensor, **kwargs):
+        update, position_bias, weights = self.EncDecAttention(self.layer_norm(hidden_states), **kwargs)
+        return saturate(hidden_states + self.dropout(update)), position_bias, weights
+
+
+class LongT5LayerLocalSelfAttention(nn.Module):
+    """Norm, local attention, residual."""
+
+    def __init__(self, config: LongT5Config, has_relative_attention_bias: bool = False):
+        super().__init__()
+        self.LocalSelfAttention = LongT5LocalAttention(config, has_relative_attention_bias)
+        self.layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    def forward(self, hidden_states: Tensor, **kwargs):
+        update, position_bias, weights = self.LocalSelfAttention(self.layer_norm(hidden_states), **kwargs)
+        return saturate(hidden_states + self.dropout(update)), position_bias, weights
+
+
+class LongT5LayerTransientGlobalSelfAttention(nn.Module):
+    """Norm, transient-global attention, residual."""
+
+    def __init__(self, config: LongT5Config, has_relative_attention_bias: bool = False):
+        super().__init__()
+        self.TransientGlobalSelfAttention = LongT5TransientGlobalAttention(
+            config, has_relative_attention_bias
+        )
+        self.layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
+        self.dropout = nn.Dropout(config.dropout_rate)
+
+    def forward(self, hidden_states: Tensor, **kwargs):
+        normed = self.layer_norm(hidden_states)
+        update, position_bias, weights = self.TransientGlobalSelfAttention(normed, **kwargs)
+        return saturate(hidden_states + self.dropout(update)), position_bias, weights
+
+
+class LongT5Block(GradientCheckpointingLayer):
+    """One layer of a stack: self-attention, in the decoder cross-attention, feed-forward network."""
+
+    def __init__(
+        self, config: LongT5Config, has_relative_attention_bias: bool = False, layer_idx: int | None = None
+    ):
+        super().__init__()
+        self.is_decoder = config.is_decoder
+        self.layer = nn.ModuleList()
+        if config.is_decoder:
+            self.layer.append(LongT5LayerSelfAttention(config, has_relative_attention_bias, layer_idx))
+            self.layer.append(LongT5LayerCrossAttention(config, layer_idx))
+        elif config.encoder_attention_type == "local":
+            self.layer.append(LongT5LayerLocalSelfAttention(config, has_relative_attention_bias))
+        else:
+            self.layer.append(LongT5LayerTransientGlobalSelfAttention(config, has_relative_attention_bias))
+        self.layer.append(LongT5LayerFF(config))
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        position_bias: Tensor | EncoderBias | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        encoder_decoder_position_bias: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        output_attentions: bool = False,
+    ):
+        """Returns hidden states, position bias, weights, and in the decoder cross-attention's bias and weights."""
+        inputs = {"position_bias": position_bias, "output_attentions": output_attentions}
+        if not self.is_decoder:
+            hidden_states, position_bias, weights = self.layer[0](
+                hidden_states, attention_mask=attention_mask, **inputs
+            )
+            return self.layer[1](hidden_states), position_bias, weights
+
+        hidden_states, position_bias, weights = self.layer[0](
+            hidden_states, mask=attention_mask, past_key_values=past_key_values, **inputs
+        )
+        cross_weights = None
+        if encoder_hidden_states is not None:
+            hidden_states, encoder_decoder_position_bias, cross_weights = self.layer[1](
+                hidden_states,
+                mask=encoder_attention_mask,
+                key_value_states=encoder_hidden_states,
+                position_bias=encoder_decoder_position_bias,
+                past_key_values=past_key_values,
+                output_attentions=output_attentions,
+            )
+        hidden_states = self.layer[2](hidden_states)
+        return hidden_states, position_bias, weights, encoder_decoder_position_bias, cross_weights

@@ -1,0 +1,470 @@
+"""LongT5's public classes: drop-in for transformers' classes of the same names.
+
+Arguments, outputs and state-dict names are transformers'. Saving, loading, placement and `generate` are its own code;
+the stacks and everything below them are ours. One thing is done differently in `generate`: all beams of a text attend
+to one copy of the encoder's output and of the cross-attention's keys and values.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.generation import GenerationMixin
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    BaseModelOutputWithPastAndCrossAttentions,
+    Seq2SeqLMOutput,
+    Seq2SeqModelOutput,
+)
+from transformers.utils import DUMMY_INPUTS, DUMMY_MASK, logging
+
+from longt5.configuration import LongT5Config
+from longt5.layers import (
+    LongT5Block,
+    LongT5DenseActDense,
+    LongT5DenseGatedActDense,
+    LongT5LayerNorm,
+    Projections,
+    saturate,
+)
+
+logger = logging.get_logger(__name__)
+
+
+class LongT5PreTrainedModel(PreTrainedModel):
+    """What the public classes share: initialisation, and what transformers must know to load and place them."""
+
+    config_class = LongT5Config
+    config: LongT5Config
+    base_model_prefix = "transformer"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _no_split_modules = ["LongT5Block"]
+    _keep_in_fp32_modules = ["wo"]
+    _keys_to_ignore_on_load_unexpected = [
+        r"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+    ]
+
+    @property
+    def dummy_inputs(self) -> dict[str, Tensor]:
+        input_ids, mask = torch.tensor(DUMMY_INPUTS), torch.tensor(DUMMY_MASK)
+        return {"decoder_input_ids": input_ids, "input_ids": input_ids, "decoder_attention_mask": mask}
+
+    def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
+        """The stacks' embeddings are always tied to `shared`; the head where `config.tie_word_embeddings` says so."""
+        if all_submodels:
+            return super().get_expanded_tied_weights_keys(all_submodels=True)
+        tied = self._tied_weights_keys or {}
+        return {k: v for k, v in tied.items() if k != "lm_head.weight" or self.config.tie_word_embeddings}
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """T5's initialisation: the scale of attention's 1 / sqrt(d_kv) is in the query's weights (Mesh TensorFlow)."""
+        super()._init_weights(module)
+        factor, d_model = self.config.initializer_factor, self.config.d_model
+
+        def normal(weight: Tensor, std: float) -> None:
+            init.normal_(weight, mean=0.0, std=factor * std)
+
+        if isinstance(module, LongT5LayerNorm):
+            init.constant_(module.weight, factor)
+        elif isinstance(module, EncoderDecoder | LongT5EncoderModel):
+            normal(module.shared.weight, 1.0)
+            if hasattr(module, "lm_head") and not self.config.tie_word_embeddings:
+                normal(module.lm_head.weight, 1.0)
+        elif isinstance(module, LongT5DenseActDense):
+            normal(module.wi.weight, d_model**-0.5)
+            normal(module.wo.weight, self.config.d_ff**-0.5)
+        elif isinstance(module, LongT5DenseGatedActDense):
+            normal(module.wi_0.weight, d_model**-0.5)
+            normal(module.wi_1.weight, d_model**-0.5)
+            normal(module.wo.weight, self.config.d_ff**-0.5)
+        elif isinstance(module, Projections):
+            normal(module.q.weight, (d_model * module.key_value_proj_dim) ** -0.5)
+            normal(module.k.weight, d_model**-0.5)
+            normal(module.v.weight, d_model**-0.5)
+            normal(module.o.weight, module.inner_dim**-0.5)
+            for name in ("relative_attention_bias", "global_relative_attention_bias"):
+                if hasattr(module, name):
+                    normal(getattr(module, name).weight, d_model**-0.5)
+
+    def _shift_right(self, input_ids: Tensor) -> Tensor:
+        """The decoder's input for `input_ids` as labels: the start token in front, the last token gone."""
+        start, pad = self.config.decoder_start_token_id, self.config.pad_token_id
+        if start is None:
+            raise ValueError(
+                "Set config.decoder_start_token_id: LongT5 usually starts with the pad_token_id."
+            )
+        if pad is None:
+            raise ValueError("Set config.pad_token_id: it stands for the labels that the loss ignores.")
+        shifted = input_ids.roll(1, dims=-1)
+        shifted[..., 0] = start
+        return shifted.masked_fill(shifted == -100, pad)
+
+
+class LongT5Stack(LongT5PreTrainedModel):
+    """The encoder or, with `config.is_decoder`, the decoder."""
+
+    def __init__(self, config: LongT5Config):
+        super().__init__(config)
+        self.is_decoder = config.is_decoder
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.block = nn.ModuleList(
+            LongT5Block(config, has_relative_attention_bias=i == 0, layer_idx=i)
+            for i in range(config.num_layers)
+        )
+        self.final_layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
+        self.dropout = nn.Dropout(config.dropout_rate)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embed_tokens
+
+    def set_input_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.embed_tokens = new_embeddings
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> tuple | BaseModelOutputWithPastAndCrossAttentions:
+        """Runs the stack over (batch, length) tokens.
+
+        Args:
+            encoder_hidden_states: (batch, source length, d_model); in the decoder its batch may be a divisor of
+                the tokens' batch, consecutive rows then share one source.
+        """
+        config = self.config
+        use_cache = config.use_cache if use_cache is None else use_cache
+        output_attentions = config.output_attentions if output_attentions is None else output_attentions
+        if output_hidden_states is None:
+            output_hidden_states = config.output_hidden_states
+        return_dict = config.return_dict if return_dict is None else return_dict
+
+        prefix = "decoder_" if self.is_decoder else ""
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError(f"Give either {prefix}input_ids or {prefix}inputs_embeds, and not both.")
+        if inputs_embeds is None:
+            inputs_embeds = self.embed_tokens(input_ids.view(-1, input_ids.shape[-1]))
+        if self.gradient_checkpointing and self.training and use_cache:
+            logger.warning_once(
+                "use_cache=True does not go with gradient checkpointing: use_cache=False is used."
+            )
+            use_cache = False
+
+        if self.is_decoder:
+            if use_cache and past_key_values is None:
+                past_key_values = DynamicCache(config=config)
+                if config.is_encoder_decoder:
+                    past_key_values = EncoderDecoderCache(past_key_values, DynamicCache(config=config))
+            attention_mask = _causal_mask(inputs_embeds, attention_mask, past_key_values)
+            if encoder_attention_mask is not None and encoder_attention_mask.dim() == 2:
+                encoder_attention_mask = (encoder_attention_mask != 0)[:, None, None]
+        else:
+            past_key_values = None
+
+        hidden_states = self.dropout(inputs_embeds)
+        position_bias = cross_position_bias = None
+        all_hidden_states: tuple[Tensor, ...] = ()
+        all_attentions: tuple[Tensor, ...] = ()
+        all_cross_attentions: tuple[Tensor | None, ...] = ()
+        for block in self.block:
+            if output_hidden_states:
+                all_hidden_states += (hidden_states,)
+            hidden_states, position_bias, weights, *cross = block(
+                hidden_states,
+                attention_mask,
+                position_bias,
+                encoder_hidden_states,
+                encoder_attention_mask,
+                cross_position_bias,
+                past_key_values=past_key_values,
+                output_attentions=output_attentions,
+            )
+            if output_attentions:
+                all_attentions += (weights,)
+            if cross:
+                cross_position_bias, cross_weights = cross
+                all_cross_attentions += (cross_weights,)
+        hidden_states = self.dropout(self.final_layer_norm(hidden_states))
+        if output_hidden_states:
+            all_hidden_states += (hidden_states,)
+
+        output = BaseModelOutputWithPastAndCrossAttentions(
+            last_hidden_state=hidden_states,
+            past_key_values=past_key_values,
+            hidden_states=all_hidden_states if output_hidden_states else None,
+            attentions=all_attentions if output_attentions else None,
+            cross_attentions=all_cross_attentions if output_attentions and self.is_decoder else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+
+def _causal_mask(
+    inputs_embeds: Tensor, attention_mask: Tensor | None, past_key_values: Cache | None
+) -> Tensor | None:
+    """Which keys each query of the decoder may attend to, (batch or 1, 1, queries, keys), None if it is all of them.
+
+    Args:
+        inputs_embeds: (batch, queries, d_model).
+        attention_mask: (batch, past and new keys), non-zero at text, or a ready mask with 4 dimensions: boolean, or
+            additive with 0 where attention is allowed.
+    """
+    if attention_mask is not None and attention_mask.dim() == 4:
+        return attention_mask if attention_mask.dtype == torch.bool else attention_mask == 0
+    queries, device = inputs_embeds.shape[1], inputs_embeds.device
+    past_length: int | Tensor = 0
+    num_keys = queries
+    if past_key_values is not None:
+        past_length = past_key_values.get_seq_length()
+        num_keys, _ = past_key_values.get_mask_sizes(queries, 0)
+    if queries == 1 and num_keys == past_length + 1 and attention_mask is None:
+        return None
+    keys = torch.arange(num_keys, device=device)
+    mask = (keys <= torch.arange(queries, device=device)[:, None] + past_length)[None, None]
+    if attention_mask is not None:
+        # A static cache has room for keys that the mask does not know yet; they lie in the future.
+        text = F.pad(attention_mask != 0, (0, max(0, num_keys - attention_mask.shape[-1])))
+        mask = mask & text[:, None, None, :num_keys]
+    return mask
+
+
+def _stack_config(config: LongT5Config, *, is_decoder: bool) -> LongT5Config:
+    """The configuration of one stack of an encoder-decoder."""
+    config = copy.deepcopy(config)
+    config.is_decoder = is_decoder
+    if is_decoder:
+        config.num_layers = config.num_decoder_layers
+    else:
+        config.use_cache = False
+    return config
+
+
+class LongT5EncoderModel(LongT5PreTrainedModel):
+    """The encoder alone."""
+
+    _tied_weights_keys = {"encoder.embed_tokens.weight": "shared.weight"}
+    _keys_to_ignore_on_load_unexpected = [r"decoder", r"lm_head"]
+
+    def __init__(self, config: LongT5Config):
+        super().__init__(config)
+        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.encoder = LongT5Stack(_stack_config(config, is_decoder=False))
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.shared
+
+    def set_input_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.shared = new_embeddings
+        self.encoder.set_input_embeddings(new_embeddings)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> tuple | BaseModelOutput:
+        """Encodes (batch, length) tokens. Attention weights come as `longt5.attention.blocked_weights` lays them out."""
+        return self.encoder(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            inputs_embeds=inputs_embeds,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=return_dict,
+        )
+
+
+class EncoderDecoder(LongT5PreTrainedModel):
+    """Both stacks on one embedding. Its children call `post_init` once they are complete."""
+
+    _tied_weights_keys = {
+        "encoder.embed_tokens.weight": "shared.weight",
+        "decoder.embed_tokens.weight": "shared.weight",
+    }
+
+    def __init__(self, config: LongT5Config):
+        super().__init__(config)
+        self.shared = nn.Embedding(config.vocab_size, config.d_model)
+        self.encoder = LongT5Stack(_stack_config(config, is_decoder=False))
+        self.decoder = LongT5Stack(_stack_config(config, is_decoder=True))
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.shared
+
+    def set_input_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.shared = new_embeddings
+        self.encoder.set_input_embeddings(new_embeddings)
+        self.decoder.set_input_embeddings(new_embeddings)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: tuple | BaseModelOutput | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> tuple | Seq2SeqModelOutput:
+        """Encodes (batch, source length) tokens, unless `encoder_outputs` are given, and decodes (batch, length)."""
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        wanted = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
+        if encoder_outputs is None:
+            encoder_outputs = self.encoder(
+                input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, **wanted
+            )
+        elif not isinstance(encoder_outputs, BaseModelOutput):
+            encoder_outputs = BaseModelOutput(*encoder_outputs)
+        decoder_outputs = self.decoder(
+            input_ids=decoder_input_ids,
+            attention_mask=decoder_attention_mask,
+            inputs_embeds=decoder_inputs_embeds,
+            past_key_values=past_key_values,
+            encoder_hidden_states=encoder_outputs.last_hidden_state,
+            encoder_attention_mask=attention_mask,
+            use_cache=use_cache,
+            return_dict=True,
+            **wanted,
+        )
+        output = Seq2SeqModelOutput(
+            last_hidden_state=decoder_outputs.last_hidden_state,
+            past_key_values=decoder_outputs.past_key_values,
+            decoder_hidden_states=decoder_outputs.hidden_states,
+            decoder_attentions=decoder_outputs.attentions,
+            cross_attentions=decoder_outputs.cross_attentions,
+            encoder_last_hidden_state=encoder_outputs.last_hidden_state,
+            encoder_hidden_states=encoder_outputs.hidden_states,
+            encoder_attentions=encoder_outputs.attentions,
+        )
+        return output if return_dict else output.to_tuple()
+
+
+class LongT5Model(EncoderDecoder):
+    """Encoder and decoder without a head."""
+
+    def __init__(self, config: LongT5Config):
+        super().__init__(config)
+        self.post_init()
+
+
+class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
+    """Encoder and decoder with a language-modelling head."""
+
+    _tied_weights_keys = {**EncoderDecoder._tied_weights_keys, "lm_head.weight": "shared.weight"}
+
+    def __init__(self, config: LongT5Config):
+        super().__init__(config)
+        self.model_dim = config.d_model
+        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: tuple | BaseModelOutput | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> tuple | Seq2SeqLMOutput:
+        """As `LongT5Model`, with logits (batch, length, vocabulary) and, given `labels`, the loss.
+
+        Args:
+            labels: (batch, length) tokens; -100 is ignored. Without decoder inputs they make those too.
+        """
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
+            decoder_input_ids = self._shift_right(labels)
+        output = super().forward(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=decoder_attention_mask,
+            encoder_outputs=encoder_outputs,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            decoder_inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        fields = dict(output)
+        states = fields.pop("last_hidden_state")
+        if self.config.scale_decoder_outputs:
+            states = states * self.model_dim**-0.5
+        logits = saturate(self.lm_head(states))
+        loss = None
+        if labels is not None:
+            loss = F.cross_entropy(
+                logits.flatten(0, 1), labels.to(logits.device).flatten(), ignore_index=-100
+            )
+        output = Seq2SeqLMOutput(loss=loss, logits=logits, **fields)
+        return output if return_dict else output.to_tuple()
+
+    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
+        """(batch, length) labels -> (batch, length) decoder inputs, for data collators."""
+        return self._shift_right(labels)
+
+    @staticmethod
+    def _expand_inputs_for_generation(
+        expand_size: int = 1,
+        is_encoder_decoder: bool = False,
+        input_ids: Tensor | None = None,
+        **model_kwargs: Any,
+    ) -> tuple[Tensor | None, dict[str, Any]]:
+        """Repeats the decoder's inputs for each beam, and leaves the encoder's output and its mask as they are."""
+        shared = {name: model_kwargs.pop(name, None) for name in ("encoder_outputs", "attention_mask")}
+        input_ids, model_kwargs = GenerationMixin._expand_inputs_for_generation(
+            expand_size=expand_size, is_encoder_decoder=False, input_ids=input_ids, **model_kwargs
+        )
+        return input_ids, {**model_kwargs, **{k: v for k, v in shared.items() if v is not None}}
+
+    @staticmethod
+    def _reorder_cache(past_key_values: EncoderDecoderCache, beam_idx: Tensor) -> EncoderDecoderCache:
+        """Beams swap their pasts, but never their text: its keys and values stay where they are."""
+        past_key_values.self_attention_cache.reorder_cache(beam_idx)
+        return past_key_values
+
+
+__all__ = [
+    "LongT5EncoderModel",
+    "LongT5ForConditionalGeneration",
+    "LongT5Model",
+    "LongT5PreTrainedModel",
+]

@@ -113,7 +113,7 @@ def attention(
     global_table: torch.Tensor | None = None,
     max_distance: int = 128,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One row's attention. query, key, value: (length, heads, d_kv); those of the globals: (globals, heads, d_kv).
+    """One row's attention. query, key, value: (length, heads, d_kv); the globals': (globals, heads, d_kv).
 
     Returns (length, heads, d_kv) and the weights (heads, length, length + globals). A query that may see
     nothing (padding) gets zeros. Scores are not divided by sqrt(d_kv): T5 folds that into its weights.

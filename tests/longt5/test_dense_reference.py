@@ -88,7 +88,7 @@ def test_block_of_tokens(mask, block_size, expected):
 
 
 def test_buckets_at_the_edges():
-    """Of 32 buckets to 128: distances 0..7 alone, then 8-11, 12-15, 16-22, 23-31, 32-45, 46-63, 64-90, 91-."""
+    """Distances 0..7 alone, then 8-11, 12-15, 16-22, 23-31, 32-45, 46-63, 64-90, and 91 and more."""
     edges = [8, 12, 16, 23, 32, 46, 64, 91]
     for bucket, edge in enumerate(edges, start=8):
         assert dense.relative_position_bucket(-edge, 32, 128) == bucket

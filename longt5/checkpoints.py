@@ -1,0 +1,242 @@
+"""Checkpoint files: where they lie, in a folder or on the Hub, and which tensors stand in them."""
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError, safe_open
+
+CONFIG_FILE = "config.json"
+GENERATION_CONFIG_FILE = "generation_config.json"
+# (one file, index of many), the first that is there is taken
+WEIGHT_FILES = (
+    ("model.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
+ROWS_AT_ONCE = 4096  # when two tensors of a file are compared
+
+
+class LoadingError(Exception):
+    """A model or tokenizer cannot be loaded; `str()` is one sentence that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor still in its file."""
+
+    shape: tuple[int, ...]
+    is_float: bool  # of a kind PyTorch computes in, not a quantized one
+    rows: Callable[[slice], torch.Tensor]  # reads some of the first dimension
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's files, all on this machine."""
+
+    name: str  # as the person gave it
+    folder: Path
+    config: dict[str, Any]  # config.json as it stands
+    weights: tuple[Path, ...]  # all `.safetensors` or all `.bin`
+
+    @property
+    def is_safetensors(self) -> bool:
+        return self.weights[0].suffix == ".safetensors"
+
+
+def find_checkpoint(name_or_path: str | os.PathLike, revision: str | None, token: str | None) -> Checkpoint:
+    """The files of a LongT5 checkpoint, downloaded if they are on the Hub. Nothing large is downloaded before
+    config.json has been seen to describe a LongT5.
+
+    Raises:
+        LoadingError: no such folder or model, no access, offline, not a LongT5, no weights, or some missing.
+    """
+    name = os.fspath(name_or_path)
+    small_files = [CONFIG_FILE, GENERATION_CONFIG_FILE, *(index for _, index in WEIGHT_FILES)]
+    folder, fetch = find_folder(name, small_files, revision, token)
+    config = _read_config(name, folder)
+    for single, index in WEIGHT_FILES:
+        fetch([single])
+        if (folder / single).is_file():
+            return Checkpoint(name, folder, config, (folder / single,))
+        if (folder / index).is_file():
+            shards = _shard_names(name, folder / index)
+            fetch(shards)
+            for shard in shards:
+                if not (folder / shard).is_file():
+                    raise LoadingError(
+                        f"'{name}' lacks the file {shard} that its {index} names: get the whole model again."
+                    )
+            return Checkpoint(name, folder, config, tuple(folder / shard for shard in shards))
+    expected = " or ".join(single for single, _ in WEIGHT_FILES)
+    raise LoadingError(
+        f"'{name}' holds no PyTorch weights: it should have {expected} beside its {CONFIG_FILE}."
+    )
+
+
+def find_folder(
+    name: str, files: list[str], revision: str | None, token: str | None
+) -> tuple[Path, Callable[[list[str]], object]]:
+    """The folder that holds those of `files` that exist, and a function that brings more files into it.
+
+    Raises:
+        LoadingError: no such folder or model, no access to it, or the Hub cannot be reached.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder, lambda more: None
+    if folder.is_file():
+        raise LoadingError(f"'{name}' is a file: give the folder that holds it and its {CONFIG_FILE}.")
+    if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name):
+        raise LoadingError(f"There is no folder '{name}': check the path.")
+    folder = _fetch(name, files, revision, token)
+    # Later files come from the same commit, even if someone pushes to the repository in between.
+    return folder, lambda more: _fetch(name, more, folder.name, token)
+
+
+def _fetch(name: str, files: list[str], revision: str | None, token: str | None) -> Path:
+    """Downloads those of `files` that the Hub's model has, and config.json; returns their folder."""
+    try:
+        patterns = sorted({CONFIG_FILE, *files})
+        return Path(snapshot_download(name, revision=revision, token=token, allow_patterns=patterns))
+    except GatedRepoError as error:
+        raise LoadingError(
+            f"The model '{name}' is gated: ask on its page for access and log in (`hf auth login` or HF_TOKEN)"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise LoadingError(
+            f"There is no folder '{name}', and no model of that name on the Hub that you may see: check the "
+            "name, and log in (`hf auth login` or HF_TOKEN) if it is private."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise LoadingError(
+            f"The model '{name}' has no revision '{revision}': check it on its page."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise LoadingError(
+            f"There is no folder '{name}', and the Hub could not be reached for a model of that name: check "
+            "the connection (or HF_HUB_OFFLINE), or give a folder."
+        ) from error
+    except HFValidationError as error:
+        raise LoadingError(
+            f"'{name}' is neither a folder nor a possible name of a model on the Hub."
+        ) from error
+    except (
+        Exception
+    ) as error:  # proxies, certificates, a full disk: each library on the way has its own errors
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise LoadingError(f"The download of '{name}' failed, try again later ({reason}).") from error
+
+
+def _read_config(name: str, folder: Path) -> dict[str, Any]:
+    if not (folder / CONFIG_FILE).is_file():
+        raise LoadingError(f"'{name}' has no {CONFIG_FILE}, so it is not a model: check the name.")
+    config = read_json(name, folder / CONFIG_FILE)
+    architectures = config.get("architectures") or ["LongT5 unless said otherwise"]
+    if config.get("model_type", "longt5" if "LongT5" in str(architectures[0]) else None) != "longt5":
+        kind = config.get("model_type") or architectures[0]
+        raise LoadingError(f"'{name}' is a model of the kind '{kind}', and only 'longt5' can be loaded.")
+    if config.get("quantization_config"):
+        raise LoadingError(f"'{name}' is a quantized model, which cannot be loaded: take the original one.")
+    return config
+
+
+def read_json(name: str, file: Path) -> dict[str, Any]:
+    """The object in a JSON file of the checkpoint `name`. Raises LoadingError."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise LoadingError(f"The {file.name} of '{name}' is not valid JSON: get it again.") from error
+    if not isinstance(values, dict):
+        raise LoadingError(f"The {file.name} of '{name}' should hold a JSON object: get it again.")
+    return values
+
+
+def _shard_names(name: str, index: Path) -> list[str]:
+    weight_map = read_json(name, index).get("weight_map")
+    suffix = Path(index.name.removesuffix(".index.json")).suffix
+    shards = sorted({str(shard) for shard in weight_map.values()}) if isinstance(weight_map, dict) else []
+    # An index comes from a stranger: its files are plain names beside it, never a path to somewhere else.
+    if not shards or not all(re.fullmatch(rf"[\w-][\w.-]*\{suffix}", shard) for shard in shards):
+        raise LoadingError(
+            f"The {index.name} of '{name}' does not name weight files beside it: get it again."
+        )
+    return shards
+
+
+@contextmanager
+def open_tensors(checkpoint: Checkpoint) -> Iterator[Mapping[str, StoredTensor]]:
+    """The tensors in a checkpoint's files, by name, without reading their values.
+
+    Raises:
+        LoadingError: a file is damaged, cut off, or holds something else than tensors.
+    """
+    tensors: dict[str, StoredTensor] = {}
+    with ExitStack() as stack:
+        for file in checkpoint.weights:
+            if file.stat().st_size < 1024 and file.read_bytes().startswith(b"version "):
+                raise LoadingError(
+                    f"{file.name} of '{checkpoint.name}' is only a Git LFS pointer: run `git lfs pull` there."
+                )
+            if checkpoint.is_safetensors:
+                try:
+                    opened = stack.enter_context(safe_open(file, framework="pt"))
+                    for key in opened.keys():  # noqa: SIM118
+                        part = opened.get_slice(key)
+                        is_float = part.get_dtype() in ("F64", "F32", "F16", "BF16")
+                        tensors[key] = StoredTensor(tuple(part.get_shape()), is_float, part.__getitem__)
+                except (SafetensorError, OSError) as error:
+                    raise LoadingError(
+                        f"{file.name} of '{checkpoint.name}' is damaged or cut off: get it again ({error})."
+                    ) from error
+            else:
+                for key, value in _read_bin(checkpoint.name, file).items():
+                    tensors[key] = StoredTensor(
+                        tuple(value.shape), value.is_floating_point(), value.__getitem__
+                    )
+        yield tensors
+
+
+def _read_bin(name: str, file: Path) -> dict[str, torch.Tensor]:
+    """A pickled state dict, read by torch's restricted unpickler, which runs no code of the file."""
+    try:
+        state_dict = torch.load(
+            file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file) or None
+        )
+    except UnpicklingError as error:
+        raise LoadingError(
+            f"{file.name} of '{name}' is damaged or holds code instead of tensors, which is never run: "
+            "look for a safetensors version of the model."
+        ) from error
+    except (RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
+        raise LoadingError(f"{file.name} of '{name}' is damaged or cut off: get it again.") from error
+    if not isinstance(state_dict, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state_dict.items()
+    ):
+        raise LoadingError(
+            f"{file.name} of '{name}' is not a plain dictionary of tensors: save the model again."
+        )
+    return state_dict
+
+
+def equal(first: StoredTensor, second: StoredTensor) -> bool:
+    """Whether two matrices in their files hold the same values, read a few thousand rows at a time."""
+    if first.shape != second.shape:
+        return False
+    parts = (slice(start, start + ROWS_AT_ONCE) for start in range(0, first.shape[0], ROWS_AT_ONCE))
+    return all(torch.equal(first.rows(part), second.rows(part)) for part in parts)

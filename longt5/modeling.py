@@ -21,7 +21,7 @@ from transformers.modeling_outputs import (
     Seq2SeqLMOutput,
     Seq2SeqModelOutput,
 )
-from transformers.utils import DUMMY_INPUTS, DUMMY_MASK, logging
+from transformers.utils import DUMMY_INPUTS, DUMMY_MASK, ModelOutput, logging
 
 from longt5.configuration import LongT5Config
 from longt5.layers import (
@@ -61,6 +61,15 @@ class LongT5PreTrainedModel(PreTrainedModel):
             return super().get_expanded_tied_weights_keys(all_submodels=True)
         tied = self._tied_weights_keys or {}
         return {k: v for k, v in tied.items() if k != "lm_head.weight" or self.config.tie_word_embeddings}
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """False, although this is not transformers' own module: weights are drawn as if it were.
+
+        In other people's modules transformers takes those without parameters of their own for initialised (5.23), and
+        would leave every projection with the standard deviation that it gives all linear layers.
+        """
+        return False
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -338,9 +347,13 @@ class EncoderDecoder(LongT5PreTrainedModel):
         wanted = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
         if encoder_outputs is None:
             encoder_outputs = self.encoder(
-                input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, **wanted
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                inputs_embeds=inputs_embeds,
+                return_dict=True,
+                **wanted,
             )
-        elif not isinstance(encoder_outputs, BaseModelOutput):
+        elif not isinstance(encoder_outputs, ModelOutput):
             encoder_outputs = BaseModelOutput(*encoder_outputs)
         decoder_outputs = self.decoder(
             input_ids=decoder_input_ids,

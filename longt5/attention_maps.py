@@ -25,9 +25,8 @@ from longt5.attention_weights import SCORED_QUERIES, CrossWeights, EncoderWeight
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from transformers import PreTrainedModel
-
     from longt5.generation import EncodedText
+    from longt5.modeling import LongT5PreTrainedModel
 
 Kind = Literal["band", "global", "cross"]
 Pooling = Literal["mean", "max"]
@@ -84,13 +83,13 @@ class HeadStatistics:
 
 @torch.inference_mode()
 def window_attention(
-    model: PreTrainedModel, encoded: EncodedText, layer: int, heads: Sequence[int], start: int, end: int
+    model: LongT5PreTrainedModel, encoded: EncodedText, layer: int, heads: Sequence[int], start: int, end: int
 ) -> WindowAttention:
     """The exact attention of the tokens start to end in an encoder layer.
 
     Raises ValueError for a layer, a head or a window that does not exist.
     """
-    start, end = _checked_range("window", start, end, encoded.input_ids.shape[1])
+    start, end = _checked_range("window", (start, end), encoded.input_ids.shape[1])
     _, band, globals_ = zip(*EncoderWeights(model, encoded, layer, heads).chunks(start, end), strict=True)
     return WindowAttention(
         band=torch.cat([chunk.cpu() for chunk in band], dim=1).numpy(),
@@ -100,7 +99,7 @@ def window_attention(
 
 @torch.inference_mode()
 def band_map(
-    model: PreTrainedModel,
+    model: LongT5PreTrainedModel,
     encoded: EncodedText,
     layer: int,
     heads: Sequence[int],
@@ -115,7 +114,7 @@ def band_map(
 
     Raises ValueError for a layer, a head, a window or a pooling that does not exist.
     """
-    start, end = _checked_range("window", start, end, encoded.input_ids.shape[1])
+    start, end = _checked_range("window", (start, end), encoded.input_ids.shape[1])
     weights = EncoderWeights(model, encoded, layer, heads)
     offsets = np.arange(-weights.radius, weights.radius + 1)
     pool = _Pool((start, end), _unit_spans(offsets), max_rows, max_columns, pooling)
@@ -126,7 +125,7 @@ def band_map(
 
 @torch.inference_mode()
 def global_map(
-    model: PreTrainedModel,
+    model: LongT5PreTrainedModel,
     encoded: EncodedText,
     layer: int,
     heads: Sequence[int],
@@ -142,7 +141,7 @@ def global_map(
     Raises ValueError for a layer, a head, a window or a pooling that does not exist, and where there are no
     global blocks: local attention, or a text shorter than one block.
     """
-    start, end = _checked_range("window", start, end, encoded.input_ids.shape[1])
+    start, end = _checked_range("window", (start, end), encoded.input_ids.shape[1])
     if model.config.encoder_attention_type != "transient-global":
         raise ValueError("This model attends locally only, so it has no global blocks to show.")
     weights = EncoderWeights(model, encoded, layer, heads)
@@ -159,7 +158,7 @@ def global_map(
 
 @torch.inference_mode()
 def cross_map(
-    model: PreTrainedModel,
+    model: LongT5PreTrainedModel,
     encoded: EncodedText,
     summary_ids: Sequence[int],
     layer: int,
@@ -182,8 +181,8 @@ def cross_map(
     Raises ValueError for a layer, a head, a range or a pooling that does not exist, and for a model without a
     decoder.
     """
-    top, bottom = _checked_range("summary range", *(rows or (0, None)), len(summary_ids))
-    left, right = _checked_range("source range", *(columns or (0, None)), encoded.input_ids.shape[1])
+    top, bottom = _checked_range("summary range", rows, len(summary_ids))
+    left, right = _checked_range("source range", columns, encoded.input_ids.shape[1])
     weights = CrossWeights(model, encoded, summary_ids, layer, heads)
     pool = _Pool((top, bottom), _unit_spans(np.arange(left, right)), max_rows, max_columns, pooling)
     for start in range(top, bottom, SCORED_QUERIES):
@@ -197,13 +196,13 @@ def cross_map(
 
 @torch.inference_mode()
 def cross_attention_heads(
-    model: PreTrainedModel, encoded: EncodedText, summary_ids: Sequence[int]
+    model: LongT5PreTrainedModel, encoded: EncodedText, summary_ids: Sequence[int]
 ) -> Iterator[tuple[int, int, np.ndarray]]:
     """Yield (layer, head, weights (summary tokens, source tokens)) of all decoder heads, one at a time.
 
     Rows as in `cross_map`. Raises ValueError for an empty summary and for a model without a decoder.
     """
-    _, length = _checked_range("summary range", 0, None, len(summary_ids))
+    _, length = _checked_range("summary range", None, len(summary_ids))
     heads = range(model.config.num_heads)
     for layer in range(model.config.num_decoder_layers):
         weights = CrossWeights(model, encoded, summary_ids, layer, heads)
@@ -213,7 +212,7 @@ def cross_attention_heads(
 
 @torch.inference_mode()
 def head_statistics(
-    model: PreTrainedModel, encoded: EncodedText, *, max_queries: int = 2048
+    model: LongT5PreTrainedModel, encoded: EncodedText, *, max_queries: int = 2048
 ) -> HeadStatistics:
     """The share of the globals, the mean distance and the entropy of every encoder head.
 
@@ -241,7 +240,8 @@ def head_statistics(
             entropy = torch.special.entr(band).sum(dim=-1) + torch.special.entr(globals_).sum(dim=-1)
             sums[:, layer] += torch.stack([share, distance, entropy]).sum(dim=-1).double().cpu()
     sampled = sum(int(mask[start:end].sum()) for start, end in windows)
-    return HeadStatistics(*(sums / sampled).float().numpy(), sampled_queries=sampled)
+    global_share, mean_distance, entropies = (sums / sampled).float().numpy()
+    return HeadStatistics(global_share, mean_distance, entropies, sampled)
 
 
 def _sample(tokens: list[int], max_queries: int) -> list[tuple[int, int]]:
@@ -262,7 +262,12 @@ class _Pool:
     """
 
     def __init__(
-        self, rows: tuple[int, int], column_spans: np.ndarray, max_rows: int, max_columns: int, pooling: str
+        self,
+        rows: tuple[int, int],
+        column_spans: np.ndarray,
+        max_rows: int,
+        max_columns: int,
+        pooling: Pooling,
     ) -> None:
         if pooling not in ("mean", "max"):
             raise ValueError(f"Attention is pooled by mean or max, not by {pooling}.")
@@ -307,8 +312,9 @@ def _unit_spans(positions: np.ndarray) -> np.ndarray:
     return np.stack([positions, positions + 1], axis=1)
 
 
-def _checked_range(name: str, start: int, end: int | None, length: int) -> tuple[int, int]:
+def _checked_range(name: str, bounds: tuple[int, int | None] | None, length: int) -> tuple[int, int]:
     """The range, by default up to the length; ValueError where it is empty or leaves the length's tokens."""
+    start, end = bounds or (0, None)
     end = length if end is None else end
     if not 0 <= start < end <= length:
         raise ValueError(f"The {name} {start} to {end} does not lie within the {length} tokens there are.")

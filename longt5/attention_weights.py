@@ -19,11 +19,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longt5.attention import block_ids, block_sums, global_bias_rows
+from longt5.layers import (
+    LongT5Block,
+    LongT5LayerNorm,
+    LongT5LocalAttention,
+    LongT5TransientGlobalAttention,
+    Projections,
+)
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from longt5.generation import EncodedText
+    from longt5.modeling import LongT5PreTrainedModel
 
 # Queries sent through the projections at once: an offloaded weight is loaded once for all of them.
 PROJECTED_QUERIES = 2048
@@ -41,40 +47,40 @@ class EncoderWeights:
     """
 
     def __init__(
-        self, model: PreTrainedModel, encoded: EncodedText, layer: int, heads: Sequence[int]
+        self, model: LongT5PreTrainedModel, encoded: EncodedText, layer: int, heads: Sequence[int]
     ) -> None:
         config, blocks = model.config, model.encoder.block
         check_layer_and_heads("encoder", layer, len(blocks), heads, config.num_heads)
         self.heads, self.radius = list(heads), config.local_radius
-        self.norm, self.attention = blocks[layer].layer[0].layer_norm, _self_attention(blocks[layer])
+        self.norm: LongT5LayerNorm = blocks[layer].layer[0].layer_norm
+        self.attention = _self_attention(blocks[layer])
         self.hidden_states = encoded.layer_inputs[layer][0]  # (length, d_model)
         self.mask = encoded.attention_mask[0].bool().cpu()
         self.padded_mask = F.pad(self.mask, (self.radius, self.radius))
 
         owner = _self_attention(blocks[0])  # the first block owns the bias of all layers
 
-        def bias(embedding: nn.Module, low: int, high: int) -> Tensor:  # (heads, high - low + 1)
+        def bias(embedding: nn.Embedding, low: int, high: int) -> Tensor:  # (heads, high - low + 1)
             offsets = on_device_of(embedding, torch.arange(low, high + 1))
             return owner.bias_by_offset(embedding, offsets)[self.heads].float()
 
         self.band_bias = bias(owner.relative_attention_bias, -self.radius, self.radius)
-        block_size = config.global_block_size
-        has_globals = config.encoder_attention_type == "transient-global"
-        self.num_globals = self.mask.shape[0] // block_size if has_globals else 0
-        if self.num_globals:
-            self.block_ids = block_ids(encoded.attention_mask.cpu(), block_size)  # (1, length)
-            self.global_keys = self._global_keys()
-            self.global_bias = bias(
-                owner.global_relative_attention_bias, 1 - self.num_globals, self.num_globals
-            )
-        self.global_spans = self._global_spans(block_size)
+        self.num_globals = 0
+        if isinstance(self.attention, LongT5TransientGlobalAttention):
+            assert isinstance(owner, LongT5TransientGlobalAttention)
+            self.num_globals = self.mask.shape[0] // config.global_block_size
+            self.block_ids = block_ids(encoded.attention_mask.cpu(), config.global_block_size)  # (1, length)
+            self.global_keys = self._global_keys(self.attention.global_input_layer_norm)
+            side_embedding = owner.global_relative_attention_bias
+            self.global_bias = bias(side_embedding, 1 - self.num_globals, self.num_globals)
+        self.global_spans = self._global_spans(config.global_block_size)
 
-    def _global_keys(self) -> Tensor:
+    def _global_keys(self, global_norm: LongT5LayerNorm) -> Tensor:
         """(heads, num_globals, d_kv), the only part of a map whose cost is that of the whole text."""
         normed = self.norm(on_device_of(self.norm, self.hidden_states))
         sums = block_sums(normed[None], self.block_ids.to(normed.device), self.num_globals)[0]
-        norm = self.attention.global_input_layer_norm
-        return _project(self.attention, "k", norm(on_device_of(norm, sums)), self.heads)
+        global_inputs = global_norm(on_device_of(global_norm, sums))
+        return _project(self.attention, "k", global_inputs, self.heads)
 
     def _global_spans(self, block_size: int) -> Tensor:
         """The last block that holds text takes in the text after it; those after it are empty."""
@@ -138,7 +144,7 @@ class CrossWeights:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: LongT5PreTrainedModel,
         encoded: EncodedText,
         summary_ids: Sequence[int],
         layer: int,
@@ -164,7 +170,7 @@ _captured: weakref.WeakKeyDictionary[Any, _Captured] = weakref.WeakKeyDictionary
 
 
 def _query_inputs(
-    model: PreTrainedModel, encoded: EncodedText, summary_ids: Sequence[int]
+    model: LongT5PreTrainedModel, encoded: EncodedText, summary_ids: Sequence[int]
 ) -> tuple[Tensor, ...]:
     """What enters the cross-attention of each decoder layer while the summary is read teacher-forced."""
     decoder = getattr(model, "decoder", None)
@@ -206,22 +212,23 @@ def check_layer_and_heads(
         raise ValueError(f"Choose one or more of the heads 0 to {num_heads - 1}, not {list(heads)}.")
 
 
-def on_device_of(module: nn.Module, tensor: Tensor) -> Tensor:
+def on_device_of(module: nn.Linear | nn.Embedding | LongT5LayerNorm, tensor: Tensor) -> Tensor:
     """The tensor where the module's weight is; if that is offloaded ("meta"), a hook will move the tensor."""
     device = module.weight.device
     return tensor if device.type == "meta" else tensor.to(device)
 
 
 def _project(
-    attention: nn.Module, projection: Literal["q", "k"], hidden_states: Tensor, heads: Sequence[int]
+    attention: Projections, projection: Literal["q", "k"], hidden_states: Tensor, heads: Sequence[int]
 ) -> Tensor:
     """(tokens, d_model) -> (heads, tokens, d_kv), float32."""
-    module = getattr(attention, projection)
+    module = attention.q if projection == "q" else attention.k
     return (
         attention.project(module, on_device_of(module, hidden_states))[:, list(heads)].float().transpose(0, 1)
     )
 
 
-def _self_attention(block: nn.Module) -> nn.Module:
+def _self_attention(block: LongT5Block) -> LongT5LocalAttention | LongT5TransientGlobalAttention:
     """The self-attention of an encoder block, whichever of the two kinds it is."""
-    return getattr(block.layer[0], "TransientGlobalSelfAttention", None) or block.layer[0].LocalSelfAttention
+    layer: Any = block.layer[0]
+    return getattr(layer, "TransientGlobalSelfAttention", None) or layer.LocalSelfAttention

@@ -324,18 +324,23 @@ def _split_groups(x: Tensor, groups: int, queries: int) -> Tensor:
     return x.unflatten(2, (groups, queries)).transpose(1, 2).flatten(0, 1)
 
 
-def blocked_weights(
+def blocked_attention(
     query: Tensor,
     key: Tensor,
+    value: Tensor,
     band_bias: Tensor,
     global_tokens: Globals | None,
     attention_mask: Tensor | None,
-) -> Tensor:
-    """All attention weights of a layer as transformers lays them out: blocks of radius + 1 queries.
+    *,
+    dropout: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """`encoder_attention` by way of all its weights, laid out as transformers does: blocks of radius + 1 queries.
 
     Returns:
-        (batch, blocks, heads, radius + 1, 3 * (radius + 1) + globals): each block's queries against the block before,
-        itself and the block after, then against the globals. Large: 16,384 tokens and 12 heads take 1.1 GB in float32.
+        output: (batch, length, heads, d_kv), computed from the weights, so that these can be asked for gradients.
+        weights: (batch, blocks, heads, radius + 1, 3 * (radius + 1) + globals): each block's queries against the block
+            before, itself and the block after, then against the globals, after dropout. Large: 16,384 tokens and 12
+            heads take 1.1 GB in float32.
     """
     length, block = query.shape[1], band_bias.shape[-1] // 2 + 1
     blocks = []
@@ -346,4 +351,11 @@ def blocked_weights(
         band = F.pad(weights[..., : len(keys)], (before, 3 * block - before - len(keys)))
         weights = torch.cat([band, weights[..., len(keys) :]], dim=-1)
         blocks.append(F.pad(weights, (0, 0, 0, block - (end - start))))
-    return torch.stack(blocks, dim=1).to(query.dtype)
+    weights = F.dropout(torch.stack(blocks, dim=1).to(query.dtype), dropout)
+
+    padded = F.pad(value, (0, 0, 0, 0, block, block + len(blocks) * block - length))
+    windows = padded.unfold(1, 3 * block, block)  # (batch, blocks, heads, d_kv, 3 * block)
+    output = torch.einsum("bnhqk,bnhdk->bnqhd", weights[..., : 3 * block], windows)
+    if global_tokens is not None:
+        output = output + torch.einsum("bnhqg,bghd->bnqhd", weights[..., 3 * block :], global_tokens.value)
+    return output.flatten(1, 2)[:, :length], weights

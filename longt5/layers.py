@@ -18,16 +18,12 @@ from longt5.attention import (
     Globals,
     block_ids,
     block_sums,
-    blocked_weights,
+    blocked_attention,
     dense_attention,
     encoder_attention,
     relative_position_bucket,
 )
 from longt5.configuration import LongT5Config
-
-# The encoder's position bias, made by the first layer and shared by all: (heads, 2 * radius + 1) for the band and
-# (heads, 2 * globals) for the globals, None where there are no globals.
-EncoderBias = tuple[Tensor, Tensor | None]
 
 
 def saturate(x: Tensor) -> Tensor:
@@ -225,44 +221,41 @@ class _EncoderAttention(Projections):
         self,
         hidden_states: Tensor,
         attention_mask: Tensor | None = None,
-        position_bias: EncoderBias | None = None,
+        position_bias: Tensor | None = None,
         output_attentions: bool = False,
-    ) -> tuple[Tensor, EncoderBias, Tensor | None]:
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Attends within `hidden_states` (batch, length, d_model).
 
         Args:
             attention_mask: (batch, length), non-zero at text; None means that all is text.
+            position_bias: from the first layer, (heads, 2 * radius + 1 + 2 * globals): the band's by offset, then the
+                globals'. One tensor, as re-entrant checkpointing gives no gradient to tensors inside tuples.
         Returns:
             output (batch, length, d_model), the position bias for the next layers, and None or the weights
-            (batch, blocks, heads, radius + 1, 3 * (radius + 1) + globals), see `blocked_weights`.
+            (batch, blocks, heads, radius + 1, 3 * (radius + 1) + globals), see `blocked_attention`.
         """
         if position_bias is None:
             position_bias = self.position_bias(hidden_states)
-        band_bias, global_bias = position_bias
+        band_width = 2 * self.local_radius + 1
+        band_bias, global_bias = position_bias[:, :band_width], position_bias[:, band_width:]
         global_tokens = self.global_tokens(hidden_states, attention_mask, global_bias)
         query, key, value = (self.project(p, hidden_states) for p in (self.q, self.k, self.v))
-        attended = encoder_attention(
-            query,
-            key,
-            value,
-            band_bias,
-            global_tokens,
-            attention_mask,
-            dropout=self.dropout if self.training else 0.0,
-        )
-        weights = None
+        inputs = (query, key, value, band_bias, global_tokens, attention_mask)
+        dropout = self.dropout if self.training else 0.0
         if output_attentions:
-            weights = blocked_weights(query, key, band_bias, global_tokens, attention_mask)
+            attended, weights = blocked_attention(*inputs, dropout=dropout)
+        else:
+            attended, weights = encoder_attention(*inputs, dropout=dropout), None
         return saturate(self.o(attended.flatten(2))), position_bias, weights
 
-    def position_bias(self, hidden_states: Tensor) -> EncoderBias:
+    def position_bias(self, hidden_states: Tensor) -> Tensor:
         """The bias by offset that this layer, the first of its stack, owns."""
         radius = self.local_radius
         offsets = torch.arange(-radius, radius + 1, device=hidden_states.device)
-        return self.bias_by_offset(self.relative_attention_bias, offsets), None
+        return self.bias_by_offset(self.relative_attention_bias, offsets)
 
     def global_tokens(
-        self, hidden_states: Tensor, attention_mask: Tensor | None, global_bias: Tensor | None
+        self, hidden_states: Tensor, attention_mask: Tensor | None, global_bias: Tensor
     ) -> Globals | None:
         """The global tokens of (batch, length, d_model) hidden states, None where there are none."""
         return None
@@ -284,18 +277,20 @@ class LongT5TransientGlobalAttention(_EncoderAttention):
             )
         self.global_input_layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
 
-    def position_bias(self, hidden_states: Tensor) -> EncoderBias:
-        band_bias, _ = super().position_bias(hidden_states)
+    def position_bias(self, hidden_states: Tensor) -> Tensor:
+        band_bias = super().position_bias(hidden_states)
         num_globals = hidden_states.shape[1] // self.global_block_size
         if num_globals == 0:
-            return band_bias, None
+            return band_bias
         offsets = torch.arange(1 - num_globals, num_globals + 1, device=hidden_states.device)
-        return band_bias, self.bias_by_offset(self.global_relative_attention_bias, offsets)
+        return torch.cat(
+            [band_bias, self.bias_by_offset(self.global_relative_attention_bias, offsets)], dim=-1
+        )
 
     def global_tokens(
-        self, hidden_states: Tensor, attention_mask: Tensor | None, global_bias: Tensor | None
+        self, hidden_states: Tensor, attention_mask: Tensor | None, global_bias: Tensor
     ) -> Globals | None:
-        if global_bias is None:
+        if global_bias.shape[-1] == 0:
             return None
         if attention_mask is None:
             attention_mask = hidden_states.new_ones(1, hidden_states.shape[1])
@@ -388,7 +383,7 @@ class LongT5Block(GradientCheckpointingLayer):
         self,
         hidden_states: Tensor,
         attention_mask: Tensor | None = None,
-        position_bias: Tensor | EncoderBias | None = None,
+        position_bias: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
         encoder_decoder_position_bias: Tensor | None = None,

@@ -293,7 +293,7 @@ class LongT5EncoderModel(LongT5PreTrainedModel):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> tuple | BaseModelOutput:
-        """Encodes (batch, length) tokens. Attention weights come as `longt5.attention.blocked_weights` lays them out."""
+        """Encodes (batch, length) tokens. Attention weights come as `longt5.attention.blocked_attention` has them."""
         return self.encoder(
             input_ids=input_ids,
             attention_mask=attention_mask,

@@ -1,7 +1,7 @@
 """Papers on disk: JSON lines of full texts with their abstracts, read one at a time and mended on the way.
 
-A file holds one JSON object a line with at least ``text`` and ``abstract`` (``id``, ``title`` and ``source`` are
-optional), plain or compressed with zstd (``.zst``).
+A file holds one JSON object a line with at least ``text`` and ``abstract`` (``id``, ``title`` and ``source``
+are optional), plain or compressed with zstd (``.zst``).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class PapersError(Exception):
 
 
 # Words that stand alone before a ligature gap: "the fi rst", but "speci fi c".
-_WHOLE_WORDS = frozenset(
-    "a an and are as at be but by can for from has have in into is it its may more no not of on one or our per "
-    "so than that the their these this those to two up was we were when which will with".split()
+_WHOLE_WORDS = (
+    "a an and are as at be but by can for from has have in into is it its may more no not of on one or our "
+    "per so than that the their these this those to two up was we were when which will with"
 )
 _LIGATURE_GAP = re.compile(r"\b([A-Za-z]*[a-z]) (ffi|ffl|ff|fi|fl) (?=[a-z])")
 _LIGATURE_START = re.compile(r"(?<![A-Za-z])(ffi|ffl|fi|fl) (?=[a-z]{2})")
@@ -52,7 +52,7 @@ def mend(text: str) -> str:
 
     def join(match: re.Match[str]) -> str:
         left, ligature = match.groups()
-        return f"{left} {ligature}" if left.lower() in _WHOLE_WORDS else left + ligature
+        return f"{left} {ligature}" if f" {left.lower()} " in f" {_WHOLE_WORDS} " else left + ligature
 
     text = text.translate(_LIGATURES)
     return _LIGATURE_START.sub(r"\1", _LIGATURE_GAP.sub(join, text))
@@ -86,7 +86,7 @@ def read_papers(path: str | Path) -> Iterator[Paper]:
                 text, abstract = record["text"], record["abstract"]
             except (ValueError, KeyError, TypeError) as error:
                 raise PapersError(
-                    f"Line {number} of {path.name} is not a paper: it must be a JSON object with text and abstract."
+                    f"Line {number} of {path.name} is no paper: it must be a JSON object with text and abstract."
                 ) from error
             yield Paper(
                 id=str(record.get("id", number)),

@@ -1,0 +1,191 @@
+"""What a model is asked to write about a piece of a paper: the training objectives, paper in, example out."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from .data import TokenizedPaper
+from .principal_sentences import oracle_extract, principal_sentences
+
+OBJECTIVES = ("principal", "oracle", "abstract")
+_SHORTEST_SENTENCE = 8  # tokens; shorter ones are headings and the debris of formulas
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids of the input and of the target, each ending with ``</s>``."""
+
+    input_ids: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What the objectives need to know of a tokenizer.
+
+    ``units`` (vocabulary,) gives each token the number by which ROUGE counts it: the same for pieces that differ
+    in case or in the space before them, -1 for punctuation. ``ends`` (vocabulary,) marks tokens that can end a
+    sentence.
+    """
+
+    units: np.ndarray
+    ends: np.ndarray
+    eos_token_id: int
+    mask_token_id: int | None
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
+        """Read it from a tokenizer that marks spaces with ``▁``."""
+        pieces = [
+            piece.lstrip("▁").lower() for piece in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+        ]
+        numbers: dict[str, int] = {}
+        units = [
+            numbers.setdefault(piece, len(numbers))
+            if any(unicodedata.category(character)[0] in "LN" for character in piece)
+            else -1
+            for piece in pieces
+        ]
+        ends = [piece.rstrip("\"'”’)]").endswith((".", "?", "!")) for piece in pieces]
+        return cls(np.array(units), np.array(ends), tokenizer.eos_token_id, tokenizer.mask_token_id)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Part of a paper: ``tokens``, and the ranges (sentences, 2) of the whole sentences in it."""
+
+    tokens: np.ndarray
+    ranges: np.ndarray
+
+
+def make_example(
+    objective: str,
+    paper: TokenizedPaper,
+    vocabulary: Vocabulary,
+    chance: np.random.Generator,
+    *,
+    source_tokens: int,
+    target_tokens: int,
+    masked_share: float = 0.0,
+) -> Example | None:
+    """Return one example of ``objective``, or None if this paper gives none.
+
+    - "principal": a run of the paper in, the principal sentences of that run out, in their order. A share
+      ``masked_share`` of the chosen sentences is replaced by one mask token each in the input.
+    - "oracle": the beginning and the end of the paper in, the extract closest to the abstract out.
+    - "abstract": the same in, the abstract out (left out if longer than ``target_tokens``).
+
+    Args:
+        source_tokens: longest input, ``</s>`` included.
+        target_tokens: longest target, ``</s>`` included.
+
+    Raises:
+        ValueError: ``objective`` is not one of ``OBJECTIVES``.
+    """
+    if objective == "principal":
+        window = _random_run(paper, chance, source_tokens - 1)
+        chosen = _principal_choice(window, vocabulary, target_tokens - 1)
+        masked = [index for index in chosen if chance.random() < masked_share]
+        source = _with_masks(window, masked, vocabulary)
+    elif objective in ("oracle", "abstract"):
+        window = _beginning_and_end(paper, source_tokens - 1)
+        source = window.tokens
+        if objective == "abstract":
+            if not 0 < len(paper.abstract) < target_tokens:
+                return None
+            return _example(source, paper.abstract, vocabulary)
+        chosen = oracle_extract(
+            _unit_sentences(window, vocabulary),
+            _units(paper.abstract, vocabulary),
+            lengths=window.ranges[:, 1] - window.ranges[:, 0],
+            budget=target_tokens - 1,
+            candidates=_writable(window, vocabulary, target_tokens - 1),
+        )
+    else:
+        raise ValueError(f"There is no objective {objective!r}: choose among {', '.join(OBJECTIVES)}.")
+    if not chosen:
+        return None
+    return _example(source, np.concatenate([_sentence(window, index) for index in chosen]), vocabulary)
+
+
+def _random_run(paper: TokenizedPaper, chance: np.random.Generator, length: int) -> _Window:
+    """A run of ``length`` tokens that begins with a sentence; the whole paper if it is shorter."""
+    possible = int(np.searchsorted(paper.starts, paper.starts[-1] - length, side="right"))
+    first = int(chance.integers(max(possible, 1)))
+    return _run(paper, first, length)
+
+
+def _run(paper: TokenizedPaper, first: int, length: int) -> _Window:
+    begin = paper.starts[first]
+    last = int(np.searchsorted(paper.starts, begin + length, side="right")) - 1
+    ranges = np.stack([paper.starts[first:last], paper.starts[first + 1 : last + 1]], axis=1) - begin
+    return _Window(paper.tokens[begin : begin + length], ranges)
+
+
+def _beginning_and_end(paper: TokenizedPaper, length: int) -> _Window:
+    """The whole paper, or a beginning and an end of ``length`` tokens in all: conclusions stand at the end."""
+    if len(paper.tokens) <= length:
+        return _run(paper, 0, length)
+    begin = _run(paper, 0, length * 3 // 4)
+    ending = int(np.searchsorted(paper.starts, paper.starts[-1] - (length - len(begin.tokens))))
+    end = _run(paper, ending, length)
+    return _Window(
+        np.concatenate([begin.tokens, end.tokens]),
+        np.concatenate([begin.ranges, end.ranges + len(begin.tokens)]),
+    )
+
+
+def _principal_choice(window: _Window, vocabulary: Vocabulary, budget: int) -> list[int]:
+    """Principal sentences in their order, taken best first as long as they fit into ``budget`` tokens."""
+    best_first = principal_sentences(
+        _unit_sentences(window, vocabulary),
+        max(1, budget // 20),
+        candidates=_writable(window, vocabulary, budget),
+    )
+    chosen = []
+    for index in best_first:
+        length = int(window.ranges[index, 1] - window.ranges[index, 0])
+        if length <= budget:
+            budget -= length
+            chosen.append(index)
+    return sorted(chosen)
+
+
+def _writable(window: _Window, vocabulary: Vocabulary, budget: int) -> np.ndarray:
+    """Which sentences are sentences (long enough, ended by a full stop) and fit into the target."""
+    lengths = window.ranges[:, 1] - window.ranges[:, 0]
+    ends = vocabulary.ends[window.tokens[window.ranges[:, 1] - 1]]
+    return (lengths >= _SHORTEST_SENTENCE) & (lengths <= budget) & ends
+
+
+def _with_masks(window: _Window, masked: list[int], vocabulary: Vocabulary) -> np.ndarray:
+    if not masked:
+        return window.tokens
+    if vocabulary.mask_token_id is None:
+        raise ValueError("masked_share needs a tokenizer with a mask token.")
+    pieces, position = [], 0
+    for index in masked:
+        pieces += [window.tokens[position : window.ranges[index, 0]], np.array([vocabulary.mask_token_id])]
+        position = window.ranges[index, 1]
+    return np.concatenate([*pieces, window.tokens[position:]])
+
+
+def _example(source: np.ndarray, target: np.ndarray, vocabulary: Vocabulary) -> Example:
+    return Example(np.append(source, vocabulary.eos_token_id), np.append(target, vocabulary.eos_token_id))
+
+
+def _sentence(window: _Window, index: int) -> np.ndarray:
+    return window.tokens[window.ranges[index, 0] : window.ranges[index, 1]]
+
+
+def _unit_sentences(window: _Window, vocabulary: Vocabulary) -> list[np.ndarray]:
+    return [_units(window.tokens[start:end], vocabulary) for start, end in window.ranges]
+
+
+def _units(tokens: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    units = vocabulary.units[tokens]
+    return units[units >= 0]

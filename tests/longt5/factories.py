@@ -65,7 +65,7 @@ def tiny_model(name: str = "LongT5ForConditionalGeneration", seed: int = 0, **ov
 
 
 def pair(name: str = "LongT5ForConditionalGeneration", seed: int = 0, **overrides: Any) -> tuple[Any, Any]:
-    """(ours, transformers'): the classes of one name with one configuration and the same weights, in eval mode."""
+    """(ours, transformers'): the classes of one name with the same weights, in eval mode."""
     ours = tiny_model(name, seed, **overrides)
     theirs = getattr(transformers, name)(tiny_config(transformers.LongT5Config, **overrides))
     theirs.load_state_dict(ours.state_dict())

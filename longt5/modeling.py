@@ -454,16 +454,16 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         """(batch, length) labels -> (batch, length) decoder inputs, for data collators."""
         return self._shift_right(labels)
 
-    @staticmethod
     def _expand_inputs_for_generation(
+        self,
         expand_size: int = 1,
         is_encoder_decoder: bool = False,
         input_ids: Tensor | None = None,
         **model_kwargs: Any,
     ) -> tuple[Tensor | None, dict[str, Any]]:
-        """Repeats the decoder's inputs for each beam, and leaves the encoder's output and its mask as they are."""
+        """Repeats the decoder's inputs for each beam; the encoder's output and its mask stay single."""
         shared = {name: model_kwargs.pop(name, None) for name in ("encoder_outputs", "attention_mask")}
-        input_ids, model_kwargs = GenerationMixin._expand_inputs_for_generation(
+        input_ids, model_kwargs = super()._expand_inputs_for_generation(
             expand_size=expand_size, is_encoder_decoder=False, input_ids=input_ids, **model_kwargs
         )
         return input_ids, {**model_kwargs, **{k: v for k, v in shared.items() if v is not None}}

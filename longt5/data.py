@@ -1,9 +1,9 @@
 """Papers as memory-mapped token arrays, ready for training: ``python -m longt5.data``.
 
-For every source file ``train-x.jsonl.zst`` a folder ``x`` is written with flat arrays: the tokens of all sentences of
-all papers one after the other (``uint16``), where each sentence begins, which sentence each paper begins with, and
-the tokens of the abstracts. A sentence is tokenized by itself without ``</s>``; as every sentence begins with a
-space mark, any run of sentences is tokenized as the text itself would be.
+For every source file ``train-x.jsonl.zst`` a folder ``x`` is written with flat arrays: the tokens of all
+sentences of all papers one after the other (``uint16``), where each sentence begins, which sentence each
+paper begins with, and the tokens of the abstracts. A sentence is tokenized by itself without ``</s>``; as
+every sentence begins with a space mark, any run of sentences is tokenized as the text itself would be.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class TokenizedPaper:
-    """One paper: ``tokens`` of the body; ``starts`` (sentences + 1,) begin of each sentence and the end; ``abstract``."""
+    """Tokens of one paper's body and abstract; ``starts`` (sentences + 1,): sentences' begins, the end."""
 
     tokens: np.ndarray
     starts: np.ndarray
@@ -43,8 +43,8 @@ class TokenizedPaper:
 class PreparedPapers:
     """The papers of one prepared folder; arrays stay on disk until looked at.
 
-    ``sentence_starts`` are token positions, ``paper_starts`` sentence positions, ``abstract_starts`` positions in
-    ``abstracts``; each has one entry more than there are things, the last being the end.
+    ``sentence_starts`` are token positions, ``paper_starts`` sentence positions, ``abstract_starts``
+    positions in ``abstracts``; each has one entry more than there are things, the last being the end.
     """
 
     folder: Path

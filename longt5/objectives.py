@@ -27,9 +27,9 @@ class Example:
 class Vocabulary:
     """What the objectives need to know of a tokenizer.
 
-    ``units`` (vocabulary,) gives each token the number by which ROUGE counts it: the same for pieces that differ
-    in case or in the space before them, -1 for punctuation. ``ends`` (vocabulary,) marks tokens that can end a
-    sentence.
+    ``units`` (vocabulary,) gives each token the number by which ROUGE counts it: the same for pieces that
+    differ in case or in the space before them, -1 for punctuation. ``ends`` (vocabulary,) marks tokens that
+    can end a sentence.
     """
 
     units: np.ndarray
@@ -127,7 +127,7 @@ def _run(paper: TokenizedPaper, first: int, length: int) -> _Window:
 
 
 def _beginning_and_end(paper: TokenizedPaper, length: int) -> _Window:
-    """The whole paper, or a beginning and an end of ``length`` tokens in all: conclusions stand at the end."""
+    """The whole paper, or ``length`` tokens of its beginning and its end, where conclusions stand."""
     if len(paper.tokens) <= length:
         return _run(paper, 0, length)
     begin = _run(paper, 0, length * 3 // 4)

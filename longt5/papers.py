@@ -86,7 +86,7 @@ def read_papers(path: str | Path) -> Iterator[Paper]:
                 text, abstract = record["text"], record["abstract"]
             except (ValueError, KeyError, TypeError) as error:
                 raise PapersError(
-                    f"Line {number} of {path.name} is no paper: it must be a JSON object with text and abstract."
+                    f"Line {number} of {path.name} is no paper: it must be a JSON object with text, abstract."
                 ) from error
             yield Paper(
                 id=str(record.get("id", number)),

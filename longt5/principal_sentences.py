@@ -1,8 +1,8 @@
 """Which sentences say most of a text: PSG's principal sentences, and the extract closest to an abstract.
 
 Principal sentence generation (PEGASUS, Zhang et al. 2020, section 3.1; LongT5, Guo et al. 2022, section 3.2)
-takes a text's sentences with the highest ROUGE-1 F1 against the rest of the text. The oracle extract is the greedy
-choice of sentences that maximises ROUGE against the authors' abstract (Nallapati et al. 2017).
+takes a text's sentences with the highest ROUGE-1 F1 against the rest of the text. The oracle extract is the
+greedy choice of sentences that maximises ROUGE against the authors' abstract (Nallapati et al. 2017).
 
 Sentences are integer arrays, one number a word or sub-word; everything is counted in a few matrix operations
 of sentences x distinct units.
@@ -31,7 +31,8 @@ def principal_sentences(
         sentences: unit numbers of each sentence; a sentence without units is never chosen.
         count: how many to choose.
         sequential: choose one after the other, each maximising ROUGE-1 F1 of all chosen sentences together
-            against the sentences left ("Seq"); else score every sentence by itself against all others ("Ind").
+            against the sentences left ("Seq"); else score every sentence by itself against all others
+            ("Ind").
         unique: count n-grams as a set ("Uniq"); else as often as they occur ("Orig").
         candidates: (sentences,) booleans, which sentences may be chosen; all by default.
     """
@@ -128,7 +129,7 @@ def _count_matrix(sentences: Sequence[np.ndarray]) -> np.ndarray:
 def _reference_matrix(
     sentences: Sequence[np.ndarray], reference: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Return counts (sentences, units of the reference), sizes (sentences,), the reference's counts and size."""
+    """Return counts (sentences, units of the reference), sizes (sentences,), and those of the reference."""
     units, wanted = np.unique(reference, return_counts=True)
     sizes = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
     if not sentences or not len(units):

@@ -1,9 +1,9 @@
 """Where the sentences of a scientific text begin and end, as character offsets.
 
-Rules, no model: a full stop, question or exclamation mark followed by white space and something that can begin
-a sentence ends one, unless it belongs to an abbreviation ("et al.", "Fig. 2", "e.g."), an initial ("J. Smith") or
-a number. A line end ends a sentence too (headings stand on lines of their own) unless the next line goes on in
-lower case.
+Rules, no model: a full stop, question or exclamation mark followed by white space and something that can
+begin a sentence ends one, unless it belongs to an abbreviation ("et al.", "Fig. 2", "e.g."), an initial
+("J. Smith") or a number. A line end ends a sentence too (headings stand on lines of their own) unless the
+next line goes on in lower case.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import re
 
 # Never end a sentence, because something must follow them.
 _ABBREVIATION_LIST = (
-    "e.g i.e cf viz vs eq eqs eqn eqns fig figs ref refs sec sect sects tab def thm prop lem cor no nos vol pp ch "
-    "chap dr mr mrs ms prof st resp approx ca s.t w.r.t a.k.a w.l.o.g var subsp ssp cv pv sensu nr art ed eds "
-    "al supp suppl appx app alg ineq const jan feb aug sept oct nov dec"
+    "e.g i.e cf viz vs eq eqs eqn eqns fig figs ref refs sec sect tab def thm prop lem cor no nos vol pp "
+    "ch chap dr mr mrs ms prof st resp approx ca s.t w.r.t a.k.a w.l.o.g var subsp ssp cv pv sensu nr art ed "
+    "eds al supp suppl appx app alg ineq const jan feb aug sept oct nov dec"
 )
 _ABBREVIATIONS = frozenset(_ABBREVIATION_LIST.split())
 # End a sentence unless what follows is plainly its continuation (a year, a bracket, a lower-case word).

@@ -1,9 +1,9 @@
-"""The sub-word tokenizer of our own models, trained on a folder of papers: ``python -m longt5.tokenizer_training``.
+"""The sub-word tokenizer of our own models, trained on papers: ``python -m longt5.tokenizer_training``.
 
-Byte-pair encoding in T5's conventions: ``▁`` marks a space, ``<pad>`` is 0, ``</s>`` is 1 and ends every text,
-``<unk>`` is 2. Cased; every digit stands alone, so that numbers are copied digit by digit; punctuation never joins a
-word; what is not in the vocabulary is spelled in bytes, so that nothing is unknown. White space of any kind and
-length, line ends included, is one space.
+Byte-pair encoding in T5's conventions: ``▁`` marks a space, ``<pad>`` is 0, ``</s>`` is 1 and ends every
+text, ``<unk>`` is 2. Cased; every digit stands alone, so that numbers are copied digit by digit;
+punctuation never joins a word; what is not in the vocabulary is spelled in bytes, so that nothing is
+unknown. White space of any kind and length, line ends included, is one space.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .papers import read_papers
 
 SPECIAL_TOKENS = ("<pad>", "</s>", "<unk>", "<mask>")
 BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
-# A word with the space before it, one digit with the space before it, a run of anything else, or a lone space.
+# With the space before it: a word, one digit, or a run of anything else; or a lone space.
 PIECES = r"▁?[\p{L}\p{M}]+|▁?\p{N}|▁?[^▁\p{L}\p{M}\p{N}]+|▁"
 
 
 def untrained_tokenizer(model: models.BPE) -> Tokenizer:
-    """Return the pipeline around ``model``: normalizer, pre-tokenizer, decoder; without the final ``</s>``."""
+    """Return normalizer, pre-tokenizer and decoder around ``model``, without the final ``</s>``."""
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
@@ -50,7 +50,7 @@ def untrained_tokenizer(model: models.BPE) -> Tokenizer:
 
 
 def train_tokenizer(texts: Iterator[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Train on ``texts`` and return a fast tokenizer with exactly ``vocabulary_size`` entries, if the texts have them.
+    """Train on ``texts`` and return a fast tokenizer of at most ``vocabulary_size`` entries.
 
     Raises:
         ValueError: ``vocabulary_size`` leaves no room beside the special and the byte tokens.

@@ -2,8 +2,9 @@
 
 One configuration file is one stage. The same command under ``accelerate launch`` runs on several GPUs or
 machines. The output folder receives ``log.jsonl`` (losses), ``manifest.json`` (what exactly was run),
-``checkpoint/`` (to resume from), ``loss.svg`` and, at the end, ``model/``. A stage that is interrupted (Ctrl-C,
-SIGTERM) saves a checkpoint first; resumed, it goes on with the same batches and losses as if nothing had happened.
+``checkpoint/`` (to resume from), ``loss.svg`` and, at the end, ``model/``. A stage that is interrupted
+(Ctrl-C, SIGTERM) saves a checkpoint first; resumed, it goes on with the same batches and losses as if
+nothing had happened.
 """
 
 from __future__ import annotations
@@ -258,7 +259,7 @@ def build_model(config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> L
             initialize_for_copying(model)
     if len(tokenizer) > model.config.vocab_size:
         raise ConfigurationError(
-            f"The tokenizer has {len(tokenizer)} entries, the model {model.config.vocab_size}: set vocab_size."
+            f"The tokenizer has {len(tokenizer)} entries, the model {model.config.vocab_size} only."
         )
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable()
@@ -268,9 +269,10 @@ def build_model(config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> L
 def build_optimizer(config: TrainingConfig, model: torch.nn.Module) -> torch.optim.Optimizer:
     """Return AdamW or Adafactor, with one group for each parameter.
 
-    T5's initialisation gives its weights very different sizes (embeddings 1, queries 0.01), so that no one learning
-    rate suits all: like Adafactor, "adamw_scaled" steps in proportion to each parameter's own root mean square
-    (nanoT5, Nawrot 2023). Weight decay is for matrices alone, not for norms, position biases and embeddings.
+    T5's initialisation gives its weights very different sizes (embeddings 1, queries 0.01), so that no one
+    learning rate suits all: like Adafactor, "adamw_scaled" steps in proportion to each parameter's own root
+    mean square (nanoT5, Nawrot 2023). Weight decay is for matrices alone, not for norms, position biases
+    and embeddings.
     """
     groups = [
         {

@@ -37,7 +37,8 @@ class TrainingConfig:
         batch_tokens: tokens of a batch on one process, padding included.
         accumulation_steps: batches whose gradients are added up before a step.
         pool_examples: examples sorted by length together.
-        optimizer: "adamw", "adamw_scaled" (steps in proportion to each weight's size) or "adafactor" (so too).
+        optimizer: "adamw", "adamw_scaled" (steps in proportion to each weight's size) or "adafactor" (so
+        too).
         schedule: "constant", "inverse_sqrt" or "linear", after ``warmup_steps``.
         cooldown: share of the training at its end in which the learning rate falls to zero.
         max_steps: steps after which training ends.

@@ -1,18 +1,31 @@
-"""The models on offer: one in memory at a time, loaded once, shared by everyone, taken in turns."""
+"""The models on offer: one in memory at a time, loaded once, shared by everyone."""
 
 from __future__ import annotations
 
+import gc
+import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+import torch
 
 from app.settings import Settings
-from app.summary import SummarySettings
+from app.summary import LEAST_INPUT_TOKENS, LIMITS, SummaryError, SummarySettings
+from app.turns import POLL_SECONDS, TurnQueue
+from longt5 import LongT5Config
+from longt5.checkpoints import CONFIG_FILE, GENERATION_CONFIG_FILE, find_folder, read_json
+from longt5.generation import EncodedText, EncodingProgress, Stopped, encode
+from longt5.loading import LoadingError, load_model, load_tokenizer
 
-if TYPE_CHECKING:
-    from longt5.generation import EncodedText, EncodingProgress
+logger = logging.getLogger(__name__)
+
+DEFAULT_INPUT_TOKENS = 16_384  # what LongT5 was fine-tuned on (paper, section 4.1)
+LEFTOVER_INPUT_TOKENS = 512  # T5's own length, which many LongT5 tokenizers still carry
 
 
 @dataclass(frozen=True)
@@ -24,9 +37,11 @@ class ModelProfile:
     defaults: SummarySettings
     """From its generation config."""
     max_input_tokens: int
-    """Most tokens it reads at once."""
+    """Most tokens it was made to read at once."""
     prefix: str
     """Text put before every input; most LongT5 checkpoints want none."""
+    config: LongT5Config
+    """Its sizes: layers, heads, local radius, global block."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +53,16 @@ class LoadedModel:
     """`longt5.LongT5ForConditionalGeneration` in eval mode."""
     tokenizer: Any
     """Fast tokenizer, with offsets."""
+    shareable: bool
+    """False where accelerate moves weights while the model runs: then one thread at a time may use it."""
+
+
+@dataclass(eq=False)
+class _Load:
+    """A load in progress."""
+
+    name: str
+    error: Exception | None = None
 
 
 class ModelStore:
@@ -45,11 +70,22 @@ class ModelStore:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.turns = TurnQueue(settings.queue_size)
+        """The queue for long work, summaries above all; short questions go straight to `use`."""
+        self._paths = _named(settings.models)
+        self._profiles: dict[str, ModelProfile] = {}
+        self._changed = threading.Condition()  # guards the four below
+        self._current: LoadedModel | None = None
+        self._users = 0
+        self._load: _Load | None = None
+        self._encodings = _KeptEncodings(settings.kept_encodings_bytes)
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
 
     @property
     def choices(self) -> tuple[str, ...]:
         """Names to choose from, the default first: a Hub id, or the last part of a folder's path."""
-        raise NotImplementedError
+        return tuple(self._paths)
 
     def profile(self, name: str) -> ModelProfile:
         """Defaults and limits of a model, without its weights and without waiting for anybody.
@@ -57,18 +93,18 @@ class ModelStore:
         Raises:
             SummaryError: no such choice, or its files can't be read.
         """
-        raise NotImplementedError
-
-    def turn(self, stop: threading.Event | None = None) -> Iterator[int]:
-        """The queue for long work: yields the place in it whenever that changes (1 is next), then 0: it's your turn.
-
-        The turn lasts until the generator is closed. Raises SummaryError when the queue is full, Stopped on `stop`.
-        """
-        raise NotImplementedError
+        if name not in self._profiles:
+            path = self._path(name)
+            try:
+                self._profiles[name] = _profile(name, path, self.settings.max_input_tokens)
+            except Exception as error:  # somebody's files, and five libraries that read them
+                raise SummaryError(_loading_failed(name, path, error)) from error
+        return self._profiles[name]
 
     def loaded(self, name: str) -> bool:
         """Whether `use(name)` would find the model in memory."""
-        raise NotImplementedError
+        with self._changed:
+            return self._current is not None and self._current.profile.name == name
 
     @contextmanager
     def use(self, name: str, stop: threading.Event | None = None) -> Iterator[LoadedModel]:
@@ -78,10 +114,179 @@ class ModelStore:
             SummaryError: no such choice, or it can't be loaded.
             Stopped: `stop` was set while waiting; a load in progress goes on for whoever asks next.
         """
-        raise NotImplementedError
+        loaded = self._borrow(name, stop)
+        try:
+            yield loaded
+        finally:
+            with self._changed:
+                self._users -= 1
+                self._changed.notify_all()
 
     def encoded(
         self, loaded: LoadedModel, input_ids: Sequence[int], stop: threading.Event | None = None
     ) -> Iterator[EncodingProgress | EncodedText]:
-        """The encoder states of `input_ids`, the last item; kept ones at once, others after encoding."""
-        raise NotImplementedError
+        """The encoder states of `input_ids`, as the last item: kept ones at once, others after encoding.
+
+        Raises:
+            Stopped: `stop` was set.
+        """
+        key = (loaded.profile.name, tuple(input_ids))
+        kept = self._encodings.get(key)
+        if kept is not None:
+            yield kept
+            return
+        for item in encode(loaded.model, torch.tensor([input_ids], dtype=torch.long), stop=stop):
+            if isinstance(item, EncodedText):
+                self._encodings.keep(key, item)
+            yield item
+
+    def _path(self, name: str) -> str:
+        if name not in self._paths:
+            raise SummaryError(
+                f"There is no model named {name!r} here; choose {_alternatives(self.choices)}."
+            )
+        return self._paths[name]
+
+    def _borrow(self, name: str, stop: threading.Event | None) -> LoadedModel:
+        self._path(name)
+        watched: _Load | None = None  # a load of this model that was seen, whose failure is ours too
+        with self._changed:
+            while True:
+                if stop is not None and stop.is_set():
+                    raise Stopped
+                if watched is not None and watched.error is not None:
+                    raise SummaryError(
+                        _loading_failed(name, self._path(name), watched.error)
+                    ) from watched.error
+                current = self._current
+                if current is not None and current.profile.name == name:
+                    if self._users == 0 or current.shareable:
+                        self._users += 1
+                        return current
+                elif self._load is None and self._users == 0:
+                    self._current = None
+                    self._load = _Load(name)
+                    # In a thread of its own, so that whoever waits for it can be stopped.
+                    threading.Thread(target=self._run_load, args=(self._load,), daemon=True).start()
+                if self._load is not None and self._load.name == name:
+                    watched = self._load
+                self._changed.wait(POLL_SECONDS)
+
+    def _run_load(self, load: _Load) -> None:
+        loaded = None
+        try:
+            gc.collect()  # the model that goes must be gone before the next one comes
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            loaded = self._loaded_model(load.name)
+        except Exception as error:
+            logger.exception("Model %s could not be loaded", load.name)
+            load.error = error
+        with self._changed:
+            self._current = loaded
+            self._load = None
+            self._changed.notify_all()
+
+    def _loaded_model(self, name: str) -> LoadedModel:
+        path, settings = self._path(name), self.settings
+        model = load_model(
+            path,
+            device_map=settings.device_map or ("auto" if torch.cuda.is_available() else None),
+            max_memory=settings.max_memory,
+            offload_folder=settings.offload_folder,
+            dtype=settings.dtype,
+        )
+        devices = set((getattr(model, "hf_device_map", None) or {}).values())
+        return LoadedModel(
+            profile=self.profile(name),
+            model=model,
+            tokenizer=load_tokenizer(path),
+            shareable=len(devices) < 2 and "disk" not in devices,
+        )
+
+
+class _KeptEncodings:
+    """Encoder states of the texts used last, as many as fit. Thread-safe."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._texts: OrderedDict[tuple[str, tuple[int, ...]], EncodedText] = OrderedDict()
+
+    def get(self, key: tuple[str, tuple[int, ...]]) -> EncodedText | None:
+        with self._lock:
+            if key in self._texts:
+                self._texts.move_to_end(key)
+            return self._texts.get(key)
+
+    def keep(self, key: tuple[str, tuple[int, ...]], encoded: EncodedText) -> None:
+        with self._lock:
+            self._texts[key] = encoded
+            while self._texts and sum(map(_bytes, self._texts.values())) > self._max_bytes:
+                self._texts.popitem(last=False)
+
+
+def _bytes(encoded: EncodedText) -> int:
+    tensors = {tensor.data_ptr(): tensor for tensor in (*encoded.layer_inputs, encoded.last_hidden_state)}
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def _named(models: Sequence[str]) -> dict[str, str]:
+    """Names for people -> folders or Hub ids. Folders go by their last part, unless two share it."""
+    paths: dict[str, str] = {}
+    for path in models:
+        is_folder = Path(path).is_absolute() or Path(path).is_dir()
+        name = Path(path).name if is_folder else path
+        paths[path if name in paths else name] = path
+    return paths
+
+
+def _alternatives(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
+
+
+def _loading_failed(name: str, path: str, error: Exception) -> str:
+    if isinstance(error, LoadingError):
+        return str(error).replace(path, name)  # visitors need not know where it lies
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return f"There is not enough memory for the model {name}; choose a smaller one."
+    return f"The model {name} could not be loaded ({type(error).__name__}); choose another one."
+
+
+def _profile(name: str, path: str, most_input_tokens: int) -> ModelProfile:
+    folder, _ = find_folder(path, [CONFIG_FILE, GENERATION_CONFIG_FILE], None, None)
+    config = read_json(path, folder / CONFIG_FILE)
+    generation_file = folder / GENERATION_CONFIG_FILE
+    generation = read_json(path, generation_file) if generation_file.is_file() else {}
+    # Generation defaults of older checkpoints stand in config.json, at its top or by task.
+    task = (config.get("task_specific_params") or {}).get("summarization") or {}
+
+    def first(field: str) -> Any:
+        return next((said[field] for said in (generation, config, task) if said.get(field) is not None), None)
+
+    max_input_tokens = min(_max_input_tokens(config, generation, load_tokenizer(path)), most_input_tokens)
+    values: dict[str, Any] = {
+        field: limit.clamp(first(field)) for field, limit in LIMITS.items() if first(field) is not None
+    }
+    if "max_new_tokens" not in values and first("max_length") is not None:
+        values["max_new_tokens"] = LIMITS["max_new_tokens"].clamp(first("max_length") - 1)  # the start token
+    return ModelProfile(
+        name=name,
+        defaults=SummarySettings(
+            model=name, do_sample=bool(first("do_sample")), max_input_tokens=max_input_tokens, **values
+        ),
+        max_input_tokens=max_input_tokens,
+        prefix=first("prefix") or "",
+        config=LongT5Config.from_dict(config),
+    )
+
+
+def _max_input_tokens(config: dict[str, Any], generation: dict[str, Any], tokenizer: Any) -> int:
+    """What a checkpoint says about its input length, by the first place that says something credible."""
+    for length in (generation.get("max_input_tokens"), config.get("max_input_tokens")):
+        if isinstance(length, int) and length >= LEAST_INPUT_TOKENS:
+            return length
+    for length in (tokenizer.model_max_length, config.get("n_positions")):
+        if isinstance(length, int) and LEFTOVER_INPUT_TOKENS < length < 2**24:
+            return length
+    return DEFAULT_INPUT_TOKENS

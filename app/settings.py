@@ -6,11 +6,18 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from app.documents import ReadingLimits
+
+if TYPE_CHECKING:
+    import torch
 
 EMBEDDED_MODEL = str(Path(__file__).resolve().parent.parent / "assets" / "longt5-embedded")
+
+DeviceMap: TypeAlias = "str | int | torch.device | dict[str, str | int | torch.device]"
 
 MiB = 2**20
 GiB = 2**30
@@ -54,7 +61,7 @@ def _names(value: str) -> tuple[str, ...]:
     return names
 
 
-def _device_map(value: str) -> str | dict[str, int | str]:
+def _device_map(value: str) -> DeviceMap:
     """`auto`, or a JSON object from module names to devices."""
     if value == "auto":
         return value
@@ -67,9 +74,9 @@ def _device_map(value: str) -> str | dict[str, int | str]:
     return device_map
 
 
-def _max_memory(value: str) -> dict[int | str, str]:
+def _max_memory(value: str) -> dict[int | str, int | str]:
     """`0=10GiB,cpu=24GiB`: most memory per GPU number and for the CPU, as accelerate takes it."""
-    limits: dict[int | str, str] = {}
+    limits: dict[int | str, int | str] = {}
     for part in value.split(","):
         match = re.fullmatch(r"\s*([0-9]+|cpu|mps|disk)\s*=\s*([0-9]+ ?[KMG]i?B)\s*", part, re.IGNORECASE)
         if not match:
@@ -84,88 +91,100 @@ def _dtype(value: str) -> str:
     return value
 
 
-def _setting(default: Any, variable: str, parse: Callable[[str], Any], about: str) -> Any:
-    return field(default=default, metadata={"variable": variable, "parse": parse, "about": about})
-
-
 @dataclass(frozen=True)
 class Settings:
-    """Everything that differs from one installation to the next. Each line: default, variable, what it is."""
+    """Everything that differs from one installation to the next.
 
-    models: tuple[str, ...] = _setting(
-        (EMBEDDED_MODEL,),
-        "LONGT5_MODELS",
-        _names,
-        "Models on offer, the first is preselected: folders or Hub ids.",
-    )
-    device_map: str | dict[str, int | str] | None = _setting(
-        None,
-        "LONGT5_DEVICE_MAP",
-        _device_map,
-        "Placement by accelerate: auto, or a JSON object module -> device.",
-    )
-    max_memory: dict[int | str, str] | None = _setting(
-        None,
-        "LONGT5_MAX_MEMORY",
-        _max_memory,
-        "Most memory per device for that placement, as 0=10GiB,cpu=24GiB.",
-    )
-    offload_folder: str | None = _setting(
-        None, "LONGT5_OFFLOAD_FOLDER", str, "Folder for the weights that fit neither GPU nor CPU memory."
-    )
-    dtype: str | None = _setting(
-        None, "LONGT5_DTYPE", _dtype, "Number type of the weights; by the machine if unset."
-    )
-    threads: int | None = _setting(
-        None, "LONGT5_THREADS", _natural, "CPU threads of the model; torch's own if unset."
-    )
-    kept_encodings_bytes: int = _setting(
-        2 * GiB,
-        "LONGT5_KEPT_ENCODINGS",
-        _bytes,
-        "Memory for encoder states kept for the attention maps, all papers.",
-    )
-    max_upload_bytes: int = _setting(50 * MiB, "LONGT5_MAX_UPLOAD", _bytes, "Largest file that is accepted.")
-    max_pages: int = _setting(500, "LONGT5_MAX_PAGES", _natural, "Longest paper that is accepted, in pages.")
-    max_characters: int = _setting(
-        3_000_000, "LONGT5_MAX_CHARACTERS", _natural, "Longest text that is accepted."
-    )
-    reading_seconds: int = _setting(
-        120, "LONGT5_READING_SECONDS", _natural, "Longest time for reading one file."
-    )
-    reading_memory_bytes: int = _setting(
-        2 * GiB, "LONGT5_READING_MEMORY", _bytes, "Most memory for the process that reads one file."
-    )
-    queue_size: int = _setting(
-        20, "LONGT5_QUEUE_SIZE", _natural, "People that may wait for the model at once."
-    )
-    session_seconds: int = _setting(
-        3600, "LONGT5_SESSION_SECONDS", _natural, "How long an idle page keeps its paper."
-    )
-    host: str | None = _setting(
-        None, "LONGT5_HOST", str, "Address to serve on; Gradio's own choice if unset."
-    )
-    port: int | None = _setting(None, "LONGT5_PORT", _port, "Port to serve on; Gradio's own choice if unset.")
-    mcp: bool = _setting(False, "LONGT5_MCP", _switch, "Offer the functions as MCP tools too.")
+    The variable of a field is LONGT5_ and its name in capitals: LONGT5_MAX_PAGES=100. Sizes may have units, as
+    in 50MiB.
+    """
+
+    models: tuple[str, ...] = (EMBEDDED_MODEL,)
+    """Models on offer, the first preselected: folders or Hub ids, separated by commas."""
+    device_map: DeviceMap | None = None
+    """Placement by accelerate: "auto", or a JSON object from modules to devices. Unset: a GPU if there is one."""
+    max_memory: dict[int | str, int | str] | None = None
+    """Most memory for the model by device, as 0=10GiB,cpu=24GiB; the rest goes to disk."""
+    offload_folder: str | None = None
+    """Folder for weights on disk; a temporary one if unset."""
+    dtype: str | None = None
+    """Number type of the weights: float32, float16, bfloat16 or auto. Unset: chosen by the machine."""
+    threads: int | None = None
+    """CPU threads of the model. Unset: torch's choice."""
+    max_input_tokens: int = 65_536
+    """Most tokens a person may let a model read at once."""
+    kept_encodings_bytes: int = 2 * GiB
+    """Memory for encoder states kept for the attention maps, of all papers together."""
+    max_upload_bytes: int = 50 * MiB
+    """Largest file that is accepted."""
+    max_pages: int = 500
+    """Longest paper that is accepted, in pages."""
+    max_characters: int = 3_000_000
+    """Longest text that is accepted."""
+    reading_seconds: int = 300
+    """Longest time for reading one file."""
+    reading_memory_bytes: int = 1 * GiB
+    """Most memory for the process that reads a file."""
+    queue_size: int = 20
+    """How many people may wait for the model at once."""
+    session_seconds: int = 3600
+    """How long an idle page keeps its paper."""
+    host: str | None = None
+    """Address to serve on. Unset: Gradio's choice."""
+    port: int | None = None
+    """Port to serve on. Unset: Gradio's choice."""
+    mcp: bool = False
+    """Offer the functions as MCP tools too."""
+
+    @property
+    def reading_limits(self) -> ReadingLimits:
+        """The limits for reading one file."""
+        return ReadingLimits(
+            max_bytes=self.max_upload_bytes,
+            max_pages=self.max_pages,
+            max_characters=self.max_characters,
+            seconds=self.reading_seconds,
+            memory_bytes=self.reading_memory_bytes,
+        )
+
+
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "models": _names,
+    "device_map": _device_map,
+    "max_memory": _max_memory,
+    "offload_folder": str,
+    "dtype": _dtype,
+    "threads": _natural,
+    "max_input_tokens": _natural,
+    "kept_encodings_bytes": _bytes,
+    "max_upload_bytes": _bytes,
+    "max_pages": _natural,
+    "max_characters": _natural,
+    "reading_seconds": _natural,
+    "reading_memory_bytes": _bytes,
+    "queue_size": _natural,
+    "session_seconds": _natural,
+    "host": str,
+    "port": _port,
+    "mcp": _switch,
+}
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings with every `LONGT5_` variable that is set and not empty.
+    """The settings, with every variable that is set and not empty.
 
     Raises:
-        SettingsError: a value can't be used, or there is no variable of such a name.
+        SettingsError: a value can't be used.
     """
     environment = os.environ if environment is None else environment
     values = {}
-    known = set()
-    for item in fields(Settings):
-        variable = item.metadata["variable"]
-        known.add(variable)
+    for name, parse in PARSERS.items():
+        variable = f"LONGT5_{name.upper()}"
         text = environment.get(variable, "").strip()
         if not text:
             continue
         try:
-            values[item.name] = item.metadata["parse"](text)
+            values[name] = parse(text)
         except ValueError as error:
             raise SettingsError(f"{variable} is {text!r}, but it must be {error}.") from None
     return Settings(**values)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import logging
+import math
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from app.models import ModelStore
+import torch
+from transformers import GenerationConfig
+
+from app import documents
+from app.documents import Document, DocumentError, ReadingStopped
+from app.drafts import decoded, draft_sentences, without_repeats
+from app.evidence import find_evidence, passage_ranges
+from app.models import LoadedModel, ModelStore
+from app.notes import pages_of, reading_notes
 from app.summary import (
+    LEAST_INPUT_TOKENS,
+    LIMITS,
+    LONG_PAPERS,
     Done,
     Encoding,
     Event,
@@ -25,9 +41,9 @@ from app.summary import (
     WindowTrace,
     Writing,
 )
-
-if TYPE_CHECKING:
-    from app.documents import Document
+from app.time_left import TimeLeft
+from app.windows import TokenizedText, Window, overlapping_windows, tokenize, truncate
+from longt5.generation import EncodedText, Stopped, write
 
 __all__ = [
     "Done",
@@ -45,8 +61,15 @@ __all__ = [
     "SummarySettings",
     "WindowTrace",
     "Writing",
+    "checked",
     "summarize",
 ]
+
+logger = logging.getLogger(__name__)
+
+LEAST_WINDOW_TOKENS = (
+    32  # a window's share of a short summary may be a few tokens; nothing can be said in those
+)
 
 
 def summarize(
@@ -57,12 +80,13 @@ def summarize(
     name: str | None = None,
     password: str | None = None,
     stop: threading.Event | None = None,
-) -> Iterator[Event]:
-    """Reads `source` (a file, or a Document read before), summarizes it and yields events; the last one is Done.
+) -> Generator[Event, None, None]:
+    """Reads `source` (a file or a Document), summarizes it and yields events; the last one is Done.
 
-    Events come in this order: Reading*, Read, Queued*, LoadingModel?, then for each window Encoding* and Writing*,
-    then FindingEvidence, Done. A Document given as source starts at Read. Requests of several threads take turns.
-    Closing the generator, or setting `stop` from another thread, ends the work and frees what it held.
+    Events come in this order: Reading*, Read, Queued*, LoadingModel?, then for each window Encoding*,
+    Writing*, FindingEvidence, then Done. A Document given as source starts at Read. Requests of several
+    threads take turns. Closing the generator, or setting `stop` from another thread, ends the work and frees
+    what it held.
 
     Args:
         name: the file's name as the person knows it (an upload is stored under another one).
@@ -70,7 +94,262 @@ def summarize(
 
     Raises:
         DocumentError: the file can't be read (PasswordNeeded: it wants a password, or another one).
-        SummaryError: the settings, the model or the queue don't allow it. `str()` of both is one plain sentence.
+        SummaryError: the settings, the model or the queue don't allow it. `str()` of both is one sentence.
         longt5.generation.Stopped: `stop` was set.
     """
-    raise NotImplementedError
+    try:
+        yield from _summarize(source, settings, store, name, password, stop)
+        return
+    except (DocumentError, SummaryError):
+        raise
+    except (Stopped, ReadingStopped):
+        failure: Exception = Stopped()
+    except Exception as error:
+        logger.exception("A summary failed")
+        failure = SummaryError(_failure(error))
+    # Raised out here so that it doesn't hold on to the frames of the work, and with them its tensors.
+    raise failure
+
+
+def checked(settings: SummarySettings, store: ModelStore) -> SummarySettings:
+    """The settings with whole numbers as int and one beam for sampling.
+
+    Raises:
+        SummaryError: a setting is out of its range, or there is no such model.
+    """
+    store.profile(settings.model)
+    values: dict[str, Any] = {}
+    for field, limit in LIMITS.items():
+        values[field] = _within(
+            limit.name, getattr(settings, field), limit.least, limit.most, integer=limit.integer
+        )
+    values["max_input_tokens"] = _within(
+        "The input limit", settings.max_input_tokens, LEAST_INPUT_TOKENS, store.settings.max_input_tokens
+    )
+    values["seed"] = _within("The seed", settings.seed, 0, 2**63 - 1)
+    if settings.long_papers not in LONG_PAPERS:
+        raise SummaryError(
+            f"Long papers are read in {LONG_PAPERS[0]} or with {LONG_PAPERS[1]}, nothing else."
+        )
+    values["do_sample"] = bool(settings.do_sample)
+    values["include_references"] = bool(settings.include_references)
+    if settings.do_sample:
+        values["num_beams"] = 1
+    return dataclasses.replace(settings, **values)
+
+
+def _within(name: str, value: Any, least: float, most: float, *, integer: bool = True) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not least <= value <= most or (integer and value != int(value)):
+        kind = "a whole number" if integer else "a number"
+        raise SummaryError(f"{name} must be {kind} from {least:,} to {most:,}, but it is {value}.")
+    return int(value) if integer else float(value)
+
+
+def _summarize(
+    source: str | Path | Document,
+    settings: SummarySettings,
+    store: ModelStore,
+    name: str | None,
+    password: str | None,
+    stop: threading.Event | None,
+) -> Generator[Event, None, None]:
+    settings = checked(settings, store)
+    started = time.monotonic()
+    if isinstance(source, Document):
+        document = source
+    else:
+        document = yield from _read(source, store, name, password, stop)
+    yield Read(document)
+    with store.turns.join() as ticket:
+        joined = time.monotonic()
+        for ahead in ticket.positions(stop):
+            yield Queued(ahead)
+        started += time.monotonic() - joined
+        if not store.loaded(settings.model):
+            yield LoadingModel(settings.model)
+        with store.use(settings.model, stop) as loaded:
+            summary = yield from _Job(document, settings, store, loaded, stop).run()
+    yield Done(dataclasses.replace(summary, seconds=time.monotonic() - started))
+
+
+def _read(
+    path: str | Path,
+    store: ModelStore,
+    name: str | None,
+    password: str | None,
+    stop: threading.Event | None,
+) -> Generator[Event, None, Document]:
+    for item in documents.read(
+        path, name=name, password=password, limits=store.settings.reading_limits, stop=stop
+    ):
+        if isinstance(item, Document):
+            return item
+        yield Reading(item.page, item.pages)
+    raise AssertionError("documents.read ends with a Document")
+
+
+class _Job:
+    """The part of the work that needs the model, from the document's text to the summary."""
+
+    def __init__(
+        self,
+        document: Document,
+        settings: SummarySettings,
+        store: ModelStore,
+        loaded: LoadedModel,
+        stop: threading.Event | None,
+    ) -> None:
+        self.document = document
+        self.settings = settings
+        self.store = store
+        self.loaded = loaded
+        self.stop = stop
+        left_out = () if settings.include_references else document.references or ()
+        tokenizer = loaded.tokenizer
+        self.text = tokenize(
+            tokenizer, document, document.body_ranges if left_out else ((0, len(document.text)),), stop
+        )
+        if not len(self.text):
+            raise SummaryError(f"There is no text to summarize in {document.name}.")
+        self.references = tokenize(tokenizer, document, (left_out,) if left_out else (), stop)
+        self.prefix: list[int] = tokenizer(loaded.profile.prefix, add_special_tokens=False)["input_ids"]
+        divide = overlapping_windows if settings.long_papers == "windows" else truncate
+        self.windows = divide(self.text, settings.max_input_tokens - len(self.prefix) - 1)
+        self.lengths = _summary_lengths(self.windows, settings.max_new_tokens)
+        self.time_left = TimeLeft([len(window) for window in self.windows], self.lengths)
+        self.sentences: list[Sentence] = []
+        self.traces: list[WindowTrace] = []
+        self.repeats_dropped = 0
+
+    def run(self) -> Generator[Event, None, Summary]:
+        for index, window in enumerate(self.windows):
+            input_ids, offsets = _model_input(
+                self.text, window, self.prefix, self.loaded.tokenizer.eos_token_id
+            )
+            encoded = yield from self._encode(index, input_ids)
+            summary_ids = yield from self._write(index, encoded)
+            yield FindingEvidence()
+            trace = WindowTrace(input_ids, offsets, summary_ids)
+            self.traces.append(trace)
+            self._add_sentences(index, encoded, trace)
+        if not self.sentences:
+            raise SummaryError("The model wrote nothing; choose another model or a longer summary.")
+        return self._summary()
+
+    def _encode(self, index: int, input_ids: tuple[int, ...]) -> Generator[Event, None, EncodedText]:
+        for item in self.store.encoded(self.loaded, input_ids, self.stop):
+            if isinstance(item, EncodedText):
+                return item
+            left = self.time_left.reading(index, item.fraction)
+            yield Encoding(index + 1, len(self.windows), item.fraction, left)
+        raise AssertionError("encoding ends with an EncodedText")
+
+    def _write(self, index: int, encoded: EncodedText) -> Generator[Event, None, tuple[int, ...]]:
+        before = " ".join(sentence.text for sentence in self.sentences)
+        config = _generation_config(self.loaded, self.settings, self.lengths[index])
+        seed = self.settings.seed + index if self.settings.do_sample else None
+        token_ids: tuple[int, ...] = ()
+        for step in write(self.loaded.model, encoded, config, seed=seed, stop=self.stop):
+            token_ids = step.token_ids
+            text = f"{before} {decoded(self.loaded.tokenizer, token_ids)}".strip()
+            left = self.time_left.writing(index, len(token_ids))
+            yield Writing(text, index + 1, len(self.windows), left)
+        return token_ids
+
+    def _add_sentences(self, index: int, encoded: EncodedText, trace: WindowTrace) -> None:
+        drafts, repeats = without_repeats(
+            draft_sentences(self.loaded.tokenizer, trace.summary_ids),
+            [sentence.text for sentence in self.sentences],
+        )
+        self.repeats_dropped += repeats
+        passages = passage_ranges(self.text, self.windows[index], first_token=len(self.prefix))
+        found = find_evidence(self.loaded.model, encoded, trace, self.document, drafts, passages, self.stop)
+        for draft, evidence in zip(drafts, found, strict=True):
+            start = self.sentences[-1].end + 1 if self.sentences else 0
+            end = start + len(draft.text)
+            self.sentences.append(
+                Sentence(draft.text, start, end, index, draft.token_start, draft.token_end, evidence)
+            )
+
+    def _summary(self) -> Summary:
+        document, text, references = self.document, self.text, self.references
+        tokens_read = self.windows[-1].end
+        pages_read = pages_of(document, text.offsets[:tokens_read])
+        written = zip(self.traces, self.lengths, strict=True)
+        notes = reading_notes(
+            windows=len(self.windows),
+            max_input_tokens=self.settings.max_input_tokens,
+            tokens_read=tokens_read,
+            tokens_cut=len(text) - tokens_read,
+            pages_cut=_missing(pages_of(document, text.offsets[tokens_read:]), pages_read),
+            reference_tokens=len(references),
+            reference_pages=pages_of(document, references.offsets),
+            repeats_dropped=self.repeats_dropped,
+            ends_early=any(len(trace.summary_ids) >= length for trace, length in written),
+        )
+        return Summary(
+            document=document,
+            text=" ".join(sentence.text for sentence in self.sentences),
+            sentences=tuple(self.sentences),
+            settings=self.settings,
+            tokens_read=tokens_read,
+            tokens_left_out=len(text) - tokens_read + len(references),
+            pages_read=pages_read,
+            notes=(*document.notes, *notes),
+            seconds=0.0,
+            windows=tuple(self.traces),
+        )
+
+
+def _summary_lengths(windows: Sequence[Window], max_new_tokens: int) -> list[int]:
+    """Most tokens to write from each window: its share of the whole, though never too few for a sentence."""
+    total = sum(len(window) for window in windows)
+    least = min(LEAST_WINDOW_TOKENS, max_new_tokens)
+    return [max(least, round(max_new_tokens * len(window) / total)) for window in windows]
+
+
+def _model_input(
+    text: TokenizedText, window: Window, prefix: list[int], end_token: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """Token ids of a window with prefix and end token, and the characters of each."""
+    offsets = text.offsets[window.start : window.end].tolist()
+    start, end = offsets[0][0], offsets[-1][1]
+    return (
+        (*prefix, *text.ids[window.start : window.end].tolist(), end_token),
+        (*[(start, start)] * len(prefix), *map(tuple, offsets), (end, end)),
+    )
+
+
+def _generation_config(
+    loaded: LoadedModel, settings: SummarySettings, max_new_tokens: int
+) -> GenerationConfig:
+    """The model's own generation config with the person's settings."""
+    config: GenerationConfig = copy.deepcopy(loaded.model.generation_config)
+    # A least length meant for a model's usual summaries must not outgrow a short one or a window's share.
+    config.min_length = min(config.min_length or 0, max_new_tokens // 2)
+    config.min_new_tokens = min(config.min_new_tokens or 0, max_new_tokens // 2) or None
+    config.max_length = None
+    config.max_new_tokens = max_new_tokens
+    config.num_beams = settings.num_beams
+    config.length_penalty = settings.length_penalty
+    config.no_repeat_ngram_size = settings.no_repeat_ngram_size
+    config.encoder_no_repeat_ngram_size = settings.encoder_no_repeat_ngram_size
+    config.repetition_penalty = settings.repetition_penalty
+    config.do_sample = settings.do_sample
+    config.temperature = settings.temperature
+    config.top_p = settings.top_p
+    return config
+
+
+def _missing(pages: Sequence[int], pages_read: Sequence[int]) -> tuple[int, ...]:
+    return tuple(page for page in pages if page not in set(pages_read))
+
+
+def _failure(error: Exception) -> str:
+    """One sentence for an error that nobody foresaw."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+        return "The computer ran out of memory; lower the input limit or the number of beams."
+    return (
+        f"The summary failed because of an error in the program ({type(error).__name__}); please report it."
+    )

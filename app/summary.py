@@ -1,4 +1,4 @@
-"""What a summary is made of: its settings, the events on the way to it, the finished thing. Data only, no work.
+"""What a summary is made of: its settings, the events on the way to it, the finished thing. Data only.
 
 `summarizer.py` re-exports these names; import them from there.
 """
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from app.documents import Document
@@ -17,8 +17,39 @@ class SummaryError(Exception):
 
 
 @dataclass(frozen=True)
+class Limit:
+    """Least and most of a numeric setting, and what it is called in a sentence."""
+
+    name: str
+    least: float
+    most: float
+    integer: bool = True
+
+    def clamp(self, value: float) -> Any:
+        """The nearest value within the limit."""
+        value = min(max(value, self.least), self.most)
+        return int(value) if self.integer else float(value)
+
+
+LIMITS: dict[str, Limit] = {
+    "max_new_tokens": Limit("The summary's length", 8, 2048),
+    "num_beams": Limit("The number of beams", 1, 16),
+    "length_penalty": Limit("The length penalty", -5.0, 5.0, integer=False),
+    "no_repeat_ngram_size": Limit("The length of runs not to repeat", 0, 100),
+    "encoder_no_repeat_ngram_size": Limit("The length of runs not to copy", 0, 100),
+    "repetition_penalty": Limit("The repetition penalty", 0.1, 10.0, integer=False),
+    "temperature": Limit("The temperature", 0.05, 5.0, integer=False),
+    "top_p": Limit("Top p", 0.01, 1.0, integer=False),
+}
+"""Limits of the settings with a fixed range. The input limit's end is `Settings.max_input_tokens`."""
+
+LEAST_INPUT_TOKENS = 64
+LONG_PAPERS = ("windows", "truncate")
+
+
+@dataclass(frozen=True)
 class SummarySettings:
-    """What a person can change about a summary. A model's own defaults: `ModelStore.profile(name).defaults`."""
+    """What a person can change about a summary; `ModelStore.profile(name).defaults` are a model's own."""
 
     model: str
     """One of `ModelStore.choices`."""
@@ -81,7 +112,7 @@ class LoadingModel:
 
 @dataclass(frozen=True)
 class Encoding:
-    """The model is reading window `window` (1-based) of `windows`; `fraction` of that window is done, 0..1."""
+    """The model is reading window `window` (1-based) of `windows`; `fraction` (0..1) of it is done."""
 
     window: int
     windows: int
@@ -148,7 +179,7 @@ class WindowTrace:
     input_ids: tuple[int, ...]
     """Tokens read: prefix, text, end token."""
     offsets: tuple[tuple[int, int], ...]
-    """For each token its half-open range of `Document.text`; empty ranges for the prefix and the end token."""
+    """Half-open range of `Document.text` of each token; empty for the prefix and the end token."""
     summary_ids: tuple[int, ...]
     """Tokens written, without the start token."""
 

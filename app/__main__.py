@@ -1,0 +1,218 @@
+"""The same job from a terminal: `python -m app paper.pdf [more files]`.
+
+Summaries go to standard output, progress, notes and complaints to standard error. `--json` prints one array
+with an object (see export.py) for each file that could be summarized. Exit code 0: all were; 1: some could
+not be; 2: wrong usage; 130: stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from app import settings as environment
+
+if TYPE_CHECKING:
+    from app.models import ModelStore
+    from app.summary import Event, Summary, SummarySettings
+
+STOPPED = 130  # what a shell reports for a program ended by Ctrl-C
+
+# Option -> the setting it changes, its type and its explanation.
+OPTIONS: dict[str, tuple[str, type, str]] = {
+    "--max-input-tokens": ("max_input_tokens", int, "most tokens the model reads at once"),
+    "--max-new-tokens": ("max_new_tokens", int, "longest summary, in tokens"),
+    "--beams": ("num_beams", int, "beams of beam search; 1 is greedy"),
+    "--length-penalty": ("length_penalty", float, "above 0 for longer summaries, below 0 for shorter ones"),
+    "--no-repeat-ngram-size": ("no_repeat_ngram_size", int, "never write a run of so many tokens twice"),
+    "--encoder-no-repeat-ngram-size": (
+        "encoder_no_repeat_ngram_size",
+        int,
+        "never copy a run of so many tokens from the paper",
+    ),
+    "--repetition-penalty": ("repetition_penalty", float, "above 1 makes tokens already written less likely"),
+    "--temperature": ("temperature", float, "with --sample: below 1 more careful, above 1 more varied"),
+    "--top-p": ("top_p", float, "with --sample: draw from the likeliest tokens of this probability"),
+    "--seed": ("seed", int, "with --sample: the same seed gives the same summary"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program and returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return STOPPED
+    except BrokenPipeError:  # whoever read the summaries, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description="Summarize papers. Settings that are not given are the model's own.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a PDF, .txt or .md file")
+    parser.add_argument(
+        "--json", action="store_true", help="print a JSON array, sentences with their evidence"
+    )
+    parser.add_argument("--model", metavar="M", help="a folder, a Hub id, or one of LONGT5_MODELS")
+    for option, (setting, kind, explanation) in OPTIONS.items():
+        metavar = "N" if kind is int else "X"
+        parser.add_argument(option, dest=setting, type=kind, metavar=metavar, help=explanation)
+    parser.add_argument("--sample", action="store_true", default=None, help="draw tokens at random")
+    parser.add_argument("--truncate", action="store_true", help="read only the beginning of a long paper")
+    parser.add_argument("--include-references", action="store_true", help="read the reference list too")
+    parser.add_argument("--password", help="for encrypted PDFs")
+    parser.add_argument("--quiet", action="store_true", help="no progress and no notes")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Imported late: torch takes seconds, and a wrong option or --help should not.
+    from transformers.utils import logging as transformers_logging
+
+    from app import export
+    from app.documents import DocumentError
+    from app.models import ModelStore
+    from app.summarizer import SummaryError
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        store = ModelStore(_store_settings(options.model))
+        settings = _summary_settings(options, store)
+    except (environment.SettingsError, SummaryError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    failed = False
+    with _Output(options.json, several=len(options.files) > 1) as output:
+        for path in options.files:
+            try:
+                summary = _summarize(path, settings, store, options)
+            except (DocumentError, SummaryError) as error:
+                print(f"{path}: {error}", file=sys.stderr)
+                failed = True
+                continue
+            output.add(path, export.to_json(summary) if options.json else summary.text)
+            if not options.quiet:
+                for note in summary.notes:
+                    print(f"{path}: {note}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _store_settings(model: str | None) -> environment.Settings:
+    settings = environment.from_environment()
+    if model is None:
+        return settings
+    chosen = [path for path in settings.models if model in (path, os.path.basename(path))]
+    return dataclasses.replace(settings, models=(chosen[0] if chosen else model,))
+
+
+def _summary_settings(options: argparse.Namespace, store: ModelStore) -> SummarySettings:
+    from app.summarizer import checked
+
+    given: dict[str, Any] = {setting: getattr(options, setting) for setting, _, _ in OPTIONS.values()}
+    given["do_sample"] = options.sample
+    given["long_papers"] = "truncate" if options.truncate else None
+    given["include_references"] = options.include_references
+    defaults = store.profile(store.choices[0]).defaults
+    given = {name: value for name, value in given.items() if value is not None}
+    return checked(dataclasses.replace(defaults, **given), store)
+
+
+def _summarize(
+    path: str, settings: SummarySettings, store: ModelStore, options: argparse.Namespace
+) -> Summary:
+    from app.summarizer import Done, summarize
+
+    with closing(summarize(path, settings, store, password=options.password)) as events:
+        for event in _with_progress(events, path, settings, quiet=options.quiet):
+            if isinstance(event, Done):
+                return event.summary
+    raise AssertionError("summarize ends with Done")
+
+
+def _with_progress(
+    events: Iterator[Event], path: str, settings: SummarySettings, *, quiet: bool
+) -> Iterator[Event]:
+    """Passes the events on and draws a bar of how far they have come."""
+    from tqdm import tqdm
+
+    layout = "{desc:<44.44} {percentage:3.0f}% |{bar}| {elapsed}{postfix}"
+    with tqdm(total=100, bar_format=layout, leave=False, disable=quiet, file=sys.stderr) as bar:
+        for event in events:
+            bar.set_description_str(f"{os.path.basename(path)[:20]}: {_activity(event)}", refresh=False)
+            left = getattr(event, "seconds_left", None)
+            bar.set_postfix_str(f"about {left:.0f} s left" if left is not None else "", refresh=False)
+            bar.update(max(0.0, 100 * _fraction(event, settings) - bar.n))
+            bar.refresh()
+            yield event
+
+
+def _activity(event: Event) -> str:
+    from app.summarizer import Encoding, LoadingModel, Queued, Read, Reading, Writing
+
+    if isinstance(event, Reading):
+        return f"reading page {event.page}" + (f"/{event.pages}" if event.pages else "")
+    if isinstance(event, Read):
+        return f"{len(event.document.pages)} pages read"
+    if isinstance(event, Queued):
+        return f"waiting, {event.position} ahead"
+    if isinstance(event, LoadingModel):
+        return f"loading {event.name}"
+    if isinstance(event, Encoding | Writing):
+        doing = "encoding" if isinstance(event, Encoding) else "writing"
+        return doing + (f" {event.window}/{event.windows}" if event.windows > 1 else "")
+    return "finding evidence"
+
+
+def _fraction(event: Event, settings: SummarySettings) -> float:
+    """Roughly how much of the work is done: a tenth is reading, the rest is shared by the windows."""
+    from app.summarizer import Done, Encoding, Read, Reading, Writing
+
+    if isinstance(event, Reading):
+        return 0.1 * event.page / event.pages if event.pages else 0.0
+    if isinstance(event, Read):
+        return 0.1
+    if isinstance(event, Encoding):
+        return 0.1 + 0.9 * (event.window - 1 + event.fraction / 2) / event.windows
+    if isinstance(event, Writing):
+        words = len(event.text.split()) / event.window
+        written = min(1.0, 1.5 * words * event.windows / settings.max_new_tokens)
+        return 0.1 + 0.9 * (event.window - 0.5 + written / 2) / event.windows
+    return 1.0 if isinstance(event, Done) else 0.0
+
+
+class _Output:
+    """Standard output: one text after the other, or a JSON array that is whole however the program ends."""
+
+    def __init__(self, json: bool, several: bool) -> None:
+        self._json, self._several, self._count = json, several, 0
+
+    def __enter__(self) -> _Output:
+        return self
+
+    def add(self, path: str, text: str) -> None:
+        if self._json:
+            print("[" if self._count == 0 else ",", text.rstrip(), sep="\n", flush=True)
+        else:
+            separator = "\n" if self._count else ""
+            print(f"{separator}{path}:\n{text}" if self._several else text, flush=True)
+        self._count += 1
+
+    def __exit__(self, *exception: object) -> None:
+        if self._json:
+            print("]" if self._count else "[]", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

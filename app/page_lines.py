@@ -1,0 +1,186 @@
+"""The lines of a document's pages, freed of what belongs to the sheet and not to the text.
+
+That is: running heads and feet, page numbers, and the line numbers of manuscripts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import median
+
+# Heads and feet stand within this many lines of the edge of their page.
+EDGE_LINES = 3
+# Heads at the same place differ by less, in points.
+SAME_HEIGHT = 4.0
+_NUMBER = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(
+    r"(?:page|seite|p\.?)?[\s\-–—|\[(]*(\d{1,4}|[ivxlc]{1,7})[\s\-–—|\])]*(?:(?:of|von|/)\s*\d{1,4})?",
+    re.IGNORECASE,
+)
+_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text, in points from the lower left corner of its page; all zero in a file without a layout."""
+
+    text: str
+    x: float = 0.0
+    y: float = 0.0
+    size: float = 0.0
+    bold: bool = False
+
+
+Pages = list[list[Line]]
+
+
+def without_furniture(pages: Pages) -> Pages:
+    """The pages without line numbers, running heads and page numbers."""
+    return _without_running_lines([_without_line_numbers(page) for page in pages])
+
+
+def _without_line_numbers(page: list[Line]) -> list[Line]:
+    """Manuscripts number their lines on the left or right; the numbers rise by one (or five) down the page."""
+    for pattern in (re.compile(r"^(\d{1,4})(?:\s+|$)"), re.compile(r"(?:^|\s+)(\d{1,4})$")):
+        found = [pattern.search(line.text) for line in page]
+        numbers = [int(match[1]) for match in found if match]
+        steps = Counter(second - first for first, second in pairwise(numbers))
+        step = next((step for step in (1, 5) if steps[step] >= max(5, 0.6 * len(numbers))), None)
+        if step is None:
+            continue
+        # Every line has one, or every fifth: lists of numbered items have text of several lines between the numbers.
+        if len(numbers) * (1 if step == 1 else 4) < 0.6 * len(page):
+            continue
+        kept = []
+        for line, match in zip(page, found, strict=True):
+            if match and _continues(int(match[1]), numbers, step):
+                line = replace(line, text=(line.text[: match.start()] + line.text[match.end() :]).strip())
+            if line.text:
+                kept.append(line)
+        return kept
+    return page
+
+
+def _continues(number: int, numbers: list[int], step: int) -> bool:
+    return number - step in numbers or number + step in numbers
+
+
+def _without_running_lines(pages: Pages) -> Pages:
+    edges = [_edge_lines(page) for page in pages]
+    running = _running_keys(edges)
+    numbered = _page_number_places(edges)
+    levels = _levels(edges, running | numbered)
+    result = []
+    for page, edge in zip(pages, edges, strict=True):
+        dropped = {
+            place
+            for place, key in edge.items()
+            if key in running or key in numbered or _is_chapter_head(page, place, edge, levels)
+        }
+        rest = [line for place, line in enumerate(page) if place not in dropped]
+        # A page that is nothing but such lines (a word repeated all over a document) is text after all.
+        result.append(rest if rest or not page else page)
+    return result
+
+
+Key = tuple[str, str, int]
+
+
+def _edge_lines(page: list[Line]) -> dict[int, Key]:
+    """Positions in `page` of the outermost lines, each with what it says (digits as #), its edge and its height."""
+    if any(line.y for line in page):
+        order = sorted(range(len(page)), key=lambda place: -page[place].y)
+    else:
+        order = list(range(len(page)))
+    edge: dict[int, Key] = {}
+    # From the outside in, so that a short page's lines belong to the nearer edge.
+    for depth in range(min(EDGE_LINES, (len(order) + 1) // 2)):
+        for place, side in ((order[depth], "top"), (order[-1 - depth], "bottom")):
+            if place not in edge:
+                edge[place] = (_shape(page[place].text), side, round(page[place].y / SAME_HEIGHT))
+    return edge
+
+
+def _shape(text: str) -> str:
+    text = text.casefold().strip()
+    if _PAGE_NUMBER.fullmatch(text) and _page_number(text) is not None:
+        return "#"
+    return " ".join(_NUMBER.sub("#", text).split())
+
+
+def _near(key: Key) -> list[Key]:
+    shape, side, height = key
+    return [(shape, side, height + offset) for offset in (-1, 0, 1)]
+
+
+def _running_keys(edges: list[dict[int, Key]]) -> set[Key]:
+    """Lines that come back at the same place on at least three pages (odd and even pages have their own)."""
+    counts = Counter(key for edge in edges for key in set(edge.values()) if key[0] != "#")
+    least = 3 if len(edges) > 3 else 2
+    if len(edges) < 2:
+        return set()
+    return {key for key in counts if sum(counts[near] for near in _near(key)) >= least and len(key[0]) < 200}
+
+
+def _page_number_places(edges: list[dict[int, Key]]) -> set[Key]:
+    """Bare numbers at the edge: page numbers always are, unless a page has several (a table's rows)."""
+    places: set[Key] = set()
+    alone = 0
+    for edge in edges:
+        numbers = [key for key in edge.values() if key[0] == "#"]
+        if len(numbers) <= 2:
+            places.update(numbers)
+            alone += bool(numbers)
+    return places if alone >= min(2, len(edges)) else set()
+
+
+def _levels(edges: list[dict[int, Key]], keys: set[Key]) -> set[tuple[str, int]]:
+    """The edge and height at which half of the pages have a head or foot: there a chapter's own head stands too."""
+    counts: Counter[tuple[str, int]] = Counter()
+    for edge in edges:
+        counts.update(
+            {(side, height) for _, side, height in edge.values() if (_, side, height) in keys and height}
+        )
+    return {level for level, count in counts.items() if count >= max(3, 0.4 * len(edges))}
+
+
+def _is_chapter_head(
+    page: list[Line], place: int, edge: dict[int, Key], levels: set[tuple[str, int]]
+) -> bool:
+    _, side, height = edge[place]
+    if (side, height) not in levels or len(page[place].text) > 90:
+        return False
+    others = [line.y for line in page if abs(line.y - page[place].y) > 1]
+    if not others:
+        return False
+    return page[place].y > max(others) if side == "top" else page[place].y < min(others)
+
+
+def _page_number(text: str) -> int | None:
+    match = _PAGE_NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    if match[1].isdigit():
+        return int(match[1])
+    values = [_ROMAN[letter] for letter in match[1]]
+    if any(first < second for first, second in zip(values, values[2:], strict=False)):
+        return None
+    return sum(
+        -value if value < following else value
+        for value, following in zip(values, [*values[1:], 0], strict=True)
+    )
+
+
+def line_spacing(page: list[Line]) -> float:
+    """The usual distance between two lines of a paragraph, in points; 0 if the page has no layout."""
+    by_size: defaultdict[float, list[float]] = defaultdict(list)
+    for first, second in pairwise(page):
+        down = first.y - second.y
+        if 0 < down < 4 * max(first.size, 1) and abs(first.size - second.size) < 0.3:
+            by_size[second.size].append(down)
+    if not by_size:
+        return 0.0
+    return median(max(by_size.values(), key=len))

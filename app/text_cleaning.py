@@ -1,0 +1,172 @@
+"""Characters and line ends: what a PDF or a text file holds, turned into clean running text.
+
+Everything here works on one line or one pair of lines, so that the caller knows at any time which page a
+character came from.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+
+LIGATURES = {
+    "\ufb00": "ff",
+    "\ufb01": "fi",
+    "\ufb02": "fl",
+    "\ufb03": "ffi",
+    "\ufb04": "ffl",
+    "\ufb05": "st",
+    "\ufb06": "st",
+}
+# Where TeX's OT1 and T1 fonts keep their ligatures: a font without a Unicode map gives these bare codes.
+CONTROL_LIGATURES = {
+    "\x0b": "ff",
+    "\x0c": "fi",
+    "\x0e": "ffi",
+    "\x0f": "ffl",
+    "\x1b": "ff",
+    "\x1c": "fi",
+    "\x1d": "fl",
+    "\x1e": "ffi",
+    "\x1f": "ffl",
+}
+# A ligature that came out as NUL is told from its neighbours, in this order; most that are left are "fi".
+_NUL_LIGATURES = tuple(
+    (letters, re.compile(pattern, re.IGNORECASE))
+    for letters, pattern in (
+        ("ffi", r"(?:\b|in)(?:di\0cul|e\0c[iy]|e\0cac|su\0c|coe\0c|a\0n|tra\0c|o\0c)"),
+        ("ffl", r"(?:shu|ba|mu|ru|sni|wa)\0(?:e|ing)"),
+        (
+            "ff",
+            r"(?:\b|in|un)(?:di\0[eru]|e\0[eo]|o\0(?:e|\b|s)|a\0[eo]|[bs]u\0er|st[ai]\0|cli\0|je\0|geo\0|ho\0)",
+        ),
+        ("ff", r"\w\w\0s?\b"),
+        ("fl", r"(?:in|re|con|de)\0(?:[aou]|e[cx]|ict)|\0(?:ow|ex|u[oicx]|ip|a[tg]|o[ao]|y\b)"),
+        ("fi", r"\0[a-z]{2}|[a-z]{2}\0[a-z]"),
+    )
+)
+_CONTROL_LIGATURE = re.compile("(?<=[A-Za-z])[" + "".join(CONTROL_LIGATURES) + "](?=[a-z])")
+
+SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_SPACE = re.compile(f"[ {SPACES}]+")
+# What must not reach a page, a model or a file: other controls, soft hyphens, zero-width and bidi characters,
+# lone surrogates, private use (icons, fonts without a map), interlinear and noncharacters, language tags.
+_UNWANTED = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\ufffe\uffff\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+)
+# TeX's accents stand as characters of their own before their letter.
+_ACCENT = re.compile("([\u00a8\u00b4\u02c6\u02dc\u02c7\u02da\u00b8])([A-Za-z\u0131])")
+_COMBINING = {
+    "\u00a8": "\u0308",
+    "\u00b4": "\u0301",
+    "\u02c6": "\u0302",
+    "\u02dc": "\u0303",
+    "\u02c7": "\u030c",
+    "\u02da": "\u030a",
+    "\u00b8": "\u0327",
+}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# No script stacks more marks than this on one letter.
+MAX_MARKS = 5
+
+HYPHENS = "-\u2010\u00ad"
+_LINE_END_HYPHEN = re.compile(r"[^\W\d_](?:-|\u2010)$")
+WORD = re.compile(r"[^\W\d_]+(?:[-\u2010'’][^\W\d_]+)*")
+
+
+def clean_characters(line: str) -> str:
+    """A line with ligatures spelled out, accents composed, nothing in it but spaces and what a person can see.
+
+    Applying it twice changes nothing more. A soft hyphen at the end stays, as a hyphen.
+    """
+    if _SURROGATE.search(line):
+        # Two halves of one character that arrived as two; what is left without a partner goes.
+        line = line.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+    line = _restore_ligatures(line)
+    line = re.sub("\u00ad\\s*$", "-", line)
+    line = _SPACE.sub(" ", line)
+    line = _UNWANTED.sub("", line)
+    if line.isascii():
+        return _SPACE.sub(" ", line).strip()
+    for ligature, letters in LIGATURES.items():
+        line = line.replace(ligature, letters)
+    line = _ACCENT.sub(_compose, line)
+    line = _limit_marks(unicodedata.normalize("NFC", line))
+    return _SPACE.sub(" ", line).strip()
+
+
+def _restore_ligatures(line: str) -> str:
+    line = _CONTROL_LIGATURE.sub(lambda found: CONTROL_LIGATURES[found[0]], line)
+    if "\0" not in line:
+        return line
+    for letters, pattern in _NUL_LIGATURES:
+        line = pattern.sub(lambda found, letters=letters: found[0].replace("\0", letters), line)
+    return line.replace("\0", " ")
+
+
+def _compose(found: re.Match[str]) -> str:
+    letter = "i" if found[2] == "\u0131" else found[2]
+    composed = unicodedata.normalize("NFC", letter + _COMBINING[found[1]])
+    return composed if len(composed) == 1 else found[0]
+
+
+def _limit_marks(line: str) -> str:
+    kept = []
+    marks = 0
+    for character in line:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= MAX_MARKS:
+            kept.append(character)
+    return "".join(kept)
+
+
+def ends_with_hyphen(line: str) -> bool:
+    """Whether a word may go on in the next line."""
+    return _LINE_END_HYPHEN.search(line) is not None
+
+
+def count_words(lines: Iterable[str]) -> Counter[str]:
+    """How often each word occurs, in lower case, leaving out the halves at hyphenated line ends.
+
+    Compounds count as themselves (`state-of-the-art`), which is what `join_lines` looks for.
+    """
+    words: Counter[str] = Counter()
+    broken = False
+    for line in lines:
+        found = WORD.findall(line.lower().replace("\u2010", "-"))
+        start = 1 if broken else 0
+        broken = ends_with_hyphen(line)
+        words.update(found[start:-1] if broken else found[start:])
+    return words
+
+
+def join_lines(first: str, second: str, words: Counter[str]) -> str:
+    """Two lines of one paragraph as one, the word that a line end divided made whole again."""
+    if not first or not second:
+        return first or second
+    if not ends_with_hyphen(first):
+        return f"{first} {second}"
+    return first + second if keeps_hyphen(first, second, words) else first[:-1] + second
+
+
+def keeps_hyphen(first: str, second: str, words: Counter[str]) -> bool:
+    """Whether the hyphen at the end of `first` belongs to the word: the rest of the document knows best."""
+    left = re.search(r"[^\W\d_]+(?:[-\u2010'’][^\W\d_]+)*$", first[:-1])
+    right = WORD.match(second)
+    if left is None or right is None:
+        return True
+    head, tail = left[0].lower().replace("\u2010", "-"), right[0].lower().replace("\u2010", "-")
+    whole, compound = words[head + tail], words[f"{head}-{tail}"]
+    if whole or compound:
+        return compound > whole
+    if not second[0].islower():
+        return True
+    # state-of-the- + art, or self- + attention: two words of their own rather than halves of one.
+    last = head.rpartition("-")[2]
+    if "-" in head or last in {"self", "non", "semi", "cross", "well", "multi"}:
+        return bool(words[tail]) or "-" in head
+    return len(head) > 3 and len(tail) > 3 and words[head] > 1 and words[tail] > 1

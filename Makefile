@@ -32,7 +32,8 @@ test-all: $(DEV_READY) browser
 lint: $(DEV_READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy longt5 app
+	$(BIN)/mypy -c "$$(cat app.py)"
 
 format: $(DEV_READY)
 	$(BIN)/ruff check --fix .

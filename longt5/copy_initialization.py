@@ -16,8 +16,9 @@ Everything else starts as in T5, but small. Nothing is frozen: all of it is trai
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from longt5.layers import Projections
 from longt5.modeling import LongT5ForConditionalGeneration
 
 LOOK_BACK_BIAS = 10.0  # outweighs the e**7 other keys of a 16,384-token input
@@ -58,14 +59,18 @@ def initialize_for_copying(model: LongT5ForConditionalGeneration, seed: int = 0)
     # What a workspace holds of a token: (d_kv, tokens), with orthonormal rows.
     projections = [_orthonormal(tokens, d_kv, generator).T for _ in workspaces]
 
-    encoder = model.encoder.block[0].layer[0]
-    encoder = next(module for name, module in encoder.named_children() if name.endswith("SelfAttention"))
-    for head, (workspace, projection) in enumerate(zip(workspaces, projections, strict=True)):
-        _look_back(encoder, head, head + 1, projection, token_space, workspace, d_kv)
-    decoder = model.decoder.block[0].layer[0].SelfAttention
-    _look_back(decoder, 0, 1, projections[1], token_space, workspaces[1], d_kv)
+    encoder, decoder, cross = (
+        next(module for module in sublayer.modules() if isinstance(module, Projections))
+        for sublayer in (
+            model.get_submodule("encoder.block.0.layer.0"),
+            model.get_submodule("decoder.block.0.layer.0"),
+            model.get_submodule("decoder.block.0.layer.1"),
+        )
+    )
+    for head, (workspace, projection) in enumerate(zip(workspaces, projections)):
+        _look_back(encoder, head, head + 1, projection, token_space, workspace)
+    _look_back(decoder, 0, 1, projections[1], token_space, workspaces[1])
 
-    cross = model.decoder.block[0].layer[1].EncDecAttention
     half = d_kv // 2
     for head in range(heads):
         rows = slice(head * d_kv, (head + 1) * d_kv)
@@ -85,15 +90,10 @@ def initialize_for_copying(model: LongT5ForConditionalGeneration, seed: int = 0)
 
 
 def _look_back(
-    attention: nn.Module,
-    head: int,
-    distance: int,
-    projection: Tensor,
-    token_space: slice,
-    workspace: slice,
-    d_kv: int,
+    attention: Projections, head: int, distance: int, projection: Tensor, token_space: slice, workspace: slice
 ) -> None:
     """Makes a head fetch the token `distance` places back and write its projection into the workspace."""
+    d_kv = attention.key_value_proj_dim
     rows = slice(head * d_kv, (head + 1) * d_kv)
     attention.relative_attention_bias.weight[distance, head] = LOOK_BACK_BIAS
     attention.v.weight[rows] = 0.0

@@ -7,6 +7,8 @@ In float16 every projection saturates at the largest finite value instead of ove
 does overflow: transformers #9295, #17978), without asking the device whether it did.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -300,64 +302,20 @@ class LongT5TransientGlobalAttention(_EncoderAttention):
         return Globals(self.project(self.k, states), self.project(self.v, states), global_bias, ids)
 
 
-class LongT5LayerSelfAttention(nn.Module):
-    """Norm, the decoder's self-attention, residual."""
+class LongT5LayerAttention(nn.Module):
+    """Norm, attention, residual. The attention's name tells its kind: that is how checkpoints have it."""
 
-    def __init__(
-        self, config: LongT5Config, has_relative_attention_bias: bool = False, layer_idx: int | None = None
-    ):
+    def __init__(self, config: LongT5Config, name: str, attention: LongT5Attention | _EncoderAttention):
         super().__init__()
-        self.SelfAttention = LongT5Attention(config, has_relative_attention_bias, layer_idx)
+        self.attention_name = name
+        self.add_module(name, attention)
         self.layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
         self.dropout = nn.Dropout(config.dropout_rate)
 
-    def forward(self, hidden_states: Tensor, **kwargs):
-        update, position_bias, weights = self.SelfAttention(self.layer_norm(hidden_states), **kwargs)
-        return saturate(hidden_states + self.dropout(update)), position_bias, weights
-
-
-class LongT5LayerCrossAttention(nn.Module):
-    """Norm, attention to the encoder's output, residual."""
-
-    def __init__(self, config: LongT5Config, layer_idx: int | None = None):
-        super().__init__()
-        self.EncDecAttention = LongT5Attention(config, layer_idx=layer_idx)
-        self.layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
-        self.dropout = nn.Dropout(config.dropout_rate)
-
-    def forward(self, hidden_states: Tensor, **kwargs):
-        update, position_bias, weights = self.EncDecAttention(self.layer_norm(hidden_states), **kwargs)
-        return saturate(hidden_states + self.dropout(update)), position_bias, weights
-
-
-class LongT5LayerLocalSelfAttention(nn.Module):
-    """Norm, local attention, residual."""
-
-    def __init__(self, config: LongT5Config, has_relative_attention_bias: bool = False):
-        super().__init__()
-        self.LocalSelfAttention = LongT5LocalAttention(config, has_relative_attention_bias)
-        self.layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
-        self.dropout = nn.Dropout(config.dropout_rate)
-
-    def forward(self, hidden_states: Tensor, **kwargs):
-        update, position_bias, weights = self.LocalSelfAttention(self.layer_norm(hidden_states), **kwargs)
-        return saturate(hidden_states + self.dropout(update)), position_bias, weights
-
-
-class LongT5LayerTransientGlobalSelfAttention(nn.Module):
-    """Norm, transient-global attention, residual."""
-
-    def __init__(self, config: LongT5Config, has_relative_attention_bias: bool = False):
-        super().__init__()
-        self.TransientGlobalSelfAttention = LongT5TransientGlobalAttention(
-            config, has_relative_attention_bias
-        )
-        self.layer_norm = LongT5LayerNorm(config.d_model, eps=config.layer_norm_epsilon)
-        self.dropout = nn.Dropout(config.dropout_rate)
-
-    def forward(self, hidden_states: Tensor, **kwargs):
-        normed = self.layer_norm(hidden_states)
-        update, position_bias, weights = self.TransientGlobalSelfAttention(normed, **kwargs)
+    def forward(self, hidden_states: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Returns hidden states (batch, length, d_model), position bias and weights, see the attention."""
+        attention = self.get_submodule(self.attention_name)
+        update, position_bias, weights = attention(self.layer_norm(hidden_states), **kwargs)
         return saturate(hidden_states + self.dropout(update)), position_bias, weights
 
 
@@ -370,13 +328,22 @@ class LongT5Block(GradientCheckpointingLayer):
         super().__init__()
         self.is_decoder = config.is_decoder
         self.layer = nn.ModuleList()
+        attentions: dict[str, LongT5Attention | _EncoderAttention]
         if config.is_decoder:
-            self.layer.append(LongT5LayerSelfAttention(config, has_relative_attention_bias, layer_idx))
-            self.layer.append(LongT5LayerCrossAttention(config, layer_idx))
+            attentions = {
+                "SelfAttention": LongT5Attention(config, has_relative_attention_bias, layer_idx),
+                "EncDecAttention": LongT5Attention(config, layer_idx=layer_idx),
+            }
         elif config.encoder_attention_type == "local":
-            self.layer.append(LongT5LayerLocalSelfAttention(config, has_relative_attention_bias))
+            attentions = {"LocalSelfAttention": LongT5LocalAttention(config, has_relative_attention_bias)}
         else:
-            self.layer.append(LongT5LayerTransientGlobalSelfAttention(config, has_relative_attention_bias))
+            attentions = {
+                "TransientGlobalSelfAttention": LongT5TransientGlobalAttention(
+                    config, has_relative_attention_bias
+                )
+            }
+        for name, attention in attentions.items():
+            self.layer.append(LongT5LayerAttention(config, name, attention))
         self.layer.append(LongT5LayerFF(config))
 
     def forward(
@@ -389,7 +356,7 @@ class LongT5Block(GradientCheckpointingLayer):
         encoder_decoder_position_bias: Tensor | None = None,
         past_key_values: Cache | None = None,
         output_attentions: bool = False,
-    ):
+    ) -> tuple[Tensor | None, ...]:
         """Returns hidden states, position bias, weights, and in the decoder cross-attention's bias and weights."""
         inputs = {"position_bias": position_bias, "output_attentions": output_attentions}
         if not self.is_decoder:

@@ -135,7 +135,7 @@ class LongT5Stack(LongT5PreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         return self.embed_tokens
 
-    def set_input_embeddings(self, new_embeddings: nn.Module) -> None:
+    def set_input_embeddings(self, new_embeddings: nn.Embedding) -> None:
         self.embed_tokens = new_embeddings
 
     def forward(
@@ -166,10 +166,10 @@ class LongT5Stack(LongT5PreTrainedModel):
         return_dict = config.return_dict if return_dict is None else return_dict
 
         prefix = "decoder_" if self.is_decoder else ""
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError(f"Give either {prefix}input_ids or {prefix}inputs_embeds, and not both.")
-        if inputs_embeds is None:
+        if input_ids is not None and inputs_embeds is None:
             inputs_embeds = self.embed_tokens(input_ids.view(-1, input_ids.shape[-1]))
+        elif input_ids is not None or inputs_embeds is None:
+            raise ValueError(f"Give either {prefix}input_ids or {prefix}inputs_embeds, and not both.")
         if self.gradient_checkpointing and self.training and use_cache:
             logger.warning_once(
                 "use_cache=True does not go with gradient checkpointing: use_cache=False is used."
@@ -279,7 +279,7 @@ class LongT5EncoderModel(LongT5PreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         return self.shared
 
-    def set_input_embeddings(self, new_embeddings: nn.Module) -> None:
+    def set_input_embeddings(self, new_embeddings: nn.Embedding) -> None:
         self.shared = new_embeddings
         self.encoder.set_input_embeddings(new_embeddings)
 
@@ -321,7 +321,7 @@ class EncoderDecoder(LongT5PreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         return self.shared
 
-    def set_input_embeddings(self, new_embeddings: nn.Module) -> None:
+    def set_input_embeddings(self, new_embeddings: nn.Embedding) -> None:
         self.shared = new_embeddings
         self.encoder.set_input_embeddings(new_embeddings)
         self.decoder.set_input_embeddings(new_embeddings)
@@ -332,7 +332,7 @@ class EncoderDecoder(LongT5PreTrainedModel):
         attention_mask: Tensor | None = None,
         decoder_input_ids: Tensor | None = None,
         decoder_attention_mask: Tensor | None = None,
-        encoder_outputs: tuple | BaseModelOutput | None = None,
+        encoder_outputs: tuple | ModelOutput | None = None,
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
@@ -345,22 +345,23 @@ class EncoderDecoder(LongT5PreTrainedModel):
         """Encodes (batch, source length) tokens, unless `encoder_outputs` are given, and decodes (batch, length)."""
         return_dict = self.config.return_dict if return_dict is None else return_dict
         wanted = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
-        if encoder_outputs is None:
-            encoder_outputs = self.encoder(
+        encoded: Any = encoder_outputs
+        if encoded is None:
+            encoded = self.encoder(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
                 inputs_embeds=inputs_embeds,
                 return_dict=True,
                 **wanted,
             )
-        elif not isinstance(encoder_outputs, ModelOutput):
-            encoder_outputs = BaseModelOutput(*encoder_outputs)
+        elif not isinstance(encoded, ModelOutput):
+            encoded = BaseModelOutput(*encoded)
         decoder_outputs = self.decoder(
             input_ids=decoder_input_ids,
             attention_mask=decoder_attention_mask,
             inputs_embeds=decoder_inputs_embeds,
             past_key_values=past_key_values,
-            encoder_hidden_states=encoder_outputs.last_hidden_state,
+            encoder_hidden_states=encoded.last_hidden_state,
             encoder_attention_mask=attention_mask,
             use_cache=use_cache,
             return_dict=True,
@@ -372,9 +373,9 @@ class EncoderDecoder(LongT5PreTrainedModel):
             decoder_hidden_states=decoder_outputs.hidden_states,
             decoder_attentions=decoder_outputs.attentions,
             cross_attentions=decoder_outputs.cross_attentions,
-            encoder_last_hidden_state=encoder_outputs.last_hidden_state,
-            encoder_hidden_states=encoder_outputs.hidden_states,
-            encoder_attentions=encoder_outputs.attentions,
+            encoder_last_hidden_state=encoded.last_hidden_state,
+            encoder_hidden_states=encoded.hidden_states,
+            encoder_attentions=encoded.attentions,
         )
         return output if return_dict else output.to_tuple()
 
@@ -398,13 +399,13 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.post_init()
 
-    def forward(
+    def forward(  # type: ignore[override]  # transformers has `labels` in this place
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         decoder_input_ids: Tensor | None = None,
         decoder_attention_mask: Tensor | None = None,
-        encoder_outputs: tuple | BaseModelOutput | None = None,
+        encoder_outputs: tuple | ModelOutput | None = None,
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,

@@ -6,19 +6,19 @@ import torch
 from longt5 import LongT5Config, LongT5ForConditionalGeneration
 from longt5.copy_initialization import initialize_for_copying
 
-SIZES = dict(
-    vocab_size=512,
-    d_model=128,
-    d_kv=32,
-    d_ff=64,
-    num_layers=2,
-    num_decoder_layers=2,
-    num_heads=4,
-    feed_forward_proj="gated-gelu",
-    encoder_attention_type="transient-global",
-    decoder_start_token_id=0,
-    dropout_rate=0.0,
-)
+SIZES = {
+    "vocab_size": 512,
+    "d_model": 128,
+    "d_kv": 32,
+    "d_ff": 64,
+    "num_layers": 2,
+    "num_decoder_layers": 2,
+    "num_heads": 4,
+    "feed_forward_proj": "gated-gelu",
+    "encoder_attention_type": "transient-global",
+    "decoder_start_token_id": 0,
+    "dropout_rate": 0.0,
+}
 
 
 def copying_accuracy(model: LongT5ForConditionalGeneration, length: int) -> float:

@@ -1,0 +1,135 @@
+"""A real server of the page on a free port, a tiny random model for it, and papers to drop in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.pdfgen.canvas import Canvas
+
+from longt5 import LongT5Config, LongT5ForConditionalGeneration
+from longt5.tokenizer_training import train_tokenizer
+from tests.longt5.factories import randomize
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "assets" / "example" / "longt5-explained.pdf"
+PASSWORD = "open sesame"
+
+# What a stranger may write in a paper. Shown letter by letter it is harmless.
+HOSTILE = (
+    "<img src=x onerror=window.hacked=1>",
+    "<script>window.hacked=2</script>",
+    "[click](javascript:window.hacked=3)",
+    '<a href="javascript:window.hacked=4">here</a>',
+    "${window.hacked=5} {{window.hacked}}",
+)
+SENTENCES = (
+    "We study how sparse attention reads long papers.",
+    "Each token sees its neighbours and one summary of every block.",
+    "The cost of a layer grows with the length of the text and not with its square.",
+    "Our results show that a small model finds the section that a sentence came from.",
+    "Readers should check every claim against the page that it rests on.",
+    "In future work we will measure how often the evidence is wrong.",
+)
+
+
+def tiny_model(folder: Path) -> Path:
+    """A folder with a transient-global LongT5 of two layers and random weights, and its tokenizer."""
+    texts = [*SENTENCES, *HOSTILE] * 20
+    tokenizer = train_tokenizer(iter(texts), 420)
+    config = LongT5Config(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=3,
+        num_decoder_layers=2,
+        num_heads=4,
+        encoder_attention_type="transient-global",
+        feed_forward_proj="gated-gelu",
+        decoder_start_token_id=0,
+        pad_token_id=0,
+        eos_token_id=1,
+    )
+    torch.manual_seed(0)
+    model = randomize(LongT5ForConditionalGeneration(config))
+    model.generation_config.update(
+        max_new_tokens=96, min_new_tokens=64, num_beams=2, no_repeat_ngram_size=3, max_length=None
+    )
+    model.save_pretrained(folder)
+    tokenizer.model_max_length = 4096
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def paper_pdf(path: Path, *, pages: int = 6, title: str = "Sparse attention", password: str = "") -> Path:
+    """A paper of about 300 words a page, with hostile text on its second page."""
+    lock = StandardEncryption(password, strength=128) if password else None
+    canvas = Canvas(str(path), pagesize=A4, encrypt=lock)
+    canvas.setTitle(title)
+    for page in range(1, pages + 1):
+        y = 780
+        if page == 1:
+            canvas.setFont("Times-Bold", 18)
+            canvas.drawString(70, y, title)
+            y -= 40
+        lines = [f"{page}.{i} {SENTENCES[(page + i) % len(SENTENCES)]}" for i in range(1, 30)]
+        if page == 2:
+            lines[3:3] = HOSTILE
+        canvas.setFont("Times-Roman", 11)
+        for line in lines:
+            canvas.drawString(70, y, line)
+            y -= 18
+        canvas.showPage()
+    canvas.save()
+    return path
+
+
+@contextlib.contextmanager
+def serve(model: Path, uploads: Path, **variables: str) -> Iterator[str]:
+    """`python app.py` until the block ends; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "LONGT5_MODELS": str(model),
+        "LONGT5_PORT": str(port),
+        "LONGT5_THREADS": "1",
+        "GRADIO_TEMP_DIR": str(uploads),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        **variables,
+    }
+    log = (uploads.parent / "server.log").open("w+")
+    server = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/", server, Path(log.name))
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+        log.close()
+
+
+def _wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.2)
+    raise RuntimeError(f"The page did not start:\n{log.read_text()}")

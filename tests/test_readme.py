@@ -1,0 +1,196 @@
+"""What the README tells people to do can be done: its commands, settings, code and front matter are checked."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import itertools
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio_client
+import pytest
+import torch
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from app import settings
+from app.__main__ import _parser
+from tests.page_server import tiny_model
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+# Programs of others: that a command is theirs is all that is checked.
+FOREIGN = {"pip", "hf"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
+
+
+def front_matter() -> dict:
+    return yaml.safe_load(README.split("---\n")[1])
+
+
+def requirements(name: str = "requirements.txt") -> Iterator[Requirement]:
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        line = line.split("#")[0].strip()
+        if line and not line.startswith("-r"):
+            yield Requirement(line)
+
+
+def options(module: str) -> str:
+    """The source that defines a module's command-line options."""
+    return (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_exists(command: str) -> None:
+    words = shlex.split(command)
+    while re.fullmatch(r"[A-Z0-9_]+=.*", words[0]):
+        name, value = words.pop(0).split("=", 1)
+        settings.from_environment({name: value})
+        assert name in {f"LONGT5_{field.upper()}" for field in settings.PARSERS}
+    match words:
+        case ["make", target, *variables]:
+            assert re.search(rf"^{target}:", MAKEFILE, flags=re.MULTILINE)
+            assert all(re.search(rf"^{word.split('=')[0]} \?=", MAKEFILE, re.MULTILINE) for word in variables)
+        case ["python", "-m", "app", *arguments]:
+            _parser().parse_args(arguments)
+        case ["python", "-m", module, *arguments]:
+            for word in arguments:
+                if word.startswith("--"):
+                    assert f'"{word}"' in options(module)
+                elif word.startswith(("configs/", "assets/example/")):
+                    assert (ROOT / word).exists()
+        case [program, *_]:
+            assert program in FOREIGN
+
+
+def test_make_and_ci_are_what_the_readme_says() -> None:
+    assert {"make run", "make test", "make test-all", "make lint", "make bench"} <= set(commands())
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.findall(r"^make .*", ci, flags=re.MULTILINE) == ["make lint", "make test"]
+    mentioned = set(re.findall(r"`make ([\w-]+)`", README))
+    targets = set(re.findall(r"^([\w-]+):", MAKEFILE, flags=re.MULTILINE))
+    assert mentioned <= targets
+    run = re.search(r"^run:.*\n\t(.*)", MAKEFILE, flags=re.MULTILINE)
+    assert run is not None
+    assert run[1].endswith("python app.py")
+    assert (ROOT / "app.py").is_file()
+
+
+def test_front_matter_is_a_spaces() -> None:
+    matter = front_matter()
+    gradio = next(r for r in requirements() if r.name == "gradio")
+    assert str(gradio.specifier) == f"=={matter['sdk_version']}"
+    assert matter["sdk"] == "gradio"
+    assert (ROOT / matter["app_file"]).is_file()
+    assert matter["license"] == "apache-2.0"
+    assert len(matter["short_description"]) <= 60
+    colors = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert {matter["colorFrom"], matter["colorTo"]} <= colors
+    # What is installed on the Space's Python is what is installed here.
+    python = {"python_version": matter["python_version"]}
+    names = [r.name for r in requirements() if r.marker is None or r.marker.evaluate(python)]
+    assert len(names) == len(set(names))
+
+
+def test_requirements_are_pinned_and_torch_is_a_range() -> None:
+    for file in ("requirements.txt", "requirements-dev.txt"):
+        for requirement in requirements(file):
+            if requirement.name != "torch":
+                assert re.fullmatch(r"==[\d.]+", str(requirement.specifier)), requirement
+    (range_of_torch,) = [r.specifier for r in requirements() if r.name == "torch"]
+    for version in ("2.9.0", "2.9.1", "2.10.0", "2.11.0", "2.13.0"):
+        assert Version(version) in range_of_torch
+    assert Version("2.13.1") not in range_of_torch
+    for python in ("3.10", "3.11", "3.12"):
+        chosen = [
+            r.name
+            for r in requirements()
+            if r.marker is None or r.marker.evaluate({"python_version": python})
+        ]
+        assert len(chosen) == len(set(chosen))
+        assert {"torch", "transformers", "numpy", "fonttools"} <= set(chosen)
+
+
+def documented_settings() -> dict[str, str]:
+    """Field of Settings -> the sentence below it in the source."""
+    tree = ast.parse((ROOT / "app" / "settings.py").read_text(encoding="utf-8"))
+    body = next(n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Settings")
+    return {
+        line.target.id: " ".join(about.value.value.split())
+        for line, about in itertools.pairwise(body)
+        if isinstance(line, ast.AnnAssign)
+        and isinstance(line.target, ast.Name)
+        and isinstance(about, ast.Expr)
+        and isinstance(about.value, ast.Constant)
+    }
+
+
+def test_the_table_of_settings_is_the_source() -> None:
+    rows = re.findall(r"^\| `(LONGT5_\w+)` \| (.*?) \| (.*) \|$", README, flags=re.MULTILINE)
+    about = documented_settings()
+    assert [row[0] for row in rows] == [f"LONGT5_{name.upper()}" for name in settings.PARSERS]
+    for (_, default, meaning), field in zip(rows, dataclasses.fields(settings.Settings), strict=True):
+        assert meaning == about[field.name]
+        if default == "unset":
+            assert field.default is None
+        elif field.name == "models":
+            assert field.default == (str(ROOT / default.strip("`")),)
+        else:
+            assert settings.PARSERS[field.name](default.strip("`")) == field.default
+
+
+def test_no_other_variable_is_named() -> None:
+    named = set(re.findall(r"\bLONGT5_[A-Z_]+\b", README))
+    assert named == {f"LONGT5_{name.upper()}" for name in settings.PARSERS}
+
+
+def test_files_that_are_linked_or_listed_exist() -> None:
+    linked = set(re.findall(r"\]\((?!https?:|#)([^)]+)\)", README))
+    listed = set(re.findall(r"^\| `([\w./]+/)` \|", README, flags=re.MULTILINE))
+    assert linked
+    assert listed
+    missing = {path for path in linked | listed if not (ROOT / path).exists()}
+    assert not missing
+    headings = {
+        re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)", README, re.M)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= headings
+
+
+def test_the_library_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """With a tiny random model in the place of the embedded one."""
+    examples = [block for block in blocks("python") if "longt5" in block and "Client" not in block]
+    assert len(examples) == 2
+    model = tiny_model(tmp_path / "model")
+    monkeypatch.chdir(ROOT)
+    torch.manual_seed(0)
+    source = "\n".join(examples).replace("assets/longt5-embedded", str(model))
+    exec(compile(source, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) >= 3
+
+
+def test_the_client_example_names_what_exists() -> None:
+    (example,) = [block for block in blocks("python") if "Client" in block]
+    tree = ast.parse(example)
+    assert all(
+        hasattr(gradio_client, name.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    )
+    source = (ROOT / "app" / "api.py").read_text(encoding="utf-8")
+    endpoints = set(re.findall(r'api_name="(\w+)"', source))
+    assert endpoints == set(re.findall(r"^\| `/(\w+)` \|", README, flags=re.MULTILINE))
+    assert {name.removeprefix("/") for name in re.findall(r'api_name="(/\w+)"', example)} <= endpoints

@@ -10,6 +10,7 @@ What is notable here:
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -50,7 +51,7 @@ class EncoderWeights:
         self, model: LongT5PreTrainedModel, encoded: EncodedText, layer: int, heads: Sequence[int]
     ) -> None:
         config, blocks = model.config, model.encoder.block
-        check_layer_and_heads("encoder", layer, len(blocks), heads, config.num_heads)
+        _check_layer_and_heads("encoder", layer, len(blocks), heads, config.num_heads)
         self.heads, self.radius = list(heads), config.local_radius
         self.norm: LongT5LayerNorm = blocks[layer].layer[0].layer_norm
         self.attention = _self_attention(blocks[layer])
@@ -61,7 +62,7 @@ class EncoderWeights:
         owner = _self_attention(blocks[0])  # the first block owns the bias of all layers
 
         def bias(embedding: nn.Embedding, low: int, high: int) -> Tensor:  # (heads, high - low + 1)
-            offsets = on_device_of(embedding, torch.arange(low, high + 1))
+            offsets = _on_device_of(embedding, torch.arange(low, high + 1))
             return owner.bias_by_offset(embedding, offsets)[self.heads].float()
 
         self.band_bias = bias(owner.relative_attention_bias, -self.radius, self.radius)
@@ -77,9 +78,9 @@ class EncoderWeights:
 
     def _global_keys(self, global_norm: LongT5LayerNorm) -> Tensor:
         """(heads, num_globals, d_kv), the only part of a map whose cost is that of the whole text."""
-        normed = self.norm(on_device_of(self.norm, self.hidden_states))
+        normed = self.norm(_on_device_of(self.norm, self.hidden_states))
         sums = block_sums(normed[None], self.block_ids.to(normed.device), self.num_globals)[0]
-        global_inputs = global_norm(on_device_of(global_norm, sums))
+        global_inputs = global_norm(_on_device_of(global_norm, sums))
         return _project(self.attention, "k", global_inputs, self.heads)
 
     def _global_spans(self, block_size: int) -> Tensor:
@@ -103,7 +104,7 @@ class EncoderWeights:
         for first in range(start, end, PROJECTED_QUERIES):
             last = min(first + PROJECTED_QUERIES, end)
             low, high = max(first - radius, 0), min(last + radius, length)
-            normed = self.norm(on_device_of(self.norm, self.hidden_states[low:high]))
+            normed = self.norm(_on_device_of(self.norm, self.hidden_states[low:high]))
             queries = _project(self.attention, "q", normed[first - low : last - low], self.heads)
             keys = _project(self.attention, "k", normed, self.heads)
             keys = F.pad(keys, (0, 0, low - (first - radius), last + radius - high))
@@ -151,7 +152,7 @@ class CrossWeights:
         heads: Sequence[int],
     ) -> None:
         query_inputs = _query_inputs(model, encoded, summary_ids)
-        check_layer_and_heads("decoder", layer, len(query_inputs), heads, model.config.num_heads)
+        _check_layer_and_heads("decoder", layer, len(query_inputs), heads, model.config.num_heads)
         attention = model.decoder.block[layer].layer[1].EncDecAttention
         self.queries = _project(attention, "q", query_inputs[layer], heads)
         self.keys = _project(attention, "k", encoded.last_hidden_state[0], heads)
@@ -182,17 +183,19 @@ def _query_inputs(
         return known[2]
 
     states: list[Tensor] = []
+    reader = threading.get_ident()
 
     def capture(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        states.append(inputs[0][0])
+        if threading.get_ident() == reader:  # the model may be writing for somebody else as well
+            states.append(inputs[0][0])
 
-    decoder_input_ids = torch.tensor([[model.config.decoder_start_token_id, *written[:-1]]])
+    decoder_input_ids = torch.tensor([[_start_token(model), *written[:-1]]])
     hooks = [block.layer[1].EncDecAttention.register_forward_pre_hook(capture) for block in decoder.block]
     try:
         decoder(
-            input_ids=on_device_of(decoder.embed_tokens, decoder_input_ids),
-            encoder_hidden_states=on_device_of(decoder.embed_tokens, encoded.last_hidden_state),
-            encoder_attention_mask=on_device_of(decoder.embed_tokens, encoded.attention_mask),
+            input_ids=_on_device_of(decoder.embed_tokens, decoder_input_ids),
+            encoder_hidden_states=_on_device_of(decoder.embed_tokens, encoded.last_hidden_state),
+            encoder_attention_mask=_on_device_of(decoder.embed_tokens, encoded.attention_mask),
             use_cache=False,
         )
     finally:
@@ -202,7 +205,16 @@ def _query_inputs(
     return tuple(states)
 
 
-def check_layer_and_heads(
+def _start_token(model: LongT5PreTrainedModel) -> int:
+    """The token that generation starts with; where none is named, that of T5: padding."""
+    for source in (getattr(model, "generation_config", None), model.config):
+        token = getattr(source, "decoder_start_token_id", None)
+        if token is not None:
+            return token
+    return model.config.pad_token_id
+
+
+def _check_layer_and_heads(
     stack: str, layer: int, num_layers: int, heads: Sequence[int], num_heads: int
 ) -> None:
     """Raise ValueError, in a sentence, unless the layer and one or more heads exist."""
@@ -212,7 +224,7 @@ def check_layer_and_heads(
         raise ValueError(f"Choose one or more of the heads 0 to {num_heads - 1}, not {list(heads)}.")
 
 
-def on_device_of(module: nn.Linear | nn.Embedding | LongT5LayerNorm, tensor: Tensor) -> Tensor:
+def _on_device_of(module: nn.Linear | nn.Embedding | LongT5LayerNorm, tensor: Tensor) -> Tensor:
     """The tensor where the module's weight is; if that is offloaded ("meta"), a hook will move the tensor."""
     device = module.weight.device
     return tensor if device.type == "meta" else tensor.to(device)
@@ -224,7 +236,9 @@ def _project(
     """(tokens, d_model) -> (heads, tokens, d_kv), float32."""
     module = attention.q if projection == "q" else attention.k
     return (
-        attention.project(module, on_device_of(module, hidden_states))[:, list(heads)].float().transpose(0, 1)
+        attention.project(module, _on_device_of(module, hidden_states))[:, list(heads)]
+        .float()
+        .transpose(0, 1)
     )
 
 

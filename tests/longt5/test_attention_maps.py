@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from accelerate import cpu_offload, disk_offload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import GenerationConfig
 
 from longt5.attention_maps import (
     AttentionMap,
@@ -25,6 +26,8 @@ from longt5.attention_maps import (
     head_statistics,
     window_attention,
 )
+from longt5.generation import EncodedText, Written, encode, write
+from longt5.loading import load_model
 from tests.longt5 import dense_reference
 from tests.longt5.factories import ATTENTION_TYPES, TINY, pair, random_ids, tiny_model
 
@@ -33,23 +36,11 @@ HEADS = tuple(range(TINY["num_heads"]))
 SMALL = {"local_radius": 5, "global_block_size": 4}  # many blocks and borders in a short text
 
 
-@dataclass(frozen=True)
-class EncodedText:
-    """Stand-in for longt5.generation.EncodedText."""
-
-    input_ids: torch.Tensor
-    attention_mask: torch.Tensor
-    last_hidden_state: torch.Tensor
-    layer_inputs: tuple[torch.Tensor, ...]
-
-
-@torch.no_grad()
 def encoded_text(model: Any, length: int, mask: torch.Tensor | None = None, seed: int = 0) -> EncodedText:
-    """A random text of that length, encoded."""
-    input_ids = random_ids(1, length, seed=seed)
-    mask = torch.ones_like(input_ids) if mask is None else mask
-    output = model.encoder(input_ids=input_ids, attention_mask=mask, output_hidden_states=True)
-    return EncodedText(input_ids, mask, output.last_hidden_state, output.hidden_states[:-1])
+    """A random text of that length, encoded as the app does it."""
+    *_, encoded = encode(model, random_ids(1, length, seed=seed), mask)
+    assert isinstance(encoded, EncodedText)
+    return encoded
 
 
 def mask_without(length: int, *padding: tuple[int, int]) -> torch.Tensor:
@@ -494,6 +485,43 @@ def test_half_precision(dtype: torch.dtype) -> None:
     cross = cross_map(half, encoded_half, [4, 5, 6], 0, (0,))
     assert cross.weights.dtype == np.float32
     np.testing.assert_allclose(cross.weights.sum(-1), 1, atol=1e-5)
+
+
+def test_summary_begins_with_the_start_token_of_generation() -> None:
+    def first_row(model: Any) -> np.ndarray:
+        return cross_map(model, encoded_text(model, 30), [5, 6], 0, HEADS).weights[0]
+
+    model = tiny_model(decoder_start_token_id=7, **SMALL)
+    started_with_7 = first_row(model)
+    model.generation_config.decoder_start_token_id = 0
+    started_with_0 = first_row(model)
+    assert np.abs(started_with_7 - started_with_0).max() > 1e-4
+    np.testing.assert_allclose(first_row(tiny_model(**SMALL)), started_with_0, atol=1e-6)
+    unnamed = tiny_model(decoder_start_token_id=None, pad_token_id=0, **SMALL)
+    np.testing.assert_allclose(first_row(unnamed), started_with_0, atol=1e-6)
+
+
+@pytest.mark.parametrize("device_map_offloads", [False, True])
+def test_written_summary_of_a_loaded_model(device_map_offloads: bool, tmp_path: Any) -> None:
+    """The way of the app: a checkpoint loaded from its folder, a text encoded and summarized, then looked into."""
+    same = {"num_decoder_layers": 2, **SMALL}
+    tiny_model(**same).save_pretrained(tmp_path / "model")
+    offloads = {"shared": "cpu", "encoder": "disk", "decoder": "disk", "lm_head": "cpu"}
+    model = load_model(
+        str(tmp_path / "model"),
+        device_map=offloads if device_map_offloads else None,
+        offload_folder=str(tmp_path / "offload"),
+    )
+    encoded = encoded_text(model, 60)
+    generation_config = GenerationConfig(max_new_tokens=12, num_beams=2, decoder_start_token_id=0)
+    *_, written = write(model, encoded, generation_config)
+    assert isinstance(written, Written) and written.token_ids
+    result = cross_map(model, encoded, written.token_ids, 1, HEADS)
+    assert result.weights.shape == (len(written.token_ids), 60)
+    for layer, (band, globals_) in enumerate(dense(tiny_model(**same), encoded)):
+        ours = exact(model, encoded, layer)
+        np.testing.assert_allclose(ours[0], band, atol=2e-5)
+        np.testing.assert_allclose(ours[1], globals_, atol=2e-5)
 
 
 def test_questions_that_have_no_answer(small: tuple[Any, EncodedText]) -> None:

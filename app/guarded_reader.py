@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def run_reader(
     seconds: float,
     stall_seconds: float,
     stop: threading.Event | None,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Messages of `app.pdf_reader` (its docstring lists them) for the open PDF.
 
     The last message is always one with the key `end` or `refused`. Where the child does not send it, it is

@@ -32,6 +32,8 @@ class Line:
     y: float = 0.0
     size: float = 0.0
     bold: bool = False
+    font: str = ""
+    """Its name, if the whole line is set in it."""
 
 
 Pages = list[list[Line]]
@@ -52,7 +54,8 @@ def _without_line_numbers(page: list[Line]) -> list[Line]:
         if step is None:
             continue
         # Every line has one, or every fifth: lists of numbered items have text of several lines between the numbers.
-        if len(numbers) * (1 if step == 1 else 4) < 0.6 * len(page):
+        lines = sum(not line.text.isdecimal() for line in page)
+        if len(numbers) * (1 if step == 1 else 4) < 0.6 * lines:
             continue
         kept = []
         for line, match in zip(page, found, strict=True):
@@ -91,17 +94,30 @@ Key = tuple[str, str, int]
 
 def _edge_lines(page: list[Line]) -> dict[int, Key]:
     """Positions in `page` of the outermost lines, each with what it says (digits as #), its edge and its height."""
-    if any(line.y for line in page):
-        order = sorted(range(len(page)), key=lambda place: -page[place].y)
-    else:
-        order = list(range(len(page)))
+    order = list(range(len(page)))
+    heights = [line.y for line in page]
+    ends = [
+        *order[:2],
+        *order[-2:],
+    ]  # figures may have heights of their own, so the first and last lines count too
+    if any(heights):
+        order.sort(key=lambda place: -page[place].y)
+    middle = (page[order[0]].y + page[order[-1]].y) / 2 if order else 0.0
     edge: dict[int, Key] = {}
     # From the outside in, so that a short page's lines belong to the nearer edge.
     for depth in range(min(EDGE_LINES, (len(order) + 1) // 2)):
         for place, side in ((order[depth], "top"), (order[-1 - depth], "bottom")):
             if place not in edge:
-                edge[place] = (_shape(page[place].text), side, round(page[place].y / SAME_HEIGHT))
+                edge[place] = _key(page[place], side)
+    if any(heights):
+        for place in ends:
+            if place not in edge:
+                edge[place] = _key(page[place], "top" if page[place].y > middle else "bottom")
     return edge
+
+
+def _key(line: Line, side: str) -> Key:
+    return _shape(line.text), side, round(line.y / SAME_HEIGHT)
 
 
 def _shape(text: str) -> str:
@@ -183,4 +199,5 @@ def line_spacing(page: list[Line]) -> float:
             by_size[second.size].append(down)
     if not by_size:
         return 0.0
-    return median(max(by_size.values(), key=len))
+    usual = max(by_size, key=lambda size: len(by_size[size]))
+    return median(by_size[usual])

@@ -143,7 +143,7 @@ def _median_size(page: Sequence[Line]) -> float:
 
 
 def _shorten(title: str) -> str:
-    title = re.sub(r"[\s*∗†‡§¶]+$", "", title)
+    title = re.sub(r"^title:\s*|[\s*∗†‡§¶]+$", "", title, flags=re.IGNORECASE)
     if len(title) <= TITLE_CHARACTERS:
         return title
     return title[: TITLE_CHARACTERS - 1].rsplit(" ", 1)[0].rstrip() + "…"
@@ -179,13 +179,18 @@ def looks_like_entry(paragraph: Paragraph) -> bool:
 
 def _end_of_references(paragraphs: Sequence[Paragraph], start: int) -> int:
     end = start
-    misses = 0
+    misses = number = 0
     for place in range(start, len(paragraphs)):
         paragraph = paragraphs[place]
-        if looks_like_entry(paragraph):
+        mark = _ENTRY_MARK.match(paragraph.text)
+        marked = int(mark[1] or mark[2] or 0) if mark else 0
+        if looks_like_entry(paragraph) or (marked and 0 < marked - number <= 3):
             end, misses = place + 1, 0
+            number = marked or number
             continue
         if place > start and paragraph.heading and _is_appendix_heading(paragraph.text):
+            # What is left of the last entry, after a column or page break or an address on its own.
+            end = place if misses < 300 else end
             break
         # Entries broken in two by a column or page leave stubs; a longer stretch is something else.
         misses += len(paragraph.text)

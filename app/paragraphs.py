@@ -23,6 +23,9 @@ _NAMED_HEADING = re.compile(
     r"supporting information|competing interests|funding)\s*:?",
     re.IGNORECASE,
 )
+_CAPTION = re.compile(
+    r"(?:figure|fig\.|table|algorithm|listing|scheme|abbildung|tabelle)\s*\S*\d", re.IGNORECASE
+)
 # Headings are short; longer bold or large text is a title page, a caption or shouting.
 HEADING_CHARACTERS = 120
 
@@ -35,22 +38,31 @@ class Paragraph:
     heading: bool
     size: float
     bold: bool
-    x: float
 
 
-def body_size(pages: Pages) -> float:
-    """The size most characters are set in, in points; 0 without a layout."""
-    sizes: Counter[float] = Counter()
+@dataclass(frozen=True)
+class Style:
+    """A size in points and a font; both empty where there is no layout."""
+
+    size: float
+    font: str
+
+
+def body_style(pages: Pages) -> Style:
+    """What most characters are set in."""
+    styles: Counter[tuple[float, str]] = Counter()
     for page in pages:
         for line in page:
-            sizes[line.size] += len(line.text)
-    return sizes.most_common(1)[0][0] if sizes else 0.0
+            styles[line.size, line.font] += len(line.text)
+    # Lines of several fonts say nothing about the usual one.
+    named = [style for style in styles if style[1]] or list(styles)
+    return Style(*max(named, key=lambda style: styles[style])) if named else Style(0.0, "")
 
 
-def split_paragraphs(page: list[Line], body: float, words: Counter[str]) -> list[Paragraph]:
-    """The paragraphs of one page, in the order of its lines; empty lines end a paragraph.
+def split_paragraphs(page: list[Line], body: Style, words: Counter[str]) -> list[Paragraph]:
+    """The paragraphs of one page, in reading order; empty lines end a paragraph.
 
-    `body` is the document's `body_size`, `words` its `count_words`, which decides about hyphens at line ends.
+    `body` is the document's `body_style`, `words` its `count_words`, which decides about hyphens at line ends.
     """
     spacing = line_spacing(page)
     width = _usual_width(page)
@@ -66,15 +78,18 @@ def split_paragraphs(page: list[Line], body: float, words: Counter[str]) -> list
         else:
             groups[-1].append(line)
         fresh = False
+    if spacing:
+        groups = gather_labels(mend_interruptions(groups, body, width), body)
     return [_paragraph(group, body, words) for group in groups]
 
 
-def _paragraph(group: list[Line], body: float, words: Counter[str]) -> Paragraph:
+def _paragraph(group: list[Line], body: Style, words: Counter[str]) -> Paragraph:
     text = ""
     for line in group:
         text = join_lines(text, line.text, words)
     first = group[0]
-    return Paragraph(text, is_heading(text, first, body), first.size, first.bold, first.x)
+    heading = is_heading(text, first, body) or (len(group) == 1 and _is_quiet_heading(first, body))
+    return Paragraph(text, heading, first.size, first.bold)
 
 
 def _usual_width(page: list[Line]) -> float:
@@ -83,19 +98,32 @@ def _usual_width(page: list[Line]) -> float:
     return lengths[int(0.7 * len(lengths))] if lengths else 0.0
 
 
-def is_heading(text: str, line: Line, body: float) -> bool:
+def is_heading(text: str, line: Line, body: Style) -> bool:
     """Whether a line (or a few, joined) in the style of `line` is a heading."""
     if len(text) > HEADING_CHARACTERS or not any(character.isalpha() for character in text):
         return False
     if _NAMED_HEADING.fullmatch(text):
         return True
-    stands_out = line.bold or (body > 0 and line.size > 1.08 * body)
-    if stands_out and not text.endswith((".", ",", ";")) and len(text) > 2:
-        return True
-    if _NUMBERED_HEADING.fullmatch(text) is None or len(text) > 80:
+    if line.bold or (body.size > 0 and line.size > 1.08 * body.size):
+        return not text.endswith((".", ",", ";")) and len(text) > 2
+    # Without a layout the pattern has to do; with one, ordinary lines that start with a number are common.
+    return (
+        _NUMBERED_HEADING.fullmatch(text) is not None and len(text) < 80 and (not body.size or text.isupper())
+    )
+
+
+def _is_quiet_heading(line: Line, body: Style) -> bool:
+    """A short line in a font of its own, as italic or small-capital headings are; formulas look much like it."""
+    if not line.font or not body.font or line.font == body.font or line.size < 0.9 * body.size:
         return False
-    # Without a layout the pattern has to do; with one, an ordinary line that starts with a number is one.
-    return stands_out or body == 0 or line.size >= body
+    text = line.text
+    return (
+        len(text) < 80
+        and (text[0].isupper() or text[0].isdigit())
+        and text[-1].isalnum()
+        and len(text) - sum(map(str.isalpha, text)) < 0.3 * len(text)
+        and any(len(word) > 3 for word in text.split())
+    )
 
 
 def goes_on_after(last: Paragraph, following: Paragraph) -> bool:
@@ -110,7 +138,7 @@ def goes_on_after(last: Paragraph, following: Paragraph) -> bool:
 
 
 def _begins_paragraph(
-    group: list[Line], line: Line, following: Line | None, body: float, spacing: float, width: float
+    group: list[Line], line: Line, following: Line | None, body: Style, spacing: float, width: float
 ) -> bool:
     last = group[-1]
     if is_heading(line.text, line, body) or is_heading(last.text, last, body):
@@ -126,13 +154,22 @@ def _begins_paragraph(
         and min(len(line.text), len(last.text)) > 3
     ):
         return True
-    if last.bold != line.bold and (last.bold or line.bold) and min(len(line.text), len(last.text)) > 3:
+    if last.bold != line.bold and min(len(line.text), len(last.text)) > 3:
+        return not goes_on
+    if _is_quiet_heading(line, body) and line.font != last.font and _SENTENCE_END.search(last.text):
+        return True
+    if (
+        len(group) == 1
+        and _is_quiet_heading(last, body)
+        and line.font != last.font
+        and len(last.text) < 0.7 * width
+    ):
         return not goes_on
     if down < 0:  # the next column, or a box elsewhere on the page
         return not goes_on and bool(
             _SENTENCE_END.search(last.text) or len(last.text) < 0.6 * width or _ITEM.match(line.text)
         )
-    if down > 1.45 * spacing * max(1.0, line.size / body if body else 1.0):
+    if down > 1.45 * spacing * max(1.0, line.size / body.size):
         return not (goes_on and down < 2.6 * spacing)
     if ends_with_hyphen(last.text):
         return False
@@ -149,6 +186,80 @@ def _begins_paragraph(
     if indent < -step and len(group) > 1 and abs(group[1].x - last.x) < 1 and group[0].x < last.x - 1:
         return True  # back to the left after the indented lines of a hanging entry
     return bool(_FULL_STOP.search(last.text)) and len(last.text) < 0.7 * width and abs(indent) < 6 * line.size
+
+
+def mend_interruptions(groups: list[list[Line]], body: Style, width: float) -> list[list[Line]]:
+    """Put paragraphs that a figure, a footnote or a side box cut in two together again; those come after them.
+
+    A paragraph that begins the page in mid-sentence goes before the figure over it, and one that ends it in
+    mid-sentence after the footnotes under it, so that it can go on across the page break.
+    """
+    rest = list(groups)
+    start = next((place for place, group in enumerate(rest) if not _interrupts(group, body)), 0)
+    if start and rest[start][0].text[0].islower() and _is_body(rest[start], body):
+        rest.insert(0, rest.pop(start))
+    result: list[list[Line]] = []
+    while rest:
+        group = rest.pop(0)
+        while _is_body(group, body) and len(group) > 1 and _is_open(group, width):
+            between = next(
+                (place for place, other in enumerate(rest) if not _interrupts(other, body)), len(rest)
+            )
+            if between == len(rest):
+                result += rest
+                rest = []
+                break
+            if between == 0 or not rest[between][0].text[0].islower() or not _is_body(rest[between], body):
+                break
+            group = group + rest.pop(between)
+        result.append(group)
+    return result
+
+
+def _is_body(group: list[Line], body: Style) -> bool:
+    return abs(group[0].size - body.size) <= 0.06 * body.size
+
+
+def _is_open(group: list[Line], width: float) -> bool:
+    """Whether the last line is a full one and no sentence ends with it."""
+    last = group[-1].text
+    return ends_with_hyphen(last) or (_SENTENCE_END.search(last) is None and len(last) > 0.6 * width)
+
+
+def _interrupts(group: list[Line], body: Style) -> bool:
+    """Whether this is something other than running text or a heading: a label, a caption, a footnote."""
+    if is_heading(group[0].text, group[0], body):
+        return False
+    short = len(group) == 1 and len(group[0].text) < 30 and not _ITEM.match(group[0].text)
+    return short or _CAPTION.match(group[0].text) is not None or not _is_body(group, body)
+
+
+def gather_labels(groups: list[list[Line]], body: Style) -> list[list[Line]]:
+    """Join the many short lines that a figure or a table leaves into one paragraph."""
+    result: list[list[Line]] = []
+    labels: list[list[Line]] = []
+    for group in [*groups, []]:
+        if group and _is_label(group, body):
+            labels.append(group)
+            continue
+        if len(labels) > 3:
+            result.append([label for piece in labels for label in piece])
+        else:
+            result += labels
+        labels = []
+        if group:
+            result.append(group)
+    return result
+
+
+def _is_label(group: list[Line], body: Style) -> bool:
+    return (
+        len(group) <= 2
+        and all(len(line.text) <= 30 for line in group)
+        and not is_heading(group[0].text, group[0], body)
+        and not _ITEM.match(group[0].text)
+        and not _FULL_STOP.search(group[-1].text)
+    )
 
 
 def _same_heading(last: Line, line: Line, spacing: float) -> bool:

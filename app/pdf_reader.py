@@ -5,8 +5,9 @@ inherited file descriptor and writes one JSON object a line on stdout:
 
     {"pages": 12, "title": "..."}
         The file is open.
-    {"page": 1, "lines": [[text, x, y, size, bold], ...], "cut": false}
-        A page; x, y, size in points, y grows upwards. Cut: it had more characters than a page may have.
+    {"page": 1, "lines": [[text, x, y, size, bold, font], ...], "cut": false}
+        A page; x, y, size in points, y grows upwards; font is "" where a line has several.
+        Cut: it had more characters than a page may have.
     {"page": 2, "failed": "time" | "memory" | "limits" | "damaged"}
         A page that can't be read; the next ones follow.
     {"refused": "password" | "wrong-password" | "encryption" | "damaged" | "pages" | "memory" | "time"}
@@ -34,7 +35,7 @@ from types import FrameType
 from typing import Any
 
 # No ordinary paper or thesis tried reaches these; pypdf's own limits let small files run for minutes.
-TIGHT_LIMITS = {
+TIGHT_LIMITS: dict[str, Any] = {
     "zlib_maximum_output_length": 10_000_000,
     "lzw_maximum_output_length": 10_000_000,
     "run_length_maximum_output_length": 10_000_000,
@@ -48,6 +49,9 @@ TIGHT_LIMITS = {
 TITLE_CHARACTERS = 500
 # Bold faces as fonts are really named: Times-Bold, NimbusRomNo9L-Medi, CMBX10, AdvOT3b30f6db.B, Arial-Black.
 BOLD_FONT = re.compile(r"bold|black|heavy|demi|medi(?![a-z])|cmbx|cmssbx|sfbx|\.b$", re.IGNORECASE)
+FONT_CHARACTERS = 60
+# A line is bold, or in a font, if this much of it is.
+PURE = 0.9
 # Text turned against most of its page is a margin stamp or an axis label as long as there is little of it.
 MINORITY = 0.1
 
@@ -73,7 +77,7 @@ class _Lines:
         self.parts: list[str] = []
         self.place: tuple[int, float, float] | None = None
         self.sizes: dict[float, int] = {}
-        self.bold = 0
+        self.fonts: dict[str, int] = {}
 
     def visit(self, text: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
         """pypdf's `visitor_text`: a fragment, its matrices, font, size; line ends come as `\\n` inside it."""
@@ -89,28 +93,39 @@ class _Lines:
             raise _PageFull
 
     def _add(self, part: str, cm: list[float], tm: list[float], font: Any, size: float) -> None:
-        self.parts.append(part)
         visible = len(part) - part.count(" ")
         if not visible:
+            self.parts.append(part)
             return
         a, b, c, d, x, y = _product(tm, cm)
+        turn = round(math.degrees(math.atan2(_finite(b), _finite(a))) / 90) % 4
+        # Coordinates along and across the line, so that turned pages look like upright ones.
+        along, up = ((x, y), (y, -x), (-x, -y), (-y, x))[turn]
+        place = turn, _finite(along), _finite(up)
+        if self.place is not None and place[1] < self.place[1] - 5 and part.strip().isdecimal():
+            self.end_line()  # the line's number in the left margin, which pypdf puts at its end
         if self.place is None:
-            turn = round(math.degrees(math.atan2(_finite(b), _finite(a))) / 90) % 4
-            # Coordinates along and across the line, so that turned pages look like upright ones.
-            along, up = ((x, y), (y, -x), (-x, -y), (-y, x))[turn]
-            self.place = turn, _finite(along), _finite(up)
-        height = round(_finite(size * math.hypot(c, d)), 1)
+            self.place = place
+        self.parts.append(part)
+        height = round(_finite(size * math.hypot(_finite(c), _finite(d))), 1)
         self.sizes[height] = self.sizes.get(height, 0) + visible
-        if font is not None and BOLD_FONT.search(str(font.get("/BaseFont", ""))):
-            self.bold += visible
+        # Without the random letters that mark a subset: ABCDEF+Times-Bold.
+        name = (
+            str(font.get("/BaseFont", ""))[-FONT_CHARACTERS:].rpartition("+")[2].lstrip("/") if font else ""
+        )
+        self.fonts[name] = self.fonts.get(name, 0) + visible
 
     def end_line(self) -> None:
         text = "".join(self.parts)
         if self.place is not None:
             turn, x, y = self.place
             size = max(self.sizes, key=lambda height: self.sizes[height])
-            bold = self.bold >= 0.9 * sum(self.sizes.values())
-            self.lines.append({"turn": turn, "line": [text, round(x, 1), round(y, 1), size, bold]})
+            visible = sum(self.fonts.values())
+            bold = (
+                sum(count for name, count in self.fonts.items() if BOLD_FONT.search(name)) >= PURE * visible
+            )
+            font = next((name for name, count in self.fonts.items() if count >= PURE * visible), "")
+            self.lines.append({"turn": turn, "line": [text, round(x, 1), round(y, 1), size, bold, font]})
         self._start_line()
 
     def upright(self) -> list[list[Any]]:
@@ -171,7 +186,7 @@ def read_pdf(
     # Imported here so that its memory and time fall under the limits.
     import pypdf
 
-    pypdf.overwrite_configuration(jbig2dec_binary=None, disable_legacy_handling=True, **TIGHT_LIMITS)
+    pypdf.overwrite_configuration(None, jbig2dec_binary=None, disable_legacy_handling=True, **TIGHT_LIMITS)
     signal.signal(signal.SIGPROF, _too_slow)
     signal.setitimer(signal.ITIMER_PROF, page_seconds)
     try:

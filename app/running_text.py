@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from app.page_lines import Pages, without_furniture
 from app.paper_structure import find_references, find_title
-from app.paragraphs import Paragraph, body_size, goes_on_after, split_paragraphs
+from app.paragraphs import Paragraph, body_style, goes_on_after, split_paragraphs
 from app.text_cleaning import clean_characters, count_words, ends_with_hyphen, keeps_hyphen
 
 
@@ -39,7 +39,7 @@ def run_together(
         pages = without_furniture(pages)
     title = find_title(stated_title, pages[:2], fallback_title)
     words = count_words(line.text for page in pages for line in page)
-    body = body_size(pages)
+    body = body_style(pages)
 
     text: list[str] = []
     length = 0

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 
 LIGATURES = {
     "\ufb00": "ff",
@@ -69,13 +70,24 @@ _COMBINING = {
     "\u02da": "\u030a",
     "\u00b8": "\u0327",
 }
+_SOFT_HYPHEN_END = re.compile("\u00ad\\s*$")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # No script stacks more marks than this on one letter.
 MAX_MARKS = 5
 
-HYPHENS = "-\u2010\u00ad"
 _LINE_END_HYPHEN = re.compile(r"[^\W\d_](?:-|\u2010)$")
+# An address or a range of numbers that goes on in the next line.
+_BROKEN_ADDRESS = re.compile(r"(?:https?://|www\.|doi\.org/)\S*[/._\-=&?]$")
+_BROKEN_RANGE = re.compile(r"\d[-–]$")
+_FIRST_PARTS = frozenset("self non semi cross well multi pre post".split())
+_SECOND_PARTS = frozenset(
+    "art aware based bound centered centric dependent driven free guided independent level like oriented related "
+    "rich scale sensitive specific trained wide wise".split()
+)
 WORD = re.compile(r"[^\W\d_]+(?:[-\u2010'’][^\W\d_]+)*")
+
+
+_LAST_WORD = re.compile(WORD.pattern + "$")
 
 
 def clean_characters(line: str) -> str:
@@ -87,7 +99,7 @@ def clean_characters(line: str) -> str:
         # Two halves of one character that arrived as two; what is left without a partner goes.
         line = line.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     line = _restore_ligatures(line)
-    line = re.sub("\u00ad\\s*$", "-", line)
+    line = _SOFT_HYPHEN_END.sub("-", line)
     line = _SPACE.sub(" ", line)
     line = _UNWANTED.sub("", line)
     if line.isascii():
@@ -104,8 +116,12 @@ def _restore_ligatures(line: str) -> str:
     if "\0" not in line:
         return line
     for letters, pattern in _NUL_LIGATURES:
-        line = pattern.sub(lambda found, letters=letters: found[0].replace("\0", letters), line)
+        line = pattern.sub(partial(_fill, letters), line)
     return line.replace("\0", " ")
+
+
+def _fill(letters: str, found: re.Match[str]) -> str:
+    return found[0].replace("\0", letters)
 
 
 def _compose(found: re.Match[str]) -> str:
@@ -148,6 +164,8 @@ def join_lines(first: str, second: str, words: Counter[str]) -> str:
     """Two lines of one paragraph as one, the word that a line end divided made whole again."""
     if not first or not second:
         return first or second
+    if _BROKEN_ADDRESS.search(first) or (_BROKEN_RANGE.search(first) and second[0].isdecimal()):
+        return first + second
     if not ends_with_hyphen(first):
         return f"{first} {second}"
     return first + second if keeps_hyphen(first, second, words) else first[:-1] + second
@@ -155,7 +173,7 @@ def join_lines(first: str, second: str, words: Counter[str]) -> str:
 
 def keeps_hyphen(first: str, second: str, words: Counter[str]) -> bool:
     """Whether the hyphen at the end of `first` belongs to the word: the rest of the document knows best."""
-    left = re.search(r"[^\W\d_]+(?:[-\u2010'’][^\W\d_]+)*$", first[:-1])
+    left = _LAST_WORD.search(first[-100:-1])
     right = WORD.match(second)
     if left is None or right is None:
         return True
@@ -165,8 +183,7 @@ def keeps_hyphen(first: str, second: str, words: Counter[str]) -> bool:
         return compound > whole
     if not second[0].islower():
         return True
-    # state-of-the- + art, or self- + attention: two words of their own rather than halves of one.
-    last = head.rpartition("-")[2]
-    if "-" in head or last in {"self", "non", "semi", "cross", "well", "multi"}:
-        return bool(words[tail]) or "-" in head
+    # state-of-the- + art, self- + attention, rule- + based: two words of their own rather than halves of one.
+    if "-" in head or head in _FIRST_PARTS or tail.partition("-")[0] in _SECOND_PARTS:
+        return True
     return len(head) > 3 and len(tail) > 3 and words[head] > 1 and words[tail] > 1

@@ -104,7 +104,7 @@ class LongT5PreTrainedModel(PreTrainedModel):
 
     def _shift_right(self, input_ids: Tensor) -> Tensor:
         """The decoder's input for `input_ids` as labels: the start token in front, the last token gone."""
-        start, pad = self.config.decoder_start_token_id, self.config.pad_token_id
+        start, pad = getattr(self.config, "decoder_start_token_id", None), self.config.pad_token_id
         if start is None:
             raise ValueError(
                 "Set config.decoder_start_token_id: LongT5 usually starts with the pad_token_id."

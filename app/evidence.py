@@ -12,7 +12,8 @@ As openai/whisper reads word times out of cross-attention (its timing.py), with 
    are used.
 3. Average over these heads and over the tokens of a sentence, then smooth along the source with a median
    filter.
-4. Sum over each source sentence. A passage's score is its share of the whole.
+4. Sum over each source sentence, less what a passage of its length gets on average: over 16,384 tokens the little
+   that falls everywhere would outweigh the rest. A passage's score is its share of what remains.
 
 Heads are taken one at a time and reduced to one row per summary sentence at once, so that memory stays that
 of one head however long the paper.
@@ -126,14 +127,19 @@ def relevance(
 
 
 def passage_scores(rows: np.ndarray, passages: np.ndarray) -> np.ndarray:
-    """`(sentences, passages)`: each passage's share of a sentence's relevance, 0..1.
+    """`(sentences, passages)`: each passage's share of a sentence's relevance above the average, 0..1.
 
     Args:
         rows: `(sentences, source tokens)`, see `relevance`.
         passages: `(passages, 2)` half-open ranges of source tokens, ascending, without overlap.
     """
     sums = np.concatenate([np.zeros((len(rows), 1)), np.cumsum(rows, axis=1, dtype=np.float64)], axis=1)
-    scores = np.maximum(sums[:, passages[:, 1]] - sums[:, passages[:, 0]], 0)
+    within = sums[:, passages[:, 1]] - sums[:, passages[:, 0]]
+    lengths = passages[:, 1] - passages[:, 0]
+    total = within.sum(axis=1, keepdims=True)
+    if len(passages) > 1:
+        within = within - lengths * (total / lengths.sum())
+    scores = np.where(within > 1e-9 * total, within, 0)  # an even spread must not leave rounding errors
     return scores / np.maximum(scores.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
 

@@ -107,12 +107,12 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _tight(text: str, offsets: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Token offsets without the white space that sentencepiece counts to the token after it."""
+    """Token offsets without white space, which tokenizers count to the token after or before it."""
     tight = np.array(offsets, dtype=np.int64).reshape(-1, 2)
     for i, (start, end) in enumerate(offsets):
-        if start < end and text[start].isspace():
+        if start < end and (text[start].isspace() or text[end - 1].isspace()):
             piece = text[start:end]
-            tight[i, 0] = end - len(piece.lstrip())
+            tight[i] = end - len(piece.lstrip()), start + len(piece.rstrip()) if piece.strip() else end
     return tight
 
 

@@ -26,6 +26,7 @@ MOST_KEY_TEXTS = 20_000  # cells of a band that carry the text of their key
 COLOUR_SCALE = "Viridis"  # perceptually uniform, and readable without seeing red or green
 FONT = "Inter, ui-sans-serif, system-ui, sans-serif"
 INK = "#1f2933"  # the page recolours text in dark mode; files keep this, on white
+UNTITLED_TOP = 12  # pixels
 LOG_FLOOR = 1e-6  # smaller weights are drawn like this one on a logarithmic scale
 
 Scale = Literal["linear", "log"]
@@ -66,17 +67,15 @@ def spread(count: int, most: int) -> list[int]:
     return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
 
 
-def map_figure(
-    labelled: LabelledMap, *, title: str, place: str, block_size: int, scale: Scale = "linear"
-) -> go.Figure:
+def map_figure(labelled: LabelledMap, *, title: str, subtitle: str, scale: Scale = "linear") -> go.Figure:
     """The figure of a band, a global or a cross-attention map.
 
     Rows are tokens (of the paper, or of the summary for cross-attention); columns are offsets to the
-    key for the band, tokens or global blocks of the paper otherwise. `place` says which are shown.
+    key for the band, tokens or global blocks of the paper otherwise. `subtitle` says which are shown.
     """
     attention = labelled.map
     rows = _axis(
-        "tokens of the summary" if attention.kind == "cross" else "tokens of the paper, from",
+        "token of the summary" if attention.kind == "cross" else "query: token of the paper",
         labelled.row_labels,
         attention.row_spans,
     )
@@ -84,19 +83,19 @@ def map_figure(
         texts = tuple(label.text for label in labelled.column_labels)
         ticks = tuple((i, texts[i]) for i in spread(len(texts), 9))
         columns = Axis(
-            "to the token that many places before (\u2212) or after (+)",
+            "key: tokens before (\u2212) or after (+)",
             tuple(f"offset {text}" for text in texts),
             ticks,
         )
     else:
-        of = "global blocks of the paper, to" if attention.kind == "global" else "tokens of the paper"
+        of = "key: global block of the paper" if attention.kind == "global" else "token of the paper"
         columns = _axis(of, labelled.column_labels, attention.column_spans)
     return heat_map(
         attention.weights,
         rows,
         columns,
         title=title,
-        subtitle=f"{place}. {pooling_note(labelled, block_size)}",
+        subtitle=subtitle,
         scale=scale,
         key_texts=_key_texts(labelled),
     )
@@ -173,7 +172,7 @@ def heat_map(
     if key_texts is not None:
         trace.text = [[plain(text) for text in line] for line in key_texts]
         trace.hovertemplate = "%{y}<br>\u2192 %{text} (%{x})<br><b>%{z:.3%}</b><extra></extra>"
-    colorbar = {"title": {"text": "attention", "side": "right"}, "tickformat": "~%"}
+    colorbar: dict[str, object] = {"tickformat": "~%"}
     if scale == "log":
         trace.hovertemplate = trace.hovertemplate.replace("%{z:.3%}", "%{customdata:.3%}")
         trace.customdata = weights
@@ -224,6 +223,13 @@ def overview_map(
         box = {"y0": layer - 0.5, "y1": layer + 0.5, "x0": head - 0.5, "x1": head + 0.5}
         figure.add_shape(type="rect", line={"color": "#ff7a59", "width": 3}, **box)
     return figure
+
+
+def untitled(figure: go.Figure) -> go.Figure:
+    """The figure for a page that shows the title itself, where it can wrap; `layout.meta` keeps it for a PNG."""
+    layout = figure.layout
+    kept = {"title": layout.title.to_plotly_json(), "top": layout.margin.t, "height": layout.height}
+    return go.Figure(figure).update_layout(meta=kept, title=None, margin={"t": UNTITLED_TOP})
 
 
 def to_html(figure: go.Figure, caption: str) -> str:

@@ -62,7 +62,7 @@ class InspectorPanel:
         self._courier = courier
         self._status = gr.HTML(presentation.status(Status(EMPTY, kind="idle")), elem_id="map-status")
         with gr.Column(visible=False, elem_id="inspector") as self._all:
-            with gr.Row():
+            with gr.Row(elem_id="inspector-columns"):
                 with gr.Column(scale=4, min_width=300):
                     self._part = gr.Dropdown(label="Part of the paper", visible=False, elem_id="part")
                     self._statistic = gr.Dropdown(
@@ -72,41 +72,42 @@ class InspectorPanel:
                         elem_id="statistic",
                     )
                     self._overview = gr.Plot(show_label=False, container=False, elem_id="overview-figure")
-                    gr.HTML(presentation.hint("Click a cell to open that head, or choose it in the lists."))
+                    gr.HTML(presentation.hint("Click a cell to open that head, or choose it here."))
+                    with gr.Row():
+                        self._layer = gr.Dropdown(label="Layer", min_width=120, elem_id="layer")
+                        self._head = gr.Dropdown(label="Head", min_width=120, elem_id="head")
+                    self._scale = gr.Dropdown(
+                        [("logarithmic", "log"), ("linear", "linear")],
+                        value="log",
+                        label="Colours",
+                        elem_id="scale",
+                    )
                 with gr.Column(scale=7, min_width=300):
                     self._view = gr.Radio(
                         [(label, name) for name, label in VIEWS.items()],
                         value="band",
-                        label="View",
+                        show_label=False,
+                        container=False,
                         elem_id="view",
                     )
-                    with gr.Row():
-                        self._layer = gr.Dropdown(label="Layer", min_width=120, elem_id="layer")
-                        self._head = gr.Dropdown(label="Head", min_width=120, elem_id="head")
-                        self._scale = gr.Dropdown(
-                            [("logarithmic", "log"), ("linear", "linear")],
-                            value="log",
-                            label="Colours",
-                            min_width=120,
-                            elem_id="scale",
-                        )
                     self._sentence = gr.Dropdown(
                         label="Sentence of the summary", visible=False, elem_id="sentence"
                     )
-                    self._explained = gr.HTML(elem_id="explained")
+                    self._heading = gr.HTML(elem_id="map-heading")
                     self._map = gr.Plot(show_label=False, container=False, elem_id="map-figure")
                     with gr.Row(elem_id="zoom"):
-                        self._from = gr.Number(0, label="From token", precision=0, minimum=0, min_width=110)
+                        self._from = gr.Number(0, label="From token", precision=0, minimum=0, min_width=100)
                         self._count = gr.Number(
-                            CLOSEST, label="Tokens shown", precision=0, minimum=1, min_width=110
+                            CLOSEST, label="Tokens shown", precision=0, minimum=1, min_width=100
                         )
                         self._page = gr.Dropdown(label="Go to", min_width=140, elem_id="go-to")
                     with gr.Row(elem_id="map-actions"):
-                        self._in = gr.Button("Zoom in", size="sm", min_width=80, elem_id="zoom-in")
-                        self._out = gr.Button("Zoom out", size="sm", min_width=80, elem_id="zoom-out")
-                        self._png = gr.Button("PNG", size="sm", elem_id="map-png")
-                        self._html = gr.Button("HTML", size="sm", elem_id="map-html")
-                        self._npz = gr.Button("Numbers (NPZ)", size="sm", elem_id="map-npz")
+                        small: dict[str, Any] = {"size": "sm", "min_width": 70}
+                        self._in = gr.Button("Zoom in", elem_id="zoom-in", **small)
+                        self._out = gr.Button("Zoom out", elem_id="zoom-out", **small)
+                        self._png = gr.Button("PNG", elem_id="map-png", **small)
+                        self._html = gr.Button("HTML", elem_id="map-html", **small)
+                        self._npz = gr.Button("NPZ", elem_id="map-npz", **small)
             gr.HTML(presentation.caution(CAUTION))
 
     def wire(self, tab: gr.Tab, tabs: gr.Tabs, summary: SummaryPanel) -> None:
@@ -118,7 +119,7 @@ class InspectorPanel:
         }  # fmt: skip
         shown = [
             self._status, self._all, self._part, self._overview, self._view, self._layer, self._head,
-            self._sentence, self._explained, self._map, self._from, self._count, self._page,
+            self._sentence, self._heading, self._map, self._from, self._count, self._page,
         ]  # fmt: skip
 
         def on(trigger: Callable[..., Any], handler: Callable[..., Iterator[Update]]) -> None:
@@ -278,13 +279,14 @@ class InspectorPanel:
             self._from: asked.start,
             self._count: asked.count,
             self._page: _page_shown(held.outline, asked),
-            self._explained: presentation.hint(EXPLAINED[asked.view]),
         }
         held.labelled = answer(self._store, held, asked, session.begin_maps())
         held.question = asked
+        figure = self._figure(held, values[self._scale])
         yield {
-            **self._line(f"{held.summary.document.title} \u00b7 {place(held)}", "idle"),
-            self._map: self._figure(held, values[self._scale]),
+            **self._line(held.summary.document.title, "idle"),
+            self._heading: presentation.map_heading(title(asked), EXPLAINED[asked.view], self._extent(held)),
+            self._map: figures.untitled(figure),
             **self._overview_of(held, values),
         }
 
@@ -296,7 +298,7 @@ class InspectorPanel:
         figure = figures.overview_map(
             getattr(held.statistics, name), title=heading, unit=unit, selected=framed
         )
-        return {self._overview: figure}
+        return {self._overview: figures.untitled(figure)}
 
     def _question(self, held: Inspection, values: Update) -> Question:
         """What the controls ask for; an emptied number stays as it was."""
@@ -316,10 +318,15 @@ class InspectorPanel:
         return figures.map_figure(
             held.labelled,
             title=title(held.question),
-            place=place(held),
-            block_size=held.outline.global_block_size,
+            subtitle=self._extent(held),
             scale=scale,
         )
+
+    def _extent(self, held: Inspection) -> str:
+        """Which tokens and pages the map shows, and how many of them share a cell."""
+        assert held.labelled is not None
+        note = figures.pooling_note(held.labelled, held.outline.global_block_size)
+        return f"{place(held)}. {note}".strip()
 
     # Files
 

@@ -162,6 +162,14 @@ def hint(words: str) -> str:
     return f'<p class="hint">{text(words)}</p>'
 
 
+def map_heading(title: str, explained: str, extent: str) -> str:
+    """What a map shows, how to read it, and which part of the paper it covers."""
+    return (
+        f'<h3 class="map-title">{text(title)}</h3><p class="hint">{text(explained)}</p>'
+        f'<p class="facts">{text(extent)}</p>'
+    )
+
+
 def caution(words: str) -> str:
     """A line that says what something is not."""
     return f'<p class="caution">{text(words)}</p>'

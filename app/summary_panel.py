@@ -25,7 +25,7 @@ from longt5.generation import Stopped
 EXAMPLE = Path(__file__).resolve().parent.parent / "assets" / "example" / "longt5-explained.pdf"
 REFRESH = 0.12  # seconds between two looks of the same line: quick enough for words, easy on the network
 BROKEN = "Something went wrong on our side, and it has been written to the log. Please try again."
-WELCOME = Status("Drop a paper on the left, or try the example.", kind="idle")
+WELCOME = Status("Drop in a paper, or try the example.", kind="idle")
 
 SENTENCES_JS = """
 const choose = (sentence) => {
@@ -84,9 +84,9 @@ class SummaryPanel:
                 self._status = gr.HTML(presentation.status(WELCOME), elem_id="status")
                 self._summary = gr.HTML(elem_id="summary", js_on_load=SENTENCES_JS)
                 with gr.Row(visible=False, elem_id="exports") as self._exports:
-                    self._copy = gr.Button("Copy", size="sm", elem_id="copy")
+                    self._copy = gr.Button("Copy", size="sm", min_width=70, elem_id="copy")
                     self._downloads = {
-                        kind: gr.Button(label, size="sm", elem_id=f"download-{kind}")
+                        kind: gr.Button(label, size="sm", min_width=70, elem_id=f"download-{kind}")
                         for kind, label in (("md", "Markdown"), ("txt", "Text"), ("json", "JSON"))
                     }
                 self._evidence = gr.HTML(elem_id="evidence")

@@ -47,8 +47,10 @@
     png: (wrapper, name) => {
       const plot = document.querySelector(`#${wrapper} .js-plotly-plot`);
       if (!plot || !window.Plotly) return;
-      const figure = { data: plot.data, layout: { ...plot.layout, width: 1000, autosize: false } };
-      window.Plotly.toImage(figure, { format: 'png', width: 1000, height: plot.layout.height, scale: 2 })
+      const { title, top, height } = plot.layout.meta;
+      const margin = { ...plot.layout.margin, t: top };
+      const layout = { ...plot.layout, title, margin, height, width: 1000, autosize: false };
+      window.Plotly.toImage({ data: plot.data, layout }, { format: 'png', width: 1000, height, scale: 2 })
         .then((url) => saveAs(url, name));
     },
 
@@ -62,6 +64,10 @@
     for (const plot of document.querySelectorAll('.js-plotly-plot')) {
       if (plot.dataset.heard || !plot.on) continue;
       plot.dataset.heard = 'yes';
+      // Gradio lets every figure fill its container, and forgets the height it was given.
+      const { height, top } = plot.layout.meta;
+      plot.style.height = `${height - top + plot.layout.margin.t}px`;
+      window.Plotly.Plots.resize(plot);
       plot.on('plotly_click', (event) => {
         const [row, column] = event.points[0].pointIndex;
         longt5.send('cell', { figure: plot.closest('[id$="-figure"]').id, row, column });

@@ -1,12 +1,11 @@
 """Checkpoint files: where they lie, in a folder or on the Hub, and which tensors stand in them."""
 
 import json
-import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -29,6 +28,7 @@ WEIGHT_FILES = (
     ("model.safetensors", "model.safetensors.index.json"),
     ("pytorch_model.bin", "pytorch_model.bin.index.json"),
 )
+FLOATS = ("F64", "F32", "F16", "BF16")  # what PyTorch computes in, as safetensors names it
 ROWS_AT_ONCE = 4096  # when two tensors of a file are compared
 
 
@@ -40,6 +40,8 @@ class LoadingError(Exception):
 class StoredTensor:
     """A tensor still in its file."""
 
+    name: str  # in the file
+    file: Path
     shape: tuple[int, ...]
     is_float: bool  # of a kind PyTorch computes in, not a quantized one
     rows: Callable[[slice], torch.Tensor]  # reads some of the first dimension
@@ -54,19 +56,14 @@ class Checkpoint:
     config: dict[str, Any]  # config.json as it stands
     weights: tuple[Path, ...]  # all `.safetensors` or all `.bin`
 
-    @property
-    def is_safetensors(self) -> bool:
-        return self.weights[0].suffix == ".safetensors"
 
-
-def find_checkpoint(name_or_path: str | os.PathLike, revision: str | None, token: str | None) -> Checkpoint:
+def find_checkpoint(name: str, revision: str | None, token: str | None) -> Checkpoint:
     """The files of a LongT5 checkpoint, downloaded if they are on the Hub. Nothing large is downloaded before
     config.json has been seen to describe a LongT5.
 
     Raises:
         LoadingError: no such folder or model, no access, offline, not a LongT5, no weights, or some missing.
     """
-    name = os.fspath(name_or_path)
     small_files = [CONFIG_FILE, GENERATION_CONFIG_FILE, *(index for _, index in WEIGHT_FILES)]
     folder, fetch = find_folder(name, small_files, revision, token)
     config = _read_config(name, folder)
@@ -98,7 +95,7 @@ def find_folder(
         LoadingError: no such folder or model, no access to it, or the Hub cannot be reached.
     """
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name and folder.is_dir():
         return folder, lambda more: None
     if folder.is_file():
         raise LoadingError(f"'{name}' is a file: give the folder that holds it and its {CONFIG_FILE}.")
@@ -116,7 +113,7 @@ def _fetch(name: str, files: list[str], revision: str | None, token: str | None)
         return Path(snapshot_download(name, revision=revision, token=token, allow_patterns=patterns))
     except GatedRepoError as error:
         raise LoadingError(
-            f"The model '{name}' is gated: ask on its page for access and log in (`hf auth login` or HF_TOKEN)"
+            f"The model '{name}' is gated: ask for access on its page, then log in (`hf auth login`)."
         ) from error
     except RepositoryNotFoundError as error:
         raise LoadingError(
@@ -147,9 +144,9 @@ def _read_config(name: str, folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG_FILE).is_file():
         raise LoadingError(f"'{name}' has no {CONFIG_FILE}, so it is not a model: check the name.")
     config = read_json(name, folder / CONFIG_FILE)
-    architectures = config.get("architectures") or ["LongT5 unless said otherwise"]
-    if config.get("model_type", "longt5" if "LongT5" in str(architectures[0]) else None) != "longt5":
-        kind = config.get("model_type") or architectures[0]
+    architecture = str(config.get("architectures"))
+    kind = config.get("model_type", "longt5" if "LongT5" in architecture else architecture)
+    if kind != "longt5":
         raise LoadingError(f"'{name}' is a model of the kind '{kind}', and only 'longt5' can be loaded.")
     if config.get("quantization_config"):
         raise LoadingError(f"'{name}' is a quantized model, which cannot be loaded: take the original one.")
@@ -179,37 +176,46 @@ def _shard_names(name: str, index: Path) -> list[str]:
     return shards
 
 
-@contextmanager
-def open_tensors(checkpoint: Checkpoint) -> Iterator[Mapping[str, StoredTensor]]:
+def stored_tensors(checkpoint: Checkpoint) -> dict[str, StoredTensor]:
     """The tensors in a checkpoint's files, by name, without reading their values.
 
     Raises:
         LoadingError: a file is damaged, cut off, or holds something else than tensors.
     """
     tensors: dict[str, StoredTensor] = {}
-    with ExitStack() as stack:
-        for file in checkpoint.weights:
-            if file.stat().st_size < 1024 and file.read_bytes().startswith(b"version "):
-                raise LoadingError(
-                    f"{file.name} of '{checkpoint.name}' is only a Git LFS pointer: run `git lfs pull` there."
-                )
-            if checkpoint.is_safetensors:
-                try:
-                    opened = stack.enter_context(safe_open(file, framework="pt"))
-                    for key in opened.keys():  # noqa: SIM118
-                        part = opened.get_slice(key)
-                        is_float = part.get_dtype() in ("F64", "F32", "F16", "BF16")
-                        tensors[key] = StoredTensor(tuple(part.get_shape()), is_float, part.__getitem__)
-                except (SafetensorError, OSError) as error:
-                    raise LoadingError(
-                        f"{file.name} of '{checkpoint.name}' is damaged or cut off: get it again ({error})."
-                    ) from error
-            else:
-                for key, value in _read_bin(checkpoint.name, file).items():
-                    tensors[key] = StoredTensor(
-                        tuple(value.shape), value.is_floating_point(), value.__getitem__
-                    )
-        yield tensors
+    for file in checkpoint.weights:
+        if file.stat().st_size < 1024 and file.read_bytes().startswith(b"version "):
+            raise LoadingError(
+                f"{file.name} of '{checkpoint.name}' is only a Git LFS pointer: run `git lfs pull` there."
+            )
+        if file.suffix == ".safetensors":
+            tensors |= _stored_safely(checkpoint.name, file)
+            continue
+        for key, value in _read_bin(checkpoint.name, file).items():
+            shape, is_float = tuple(value.shape), value.is_floating_point()
+            tensors[key] = StoredTensor(key, file, shape, is_float, value.__getitem__)
+    return tensors
+
+
+def _stored_safely(name: str, file: Path) -> dict[str, StoredTensor]:
+    tensors = {}
+    try:
+        with safe_open(file, framework="pt") as opened:
+            for key in opened.keys():  # noqa: SIM118
+                tensor = opened.get_slice(key)
+                shape, is_float = tuple(tensor.get_shape()), tensor.get_dtype() in FLOATS
+                tensors[key] = StoredTensor(key, file, shape, is_float, partial(_rows, file, key))
+    except (SafetensorError, OSError) as error:
+        raise LoadingError(
+            f"{file.name} of '{name}' is damaged or cut off: get it again ({error})."
+        ) from error
+    return tensors
+
+
+def _rows(file: Path, name: str, rows: slice) -> torch.Tensor:
+    """Opens the file for this tensor alone: what is mapped into memory goes with the tensor."""
+    with safe_open(file, framework="pt") as opened:
+        return opened.get_slice(name)[rows]
 
 
 def _read_bin(name: str, file: Path) -> dict[str, torch.Tensor]:

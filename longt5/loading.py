@@ -1,4 +1,4 @@
-"""Models and tokenizers from a folder or the Hub, checked tensor by tensor and placed by accelerate.
+"""Models and tokenizers from a folder or the Hub, checked tensor by tensor.
 
 What LongT5 checkpoints need beyond `from_pretrained`:
 - `tie_word_embeddings: false` in an official config.json only means "do not scale the decoder's output".
@@ -11,13 +11,7 @@ What LongT5 checkpoints need beyond `from_pretrained`:
 
 import logging
 import os
-import re
-import shutil
-import tempfile
-import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast
@@ -30,17 +24,16 @@ from longt5.checkpoints import (
     equal,
     find_checkpoint,
     find_folder,
-    open_tensors,
     read_json,
+    stored_tensors,
 )
 from longt5.configuration import LongT5Config
 from longt5.modeling import LongT5ForConditionalGeneration
+from longt5.placement import DeviceMap, MaxMemory, place
 
 __all__ = ["LoadingError", "load_model", "load_tokenizer"]
 
 logger = logging.getLogger(__name__)
-
-DeviceMap = str | int | torch.device | dict[str, str | int | torch.device]
 
 EMBEDDING = "shared.weight"
 EMBEDDING_NAMES = (EMBEDDING, "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
@@ -57,7 +50,7 @@ def load_model(
     name_or_path: str | os.PathLike,
     *,
     device_map: DeviceMap | None = None,
-    max_memory: dict[int | str, int | str] | None = None,
+    max_memory: MaxMemory | None = None,
     offload_folder: str | os.PathLike | None = None,
     dtype: torch.dtype | str | None = None,
     revision: str | None = None,
@@ -80,39 +73,20 @@ def load_model(
     Raises:
         LoadingError: see its sentence.
     """
-    checkpoint = find_checkpoint(name_or_path, revision, token)
-    if device_map is None and max_memory is not None:
-        device_map = "auto"
+    checkpoint = find_checkpoint(os.fspath(name_or_path), revision, token)
     config = _config(checkpoint)
     generation_config = _generation_config(checkpoint, config)
-    with open_tensors(checkpoint) as tensors:
-        renamed = _check_tensors(checkpoint.name, config, tensors)
-
-    temporary = None
-    if offload_folder is None and device_map is not None:
-        temporary = offload_folder = tempfile.mkdtemp(prefix="longt5-offload-")
+    if device_map is None and max_memory is not None:
+        device_map = "auto"
+    tensors = _recognise(checkpoint.name, config, stored_tensors(checkpoint))
+    model = _empty_model(config, _dtype(dtype, device_map, max_memory))
+    _compare(checkpoint.name, model, tensors)
     try:
-        with _no_report():
-            model = LongT5ForConditionalGeneration.from_pretrained(
-                checkpoint.folder,
-                config=config,
-                generation_config=generation_config,
-                key_mapping=renamed or None,
-                dtype=_default_dtype(device_map, max_memory) if dtype is None else dtype,
-                device_map=device_map,
-                max_memory=max_memory,
-                offload_folder=offload_folder,
-                use_safetensors=checkpoint.is_safetensors,
-                local_files_only=True,
-            )
+        place(model, tensors, device_map, max_memory, offload_folder)
     except (ValueError, RuntimeError, MemoryError, OSError) as error:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
         raise LoadingError(_placement_failure(checkpoint.name, error)) from error
-    if temporary is not None:
-        weakref.finalize(model, shutil.rmtree, temporary, ignore_errors=True)
-    # transformers would undo the renaming when saving; what we save has the usual names.
-    model._weight_conversions = []
+    model.generation_config = generation_config
+    model.config.name_or_path = checkpoint.name
     return model.eval()
 
 
@@ -189,71 +163,82 @@ def _generation_config(checkpoint: Checkpoint, config: LongT5Config) -> Generati
         ) from error
 
 
-def _check_tensors(name: str, config: LongT5Config, tensors: Mapping[str, StoredTensor]) -> dict[str, str]:
-    """Holds a file's tensors against the model that `config` describes. Sets in `config` the vocabulary's size
-    and whether the head is tied.
+def _recognise(
+    name: str, config: LongT5Config, stored: Mapping[str, StoredTensor]
+) -> dict[str, StoredTensor]:
+    """The tensors of a file by the model's names, the embedding and a tied head once. Sets in `config` the
+    vocabulary's size and whether the head is tied.
 
-    Returns: patterns of names in the file that have to be read under another name.
-    Raises LoadingError: a tensor is missing, superfluous, of another shape, or quantized.
+    Raises LoadingError: there is no embedding, or there are two.
     """
-    stored = next((key for key in (*EMBEDDING_NAMES, HEAD) if key in tensors), None)
-    if stored is None:
+    embedded = [key for key in (*EMBEDDING_NAMES, HEAD) if key in stored]
+    if not embedded:
         raise LoadingError(f"The weights of '{name}' lack the tensor {EMBEDDING}: get the whole model again.")
-    embedding = tensors[stored]
-    if len(embedding.shape) == 2 and embedding.shape[0] != config.vocab_size:
+    embedding = stored[embedded[0]]
+    if len(embedding.shape) != 2:
+        raise LoadingError(
+            f"The tensor {embedding.name} of '{name}' has the shape {embedding.shape}, but should be a matrix: "
+            "get the model again."
+        )
+    if embedding.shape[0] != config.vocab_size:
         logger.warning(
             "'%s' has embeddings for %d tokens where its config.json says %d; the embeddings are right.",
             *(name, embedding.shape[0], config.vocab_size),
         )
         config.vocab_size = embedding.shape[0]
 
-    renamed = {stored: EMBEDDING} if stored != EMBEDDING else {}
-    for key in (*EMBEDDING_NAMES, HEAD):
-        if key == stored or key not in tensors:
+    tensors = {key: tensor for key, tensor in stored.items() if key not in embedded and key != UNUSED}
+    tensors[EMBEDDING] = embedding
+    for key in embedded[1:]:
+        if equal(stored[key], embedding):
             continue
-        same = equal(tensors[key], embedding)
-        if key == HEAD and not same:
-            config.tie_word_embeddings = False
-            continue
-        if not same:
-            logger.warning("'%s' holds %s besides a different %s, which is the one used.", name, key, stored)
-        renamed[key] = f"superseded.{key}"
+        if key != HEAD:
+            raise LoadingError(
+                f"'{name}' holds a {key} that differs from its {embedding.name}, but LongT5 has one embedding "
+                "for both stacks: it was not trained as a LongT5."
+            )
+        config.tie_word_embeddings = False
+        tensors[HEAD] = stored[HEAD]
+    return tensors
 
+
+def _empty_model(config: LongT5Config, dtype: torch.dtype) -> LongT5ForConditionalGeneration:
+    """The model without memory for its weights."""
+    config.dtype = dtype
     with torch.device("meta"):
-        expected = {
-            key: tuple(tensor.shape)
-            for key, tensor in LongT5ForConditionalGeneration(config).state_dict().items()
-        }
-    for key in (*EMBEDDING_NAMES, HEAD):
-        if key != EMBEDDING and (key != HEAD or config.tie_word_embeddings):
-            del expected[key]
-    found = {renamed.get(key, key): tensor for key, tensor in tensors.items()}
-    _compare(name, config, expected, found)
-    return {f"^{re.escape(key)}$": new for key, new in renamed.items()}
+        model = LongT5ForConditionalGeneration(config).to(dtype)
+    if dtype == torch.float16:  # these overflow in it, see transformers' _get_dtype_plan
+        for name, module in model.named_modules():
+            if name.rpartition(".")[2] in model._keep_in_fp32_modules:
+                module.float()
+    model.tie_weights()
+    return model
 
 
-def _compare(
-    name: str, config: LongT5Config, expected: dict[str, tuple[int, ...]], found: Mapping[str, StoredTensor]
-) -> None:
-    missing = [key for key in expected if key not in found]
-    leftover = [
-        key for key in found if key not in expected and key != UNUSED and not key.startswith("superseded.")
-    ]
-    attention = "TransientGlobal" if config.encoder_attention_type == "local" else "Local"
-    if missing and any(f"{attention}SelfAttention" in key for key in leftover):
+def _compare(name: str, model: LongT5ForConditionalGeneration, tensors: Mapping[str, StoredTensor]) -> None:
+    """Holds a file's tensors against the model that its config.json describes.
+
+    Raises LoadingError: one is missing, superfluous, of another shape, or quantized.
+    """
+    expected = dict(model.named_parameters())
+    missing = [key for key in expected if key not in tensors]
+    leftover = [key for key in tensors if key not in expected]
+    attention = model.config.encoder_attention_type
+    other = "TransientGlobalSelfAttention" if attention == "local" else "LocalSelfAttention"
+    if missing and any(f".{other}." in key for key in leftover):
         raise LoadingError(
-            f"The weights of '{name}' do not fit the encoder_attention_type '{config.encoder_attention_type}' "
-            "of its config.json ('local' where it says nothing): correct the config.json."
+            f"The weights of '{name}' do not fit its config.json's encoder_attention_type, which is '{attention}' "
+            "('local' where it says nothing): correct the config.json."
         )
     if missing:
         raise LoadingError(f"The weights of '{name}' lack {_named(missing)}: get the whole model again.")
-    for key, shape in expected.items():
-        if found[key].shape != shape:
+    for key, parameter in expected.items():
+        if tensors[key].shape != tuple(parameter.shape):
             raise LoadingError(
-                f"The tensor {key} of '{name}' has the shape {found[key].shape}, but its config.json asks "
-                f"for {shape}: the two files do not belong together."
+                f"The tensor {key} of '{name}' has the shape {tensors[key].shape}, but its config.json asks for "
+                f"{tuple(parameter.shape)}: the two files do not belong together."
             )
-        if not found[key].is_float:
+        if not tensors[key].is_float:
             raise LoadingError(f"The tensor {key} of '{name}' is quantized: take the original model.")
     # More layers than the config says would be a different model, cut down without a word.
     ours = [key for key in leftover if key.startswith(("encoder.", "decoder."))]
@@ -271,14 +256,23 @@ def _named(keys: list[str]) -> str:
     return f"the tensor {keys[0]}{more}"
 
 
-def _default_dtype(device_map: DeviceMap | None, max_memory: dict[int | str, Any] | None) -> torch.dtype:
-    """bfloat16 where a GPU that computes in it does the work, else float32. What is offloaded from a GPU to
-    CPU or disk is computed on the GPU all the same."""
+def _dtype(
+    asked: torch.dtype | str | None, device_map: DeviceMap | None, max_memory: MaxMemory | None
+) -> torch.dtype:
+    """The dtype asked for. Else bfloat16 where a GPU that computes in it does the work: what is offloaded from a
+    GPU to CPU or disk is computed on the GPU all the same. Else float32."""
+    if asked is not None:
+        dtype = getattr(torch, asked, None) if isinstance(asked, str) else asked
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise LoadingError(
+                f"There is no dtype '{asked}' for weights: use 'float32', 'bfloat16' or 'float16'."
+            )
+        return dtype
     if device_map is None or not torch.cuda.is_available():
         return torch.float32
     if isinstance(device_map, dict):
         devices = {str(device) for device in device_map.values()}
-    elif device_map in ("auto", "balanced", "balanced_low_0", "sequential"):
+    elif device_map == "auto":
         devices = {str(device) for device, memory in (max_memory or {0: 1}).items() if memory not in (0, "0")}
     else:
         devices = {str(device_map)}
@@ -297,18 +291,3 @@ def _placement_failure(name: str, error: Exception) -> str:
         )
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return f"'{name}' could not be placed on the devices asked for: {reason}"
-
-
-@contextmanager
-def _no_report() -> Iterator[None]:
-    """Silences transformers' table of unexpected names: `_compare` has already said what matters."""
-
-    def keep(record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in record.getMessage()
-
-    log = logging.getLogger("transformers.modeling_utils")
-    log.addFilter(keep)
-    try:
-        yield
-    finally:
-        log.removeFilter(keep)

@@ -1,7 +1,7 @@
-"""A small Hub on 127.0.0.1: enough of its HTTP for `from_pretrained("someone/model")` with HF_ENDPOINT set to it.
+"""A small Hub on 127.0.0.1: enough of its HTTP for `from_pretrained("someone/model")` with HF_ENDPOINT set.
 
-Folders `root/someone/model` are its models, each with one branch, "main", at one commit. Weight files are "LFS files":
-they are answered with a redirect to another host, as the Hub does.
+Folders `root/someone/model` are its models, each with one branch, "main", at one commit. Weight files are "LFS
+files": they are answered with a redirect to another host, as the Hub does.
 """
 
 import hashlib

@@ -13,6 +13,9 @@ import longt5
 ATTENTION_TYPES = ("local", "transient-global")
 FEED_FORWARDS = ("relu", "gated-gelu")
 
+# Token ids that end a text in tests of generation: several, so that texts do end.
+ENDS = tuple(range(1, 12))
+
 # An odd number of heads whose size is not d_model / num_heads, and as many decoder layers as no default
 # would give: what a wrong reshape or a forgotten option would trip over.
 TINY = {
@@ -70,6 +73,21 @@ def pair(name: str = "LongT5ForConditionalGeneration", seed: int = 0, **override
     theirs = getattr(transformers, name)(tiny_config(transformers.LongT5Config, **overrides))
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs.eval()
+
+
+def writers(count: int = 2, seed: int = 5, **overrides: Any) -> list[Any]:
+    """[ours, transformers'], or ours alone, for generation: their text varies, and beams end at different lengths.
+
+    Random models with tied embeddings repeat the token before; random signs in the last norm undo that. Scaled outputs
+    keep the logits flat; let any of `ENDS` end a text. As many decoder layers as encoder layers: with more,
+    transformers' own generate() finds no cache for them.
+    """
+    options = {"tie_word_embeddings": True, "num_decoder_layers": 2, **overrides}
+    models = [tiny_model(seed=seed, **options)] if count == 1 else list(pair(seed=seed, **options))
+    noise = torch.randn(TINY["d_model"], generator=torch.Generator().manual_seed(seed))
+    for model in models:
+        model.decoder.final_layer_norm.weight.data = 1.5 * noise
+    return models
 
 
 def random_ids(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """LongT5Config: the dimensions of a LongT5, as transformers names them."""
 
+import copy
+
 from huggingface_hub.dataclasses import strict
 from transformers.models.longt5 import configuration_longt5
 
@@ -12,6 +14,14 @@ class LongT5Config(configuration_longt5.LongT5Config):
     d_model**-0.5 before the head (`scale_decoder_outputs`). Embeddings are tied in any case; a checkpoint with a head
     of its own is recognised by its tensors (`longt5.loading`).
     """
+
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> "LongT5Config":
+        """This configuration. With `decoder`, the decoder's: caches are made with as many layers as it says."""
+        if not decoder or self.num_decoder_layers == self.num_layers:
+            return self
+        config = copy.deepcopy(self)
+        config.num_layers = self.num_decoder_layers
+        return config
 
     def validate_architecture(self) -> None:
         """Raises ValueError for an attention type, radius or block size that cannot be computed."""

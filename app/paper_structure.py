@@ -42,6 +42,8 @@ _AFTER_REFERENCES = re.compile(
 )
 _LETTERED_APPENDIX = re.compile(r"[A-Z](?:\.\d+)*\.?\s+[A-Z]")
 _YEAR = re.compile(r"(?:^|[^\d.])(?:1[89]\d\d|20[0-4]\d)[a-z]?(?:\D|$)")
+_YEAR_AT_END = re.compile(r"\b(?:1[89]\d\d|20[0-4]\d)[a-z]?\)?\.?$")
+_VOLUME_AND_PAGES = re.compile(r"\d\s?(?:\(\d+\))?:\s?[\dA-Za-z]+\d")
 _ENTRY_MARK = re.compile(r"\s*(?:\[(\d{1,3})\]|\[[^\]\d]{1,20}\d{2,4}[a-z]?\]|(\d{1,3})\.?\s)")
 _NAME_AND_INITIAL = re.compile(r"[^\W\d_]{2,},?\s+(?:[A-Z]\.?){1,3}(?=[\s,.&]|$)|[A-Z]\.\s*[^\W\d_]{2,}")
 _SOURCE = re.compile(
@@ -171,7 +173,9 @@ def looks_like_entry(paragraph: Paragraph) -> bool:
     signs = (
         bool(_ENTRY_MARK.match(text)),
         bool(_YEAR.search(text)),
+        bool(_YEAR_AT_END.search(text)),
         bool(_NAME_AND_INITIAL.search(text)),
+        bool(_VOLUME_AND_PAGES.search(text)),
         bool(_SOURCE.search(text)),
     )
     return sum(signs) >= 2

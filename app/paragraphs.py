@@ -28,6 +28,7 @@ _CAPTION = re.compile(
 )
 # Headings are short; longer bold or large text is a title page, a caption or shouting.
 HEADING_CHARACTERS = 120
+LABEL_CHARACTERS = 30
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def split_paragraphs(page: list[Line], body: Style, words: Counter[str]) -> list
             groups[-1].append(line)
         fresh = False
     if spacing:
-        groups = gather_labels(mend_interruptions(groups, body, width), body)
+        groups = mend_interruptions(gather_labels(groups, body), body, width)
     return [_paragraph(group, body, words) for group in groups]
 
 
@@ -150,21 +151,25 @@ def _begins_paragraph(
     if abs(down) < 0.6 * spacing and line.x >= last.x - 1:
         return False  # pieces of one line: formulas, table cells
     if (
-        abs(line.size - last.size) > 0.12 * max(line.size, last.size)
-        and min(len(line.text), len(last.text)) > 3
+        ends_with_hyphen(last.text)
+        and line.text[0].islower()
+        and abs(line.size - last.size) < 0.3 * last.size
     ):
-        return True
-    if last.bold != line.bold and min(len(line.text), len(last.text)) > 3:
-        return not goes_on
+        return False
+    if min(len(line.text), len(last.text)) > 3:  # shorter pieces are parts of formulas
+        if abs(line.size - last.size) > 0.12 * max(line.size, last.size):
+            return True
+        if last.bold != line.bold:
+            return not goes_on
     if _is_quiet_heading(line, body) and line.font != last.font and _SENTENCE_END.search(last.text):
         return True
     if (
         len(group) == 1
         and _is_quiet_heading(last, body)
         and line.font != last.font
-        and len(last.text) < 0.7 * width
+        and line.text[0].isupper()
     ):
-        return not goes_on
+        return True
     if down < 0:  # the next column, or a box elsewhere on the page
         return not goes_on and bool(
             _SENTENCE_END.search(last.text) or len(last.text) < 0.6 * width or _ITEM.match(line.text)
@@ -180,7 +185,7 @@ def _begins_paragraph(
         return True
     ended = bool(_SENTENCE_END.search(last.text))
     step = 0.5 * line.size
-    if step < indent < 6 * line.size and ended:
+    if step < indent < 6 * line.size and ended and not goes_on:
         # A first line is indented and the next one is not; in a hanging entry both are.
         return following is None or following.x < line.x - 1 or following.y > line.y
     if indent < -step and len(group) > 1 and abs(group[1].x - last.x) < 1 and group[0].x < last.x - 1:
@@ -217,7 +222,10 @@ def mend_interruptions(groups: list[list[Line]], body: Style, width: float) -> l
 
 
 def _is_body(group: list[Line], body: Style) -> bool:
-    return abs(group[0].size - body.size) <= 0.06 * body.size
+    first = group[0]
+    return abs(first.size - body.size) <= 0.06 * body.size and (
+        first.font in ("", body.font) or len(group) > 2
+    )
 
 
 def _is_open(group: list[Line], width: float) -> bool:
@@ -228,9 +236,11 @@ def _is_open(group: list[Line], width: float) -> bool:
 
 def _interrupts(group: list[Line], body: Style) -> bool:
     """Whether this is something other than running text or a heading: a label, a caption, a footnote."""
+    if len(group) > 3 and all(len(line.text) <= LABEL_CHARACTERS for line in group):
+        return True
     if is_heading(group[0].text, group[0], body):
         return False
-    short = len(group) == 1 and len(group[0].text) < 30 and not _ITEM.match(group[0].text)
+    short = len(group) == 1 and len(group[0].text) <= LABEL_CHARACTERS and not _ITEM.match(group[0].text)
     return short or _CAPTION.match(group[0].text) is not None or not _is_body(group, body)
 
 
@@ -239,27 +249,33 @@ def gather_labels(groups: list[list[Line]], body: Style) -> list[list[Line]]:
     result: list[list[Line]] = []
     labels: list[list[Line]] = []
     for group in [*groups, []]:
-        if group and _is_label(group, body):
+        is_label = bool(group) and _is_label(group)
+        if is_label and (not labels or _go_together(labels[-1][-1], group[0], body)):
             labels.append(group)
             continue
-        if len(labels) > 3:
-            result.append([label for piece in labels for label in piece])
-        else:
-            result += labels
-        labels = []
-        if group:
+        result += [[line for label in labels for line in label]] if len(labels) > 3 else labels
+        labels = [group] if is_label else []
+        if group and not is_label:
             result.append(group)
-    return result
+    return result + labels
 
 
-def _is_label(group: list[Line], body: Style) -> bool:
+def _is_label(group: list[Line]) -> bool:
     return (
         len(group) <= 2
-        and all(len(line.text) <= 30 for line in group)
-        and not is_heading(group[0].text, group[0], body)
+        and all(len(line.text) <= LABEL_CHARACTERS for line in group)
         and not _ITEM.match(group[0].text)
+        and not _NAMED_HEADING.fullmatch(group[0].text)
+        and not _NUMBERED_HEADING.fullmatch(group[0].text)
         and not _FULL_STOP.search(group[-1].text)
     )
+
+
+def _go_together(last: Line, line: Line, body: Style) -> bool:
+    """Labels in large or bold type look like headings; only a run of them in one style is labels."""
+    if not is_heading(last.text, last, body) and not is_heading(line.text, line, body):
+        return True
+    return last.size == line.size and last.bold == line.bold
 
 
 def _same_heading(last: Line, line: Line, spacing: float) -> bool:

@@ -79,7 +79,7 @@ _LINE_END_HYPHEN = re.compile(r"[^\W\d_](?:-|\u2010)$")
 # An address or a range of numbers that goes on in the next line.
 _BROKEN_ADDRESS = re.compile(r"(?:https?://|www\.|doi\.org/)\S*[/._\-=&?]$")
 _BROKEN_RANGE = re.compile(r"\d[-–]$")
-_FIRST_PARTS = frozenset("self non semi cross well multi pre post".split())
+_FIRST_PARTS = frozenset(["self", "cross", "well"])
 _SECOND_PARTS = frozenset(
     "art aware based bound centered centric dependent driven free guided independent level like oriented related "
     "rich scale sensitive specific trained wide wise".split()
@@ -184,6 +184,6 @@ def keeps_hyphen(first: str, second: str, words: Counter[str]) -> bool:
     if not second[0].islower():
         return True
     # state-of-the- + art, self- + attention, rule- + based: two words of their own rather than halves of one.
-    if "-" in head or head in _FIRST_PARTS or tail.partition("-")[0] in _SECOND_PARTS:
+    if "-" in head or len(head) == 1 or head in _FIRST_PARTS or tail.partition("-")[0] in _SECOND_PARTS:
         return True
     return len(head) > 3 and len(tail) > 3 and words[head] > 1 and words[tail] > 1

@@ -7,6 +7,7 @@ or by closing the iterator, is noticed before each operation of PyTorch, so no l
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -109,7 +110,7 @@ def write(
     """Generates a text about an encoded one, as `model.generate` with `generation_config` does.
 
     Args:
-        seed: makes sampling repeatable; the process's random state is as before afterwards.
+        seed: makes sampling repeatable, without a touch on the process's random state.
     Yields:
         A WritingProgress before each token and, last, the Written text.
     Raises:
@@ -118,9 +119,7 @@ def write(
 
     def work(report: Callable[[WritingProgress | Written], None]) -> None:
         processors = LogitsProcessorList([*(logits_processor or []), _Reporter(report)])
-        with torch.random.fork_rng(enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
+        with nullcontext() if seed is None else _SeededSampling(seed):
             sequences = model.generate(
                 encoded.input_ids,
                 attention_mask=encoded.attention_mask,
@@ -149,6 +148,24 @@ class _Reporter(LogitsProcessor):
 
 def _token_set(tokens: int | list[int] | None) -> set[int]:
     return {tokens} if isinstance(tokens, int) else set(tokens or ())
+
+
+class _SeededSampling(TorchFunctionMode):
+    """Draws tokens by a random state of its own, as the process's is shared with all other threads."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.seed = seed
+        self.generators: dict[torch.device, torch.Generator] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.multinomial:
+            device = args[0].device
+            if device not in self.generators:
+                self.generators[device] = torch.Generator(device).manual_seed(self.seed)
+            kwargs = {**kwargs, "generator": self.generators[device]}
+        return func(*args, **kwargs)
 
 
 class _StopBetweenOperations(TorchFunctionMode):

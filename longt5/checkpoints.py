@@ -68,18 +68,19 @@ def find_checkpoint(name: str, revision: str | None, token: str | None) -> Check
     folder, fetch = find_folder(name, small_files, revision, token)
     config = _read_config(name, folder)
     for single, index in WEIGHT_FILES:
-        fetch([single])
-        if (folder / single).is_file():
-            return Checkpoint(name, folder, config, (folder / single,))
-        if (folder / index).is_file():
-            shards = _shard_names(name, folder / index)
-            fetch(shards)
-            for shard in shards:
-                if not (folder / shard).is_file():
-                    raise LoadingError(
-                        f"'{name}' lacks the file {shard} that its {index} names: get the whole model again."
-                    )
-            return Checkpoint(name, folder, config, tuple(folder / shard for shard in shards))
+        is_sharded = (folder / index).is_file() and not (folder / single).is_file()
+        files = _shard_names(name, folder / index) if is_sharded else [single]
+        if _absent(
+            folder, files
+        ):  # else what an earlier download left will do, and the Hub is not asked again
+            fetch(files)
+        absent = _absent(folder, files)
+        if is_sharded and absent:
+            raise LoadingError(
+                f"'{name}' lacks the file {absent[0]} that its {index} names: get the whole model again."
+            )
+        if not absent:
+            return Checkpoint(name, folder, config, tuple(folder / file for file in files))
     expected = " or ".join(single for single, _ in WEIGHT_FILES)
     raise LoadingError(
         f"'{name}' holds no PyTorch weights: it should have {expected} beside its {CONFIG_FILE}."
@@ -162,6 +163,10 @@ def read_json(name: str, file: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise LoadingError(f"The {file.name} of '{name}' should hold a JSON object: get it again.")
     return values
+
+
+def _absent(folder: Path, files: list[str]) -> list[str]:
+    return [file for file in files if not (folder / file).is_file()]
 
 
 def _shard_names(name: str, index: Path) -> list[str]:

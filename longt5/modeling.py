@@ -445,9 +445,8 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         logits = saturate(self.lm_head(states))
         loss = None
         if labels is not None:
-            loss = F.cross_entropy(
-                logits.flatten(0, 1), labels.to(logits.device).flatten(), ignore_index=-100
-            )
+            targets = labels.to(logits.device).flatten()
+            loss = saturate(F.cross_entropy(logits.flatten(0, 1), targets, ignore_index=-100))
         output = Seq2SeqLMOutput(loss=loss, logits=logits, **fields)
         return output if return_dict else output.to_tuple()
 

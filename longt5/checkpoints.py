@@ -158,6 +158,8 @@ def read_json(name: str, file: Path) -> dict[str, Any]:
     """The object in a JSON file of the checkpoint `name`. Raises LoadingError."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LoadingError(f"The {file.name} of '{name}' cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise LoadingError(f"The {file.name} of '{name}' is not valid JSON: get it again.") from error
     if not isinstance(values, dict):

@@ -152,6 +152,7 @@ def _generation_config(checkpoint: Checkpoint, config: LongT5Config) -> Generati
             key: checkpoint.config[key] for key in known & checkpoint.config.keys() if not key.startswith("_")
         }
         values = old | {key: value for key, value in values.items() if value is not None}
+        del values["_from_model_config"]  # what we save is the whole truth
     for key in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
         if values.get(key) is None:
             values[key] = getattr(config, key)

@@ -50,8 +50,8 @@ class ReadingLimits:
     """Longer text is cut after the last page that fits, with a note."""
     seconds: float = 300.0
     """Wall clock for the whole file; what was read by then is kept, with a note."""
-    page_seconds: float = 15.0
-    """Processor time for opening the file, for one page, and for all failing pages together; three times that is the
+    page_seconds: float = 10.0
+    """Processor time for opening the file, for one page, and for all failing pages together; four times that is the
     longest wait for a sign of life from the reader."""
     memory_bytes: int = 1024 * MiB
 
@@ -113,6 +113,7 @@ class PageRead:
 _LIMITS = ReadingLimits()
 _DAMAGED = "This PDF is damaged and cannot be read; try to open and save it again, or get another copy."
 _NO_TEXT = "This PDF has no text, only pictures of pages; run text recognition (OCR) over it and try again."
+_NO_PAGES = "This PDF has no pages; get another copy of it."
 _UNREADABLE = (
     "The fonts of this PDF do not say which letters they show, so its text cannot be read; "
     "try another copy, or run text recognition (OCR) over it."
@@ -246,7 +247,7 @@ def _read_pdf(
     count = characters = 0
     end = "damaged"
     messages = run_reader(
-        file.fileno(), orders, seconds=limits.seconds, stall_seconds=3 * limits.page_seconds, stop=stop
+        file.fileno(), orders, seconds=limits.seconds, stall_seconds=4 * limits.page_seconds, stop=stop
     )
     try:
         for message in messages:
@@ -276,7 +277,7 @@ def _read_pdf(
 
     unread = count - len(pages)
     if not any(line.text.strip() for page in pages for line in page):
-        raise DocumentError(_why_nothing(end, failed, unread))
+        raise DocumentError(_why_nothing(end, failed, count, unread))
     if not readable(raw):
         raise DocumentError(_UNREADABLE)
     notes = _notes(end, count, len(pages), failed, cut, [not page for page in pages])
@@ -302,8 +303,10 @@ def _too_many_pages(counted: str, limits: ReadingLimits, kind: str) -> str:
     )
 
 
-def _why_nothing(end: str, failed: dict[int, str], unread: int) -> str:
+def _why_nothing(end: str, failed: dict[int, str], count: int, unread: int) -> str:
     """The sentence for a PDF that opened and gave no text at all."""
+    if end == "done" and not count:
+        return _NO_PAGES
     if failed or unread:
         reasons = list(failed.values()) + ([end] if end in _REFUSALS else [])
         return _REFUSALS[max(sorted(set(reasons)), key=reasons.count)] if reasons else _DAMAGED

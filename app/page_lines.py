@@ -57,18 +57,15 @@ def _without_line_numbers(page: list[Line]) -> list[Line]:
         lines = sum(not line.text.isdecimal() for line in page)
         if len(numbers) * (1 if step == 1 else 4) < 0.6 * lines:
             continue
+        known = set(numbers)
         kept = []
         for line, match in zip(page, found, strict=True):
-            if match and _continues(int(match[1]), numbers, step):
+            if match and {int(match[1]) - step, int(match[1]) + step} & known:
                 line = replace(line, text=(line.text[: match.start()] + line.text[match.end() :]).strip())
             if line.text:
                 kept.append(line)
         return kept
     return page
-
-
-def _continues(number: int, numbers: list[int], step: int) -> bool:
-    return number - step in numbers or number + step in numbers
 
 
 def _without_running_lines(pages: Pages) -> Pages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from app.page_lines import Line
@@ -10,6 +11,10 @@ from app.paragraphs import Paragraph
 from app.text_cleaning import clean_characters
 
 TITLE_CHARACTERS = 300
+SAMPLE_CHARACTERS = 200_000
+# No entry of a reference list is longer; patterns need not look further.
+ENTRY_CHARACTERS = 2_000
+_VOWELS = frozenset("aeiouyAEIOUY")
 
 _NOT_A_TITLE = re.compile(
     r"(?:untitled|document|title|paper|article|manuscript|thesis|layout ?\d*|slide ?\d*|binder ?\d*|scan.*|"
@@ -53,38 +58,36 @@ _SOURCE = re.compile(
 
 
 def readable(raw_lines: Sequence[str]) -> bool:
-    """Whether text as it came from the file has words: fonts without a Unicode map give codes, glyph names or symbols.
+    """Whether text as it came from the file has words.
 
-    Judged on the characters before cleaning, which would hide what was wrong with them.
+    Fonts without a Unicode map give codes, glyph names or symbols. Judged on the characters before cleaning, which
+    would hide what was wrong with them, and in a long text on every second, third ... line.
     """
+    sample = raw_lines[:: 1 + sum(map(len, raw_lines)) // SAMPLE_CHARACTERS]
     visible = letters = in_words = digits = junk = vowels = latin = 0
-    for line in raw_lines:
+    for line in sample:
+        line = line[:SAMPLE_CHARACTERS]
         for character in line:
-            if character.isspace():
+            if character.isspace() or unicodedata.combining(character):
                 continue
             visible += 1
             if character.isalpha():
                 letters += 1
-                if character.isascii():
-                    latin += 1
-                    vowels += character in "aeiouyAEIOUY"
+                latin += character.isascii()
+                vowels += character in _VOWELS
             elif character.isdigit():
                 digits += 1
             elif not character.isprintable() or character == "\ufffd":
                 junk += 1
         in_words += sum(len(word) for word in _LETTERS.findall(line) if len(word) > 1 or not word.isascii())
-    if not letters:
-        return False
-    if junk > 0.25 * visible:
+    if not letters or junk > 0.25 * visible:
         return False
     if latin > 1000 and latin > 0.9 * letters and not 0.2 < vowels / latin < 0.65:
         return False
-    # Formulas and tables have few words, glyph names as /65/115 have none.
-    return (
-        in_words >= 0.05 * visible
-        if visible > 200
-        else in_words + digits >= 0.2 * visible or letters >= 0.5 * visible
-    )
+    if visible <= 200:
+        return in_words + digits >= 0.2 * visible or letters >= 0.5 * visible
+    # Formulas and tables have few words, glyph names such as /65/115 have none.
+    return in_words >= 0.05 * visible
 
 
 def find_title(metadata: str | None, first_pages: Sequence[Sequence[Line]], fallback: str) -> str:
@@ -120,16 +123,14 @@ def _mostly_in(title: str, text: str) -> bool:
 
 def _largest_lines(page: Sequence[Line]) -> str:
     """The lines set in the largest type that says something, in their order, joined."""
-    candidates = [
-        line for line in page if len(_LETTERS.findall(line.text)) and not _BANNER.fullmatch(line.text)
-    ]
+    candidates = [line for line in page if _LETTERS.search(line.text) and not _BANNER.fullmatch(line.text)]
     body = _median_size(page)
     for size in sorted({line.size for line in candidates}, reverse=True):
         if size <= 1.08 * body:
             return ""
         title: list[Line] = []
-        for line in page:
-            if line in candidates and line.size >= 0.97 * size and line.size <= 1.03 * size:
+        for line in candidates:
+            if 0.97 * size <= line.size <= 1.03 * size:
                 if title and abs(title[-1].y - line.y) > 2.5 * size:
                     break
                 title.append(line)
@@ -169,7 +170,7 @@ def find_references(paragraphs: Sequence[Paragraph]) -> tuple[int, int] | None:
 
 def looks_like_entry(paragraph: Paragraph) -> bool:
     """Whether a paragraph reads like an entry of a reference list: a mark, names with initials, a year, a source."""
-    text = paragraph.text
+    text = paragraph.text[:ENTRY_CHARACTERS]
     signs = (
         bool(_ENTRY_MARK.match(text)),
         bool(_YEAR.search(text)),

@@ -29,6 +29,8 @@ _CAPTION = re.compile(
 # Headings are short; longer bold or large text is a title page, a caption or shouting.
 HEADING_CHARACTERS = 120
 LABEL_CHARACTERS = 30
+# A figure and its labels come to fewer paragraphs than this.
+INTERRUPTIONS = 60
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,7 @@ def split_paragraphs(page: list[Line], body: Style, words: Counter[str]) -> list
 
 
 def _paragraph(group: list[Line], body: Style, words: Counter[str]) -> Paragraph:
-    text = ""
-    for line in group:
-        text = join_lines(text, line.text, words)
+    text = join_lines((line.text for line in group), words)
     first = group[0]
     heading = is_heading(text, first, body) or (len(group) == 1 and _is_quiet_heading(first, body))
     return Paragraph(text, heading, first.size, first.bold)
@@ -200,25 +200,37 @@ def mend_interruptions(groups: list[list[Line]], body: Style, width: float) -> l
     mid-sentence after the footnotes under it, so that it can go on across the page break.
     """
     rest = list(groups)
-    start = next((place for place, group in enumerate(rest) if not _interrupts(group, body)), 0)
-    if start and rest[start][0].text[0].islower() and _is_body(rest[start], body):
+    start = _count_interruptions(rest, body)
+    if (
+        0 < start < min(len(rest), INTERRUPTIONS)
+        and rest[start][0].text[0].islower()
+        and _is_body(rest[start], body)
+    ):
         rest.insert(0, rest.pop(start))
     result: list[list[Line]] = []
     while rest:
         group = rest.pop(0)
         while _is_body(group, body) and len(group) > 1 and _is_open(group, width):
-            between = next(
-                (place for place, other in enumerate(rest) if not _interrupts(other, body)), len(rest)
-            )
+            between = _count_interruptions(rest, body)
             if between == len(rest):
                 result += rest
                 rest = []
                 break
-            if between == 0 or not rest[between][0].text[0].islower() or not _is_body(rest[between], body):
+            if (
+                between in (0, INTERRUPTIONS)
+                or not rest[between][0].text[0].islower()
+                or not _is_body(rest[between], body)
+            ):
                 break
             group = group + rest.pop(between)
         result.append(group)
     return result
+
+
+def _count_interruptions(groups: list[list[Line]], body: Style) -> int:
+    """How many paragraphs at the start are no running text, counted up to `INTERRUPTIONS`."""
+    near = groups[:INTERRUPTIONS]
+    return next((place for place, group in enumerate(near) if not _interrupts(group, body)), len(near))
 
 
 def _is_body(group: list[Line], body: Style) -> bool:

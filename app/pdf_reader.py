@@ -50,6 +50,8 @@ TITLE_CHARACTERS = 500
 # Bold faces as fonts are really named: Times-Bold, NimbusRomNo9L-Medi, CMBX10, AdvOT3b30f6db.B, Arial-Black.
 BOLD_FONT = re.compile(r"bold|black|heavy|demi|medi(?![a-z])|cmbx|cmssbx|sfbx|\.b$", re.IGNORECASE)
 FONT_CHARACTERS = 60
+# If that many pages at the start are too much, so is the document.
+HOPELESS_PAGES = 5
 # A line is bold, or in a font, if this much of it is.
 PURE = 0.9
 # Text turned against most of its page is a margin stamp or an axis label as long as there is little of it.
@@ -158,7 +160,7 @@ def _too_slow(number: int, frame: FrameType | None) -> None:
 
 
 def _say(**message: Any) -> None:
-    line = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    line = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
 
@@ -216,20 +218,24 @@ def read_pdf(
     _say(pages=pages, title=_title(reader))
 
     lost_seconds = 0.0
+    only_failures = 0
     for number in range(1, pages + 1):
         started = time.process_time()
         failed = _read_page(reader, number, page_characters, page_seconds)
-        if failed:
-            lost_seconds += time.process_time() - started
-            # Pages that cost much and give nothing: the rest would do the same.
-            if lost_seconds > page_seconds:
-                _say(end="time")
-                return
+        if not failed:
+            only_failures = -pages
+            continue
+        lost_seconds += time.process_time() - started
+        only_failures += failed != "damaged"
+        # Pages that cost much and give nothing: the rest would do the same.
+        if lost_seconds > page_seconds or only_failures == HOPELESS_PAGES:
+            _say(end="time")
+            return
     _say(end="done")
 
 
-def _read_page(reader: Any, number: int, page_characters: int, page_seconds: float) -> bool:
-    """Say what stands on a page, or why it can't be read; True if it can't."""
+def _read_page(reader: Any, number: int, page_characters: int, page_seconds: float) -> str | None:
+    """Say what stands on a page, or why it can't be read; returns that reason."""
     import pypdf
 
     lines = _Lines(page_characters)
@@ -254,9 +260,9 @@ def _read_page(reader: Any, number: int, page_characters: int, page_seconds: flo
         signal.setitimer(signal.ITIMER_PROF, 0)
     if failed:
         _say(page=number, failed=failed)
-        return True
-    _say(page=number, lines=lines.upright(), cut=lines.cut)
-    return False
+    else:
+        _say(page=number, lines=lines.upright(), cut=lines.cut)
+    return failed
 
 
 def _title(reader: Any) -> str | None:

@@ -28,12 +28,14 @@ def run_together(
 ) -> RunningText:
     """Clean the lines, drop the furniture, join the paragraphs.
 
-    `stated_title` is what the file says of itself. `check` is called once a page and may raise to stop the work.
+    `stated_title` is what the file says of itself. `check` is called often and may raise to stop the work.
     """
     pages: Pages = []
     for raw in raw_pages:
-        check()
-        pages.append([replace(line, text=clean_characters(line.text)) for line in raw])
+        pages.append([])
+        for line in raw:
+            check()
+            pages[-1].append(replace(line, text=clean_characters(line.text)))
     if any(line.size for page in pages for line in page):
         pages = [[line for line in page if line.text] for page in pages]
         pages = without_furniture(pages)

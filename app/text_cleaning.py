@@ -75,7 +75,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # No script stacks more marks than this on one letter.
 MAX_MARKS = 5
 
-_LINE_END_HYPHEN = re.compile(r"[^\W\d_](?:-|\u2010)$")
+_LINE_END_HYPHEN = re.compile(r"[^\W\d_][-\u2010]")
+ADDRESS_CHARACTERS = 300
 # An address or a range of numbers that goes on in the next line.
 _BROKEN_ADDRESS = re.compile(r"(?:https?://|www\.|doi\.org/)\S*[/._\-=&?]$")
 _BROKEN_RANGE = re.compile(r"\d[-–]$")
@@ -115,6 +116,8 @@ def _restore_ligatures(line: str) -> str:
     line = _CONTROL_LIGATURE.sub(lambda found: CONTROL_LIGATURES[found[0]], line)
     if "\0" not in line:
         return line
+    if line.count("\0") > 1 + line.count(" "):  # then it stands for spaces
+        return line.replace("\0", " ")
     for letters, pattern in _NUL_LIGATURES:
         line = pattern.sub(partial(_fill, letters), line)
     return line.replace("\0", " ")
@@ -142,7 +145,7 @@ def _limit_marks(line: str) -> str:
 
 def ends_with_hyphen(line: str) -> bool:
     """Whether a word may go on in the next line."""
-    return _LINE_END_HYPHEN.search(line) is not None
+    return _LINE_END_HYPHEN.fullmatch(line[-2:]) is not None
 
 
 def count_words(lines: Iterable[str]) -> Counter[str]:
@@ -160,15 +163,26 @@ def count_words(lines: Iterable[str]) -> Counter[str]:
     return words
 
 
-def join_lines(first: str, second: str, words: Counter[str]) -> str:
-    """Two lines of one paragraph as one, the word that a line end divided made whole again."""
-    if not first or not second:
-        return first or second
-    if _BROKEN_ADDRESS.search(first) or (_BROKEN_RANGE.search(first) and second[0].isdecimal()):
-        return first + second
-    if not ends_with_hyphen(first):
-        return f"{first} {second}"
-    return first + second if keeps_hyphen(first, second, words) else first[:-1] + second
+def join_lines(lines: Iterable[str], words: Counter[str]) -> str:
+    """The lines of one paragraph as one, words that a line end divided made whole again."""
+    pieces: list[str] = []
+    for line in lines:
+        if not line:
+            continue
+        last = pieces[-1] if pieces else ""
+        if ends_with_hyphen(last) and not _BROKEN_ADDRESS.search(last[-ADDRESS_CHARACTERS:]):
+            if not keeps_hyphen(last, line, words):
+                pieces[-1] = last[:-1]
+        elif last and not _goes_on_without_space(last, line):
+            pieces.append(" ")
+        pieces.append(line)
+    return "".join(pieces)
+
+
+def _goes_on_without_space(last: str, line: str) -> bool:
+    if line[0].isdecimal() and _BROKEN_RANGE.search(last[-2:]):
+        return True
+    return _BROKEN_ADDRESS.search(last[-ADDRESS_CHARACTERS:]) is not None
 
 
 def keeps_hyphen(first: str, second: str, words: Counter[str]) -> bool:

@@ -7,6 +7,7 @@ import re
 from app.page_lines import Line, Pages
 
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+HEADING_CHARACTERS = 500
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)(?:\s+#+)?\s*")
 
 
@@ -47,7 +48,7 @@ def split_pages(text: str, *, markdown: bool) -> tuple[str | None, Pages]:
     for part in text.split("\f"):
         lines: list[Line] = []
         for line in re.split(r"\r\n|[\n\r\v\x85\u2028\u2029]", part):
-            heading = _HEADING.fullmatch(line) if markdown else None
+            heading = _HEADING.fullmatch(line) if markdown and len(line) < HEADING_CHARACTERS else None
             if heading is None:
                 lines.append(Line(line))
                 continue

@@ -450,6 +450,12 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         output = Seq2SeqLMOutput(loss=loss, logits=logits, **fields)
         return output if return_dict else output.to_tuple()
 
+    def tie_weights(self, missing_keys: set[str] | None = None, recompute_mapping: bool = True) -> None:
+        """As transformers', and a head of its own that was found while loading stays one when tied again."""
+        super().tie_weights(missing_keys=missing_keys, recompute_mapping=recompute_mapping)
+        if missing_keys is not None and "lm_head.weight" not in self.all_tied_weights_keys:
+            self.config.tie_word_embeddings = False
+
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """(batch, length) labels -> (batch, length) decoder inputs, for data collators."""
         return self._shift_right(labels)

@@ -351,6 +351,23 @@ def test_what_stands_in_the_padding_does_not_matter():
         assert torch.equal(*outputs)
 
 
+@pytest.mark.parametrize("output_attentions", [False, True])
+def test_several_texts_written_about_one(output_attentions):
+    """Rows of the decoder share a text side by side when the encoder's output has fewer rows, as beams do."""
+    model = tiny_model()
+    mask = padded_mask(50, 50, 20)
+    encoded = model.get_encoder()(random_ids(2, 50), attention_mask=mask)
+    decoder_ids = random_ids(6, 4)
+    options = {"decoder_input_ids": decoder_ids, "output_attentions": output_attentions}
+    together = model(encoder_outputs=encoded, attention_mask=mask, **options)
+    repeated = (encoded.last_hidden_state.repeat_interleave(3, 0),)
+    separate = model(encoder_outputs=repeated, attention_mask=mask.repeat_interleave(3, 0), **options)
+    assert_close(together.logits, separate.logits)
+    if output_attentions:
+        for a, b in zip(together.cross_attentions, separate.cross_attentions, strict=True):
+            assert_close(a, b)
+
+
 def test_options_in_the_configuration():
     for option, name in (
         ("output_attentions", "encoder_attentions"),

@@ -245,3 +245,18 @@ def test_memory_grows_linearly(attention, mode):
     # The scores of one layer alone, 16,384 x (255 + 1,024) x 5 heads in float32, would take 400 MiB.
     if mode == "eval":
         assert half < 250 * 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attention", ATTENTION_TYPES)
+def test_sixty_five_thousand_tokens(attention):
+    """What is far away from the end of a text changes nothing there but the globals."""
+    model = tiny_model("LongT5EncoderModel", encoder_attention_type=attention)
+    ids = random_ids(1, 65_536)
+    with torch.no_grad():
+        states = model(ids).last_hidden_state
+        assert torch.isfinite(states).all()
+        tail = model(ids[:, -2048:]).last_hidden_state
+    # Two layers reach 254 tokens back.
+    same = torch.allclose(states[:, -1700:], tail[:, -1700:], atol=1e-4)
+    assert same == (attention == "local")

@@ -26,6 +26,8 @@ MiB = 2**20
 NAME_CHARACTERS = 120
 # A page of a book has some 3,000; a dense appendix table 20,000.
 PAGE_CHARACTERS = 100_000
+# A line makes work however short it is: it counts as this many characters of `max_characters`.
+LINE_CHARACTERS = 20
 
 
 class DocumentError(Exception):
@@ -263,7 +265,7 @@ def _read_pdf(
                     failed[message["page"]] = message["failed"]
                 if message.get("cut"):
                     cut.append(message["page"])
-                characters += sum(len(line.text) + 1 for line in lines)
+                characters += sum(max(len(line.text), LINE_CHARACTERS) for line in lines)
                 if characters > limits.max_characters:
                     end = "characters"
                     break
@@ -362,6 +364,8 @@ def _read_text(
         notes.append(
             f"Only the first {limits.max_characters:,} characters were read, because it is too long."
         )
+    if text.count("\n") > limits.max_characters // LINE_CHARACTERS:
+        raise DocumentError("This file has far too many lines for a paper; choose a shorter one.")
     title, pages = split_pages(text, markdown=name.lower().endswith((".md", ".markdown")))
     if len(pages) > limits.max_pages:
         raise DocumentError(_too_many_pages(f"has {len(pages):,} pages", limits, "file"))

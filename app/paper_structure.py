@@ -14,6 +14,8 @@ TITLE_CHARACTERS = 300
 SAMPLE_CHARACTERS = 200_000
 # No entry of a reference list is longer; patterns need not look further.
 ENTRY_CHARACTERS = 2_000
+# A thesis may have a list for every chapter; the last one that is a list counts.
+HEADINGS_TRIED = 100
 _VOWELS = frozenset("aeiouyAEIOUY")
 
 _NOT_A_TITLE = re.compile(
@@ -158,9 +160,8 @@ def find_references(paragraphs: Sequence[Paragraph]) -> tuple[int, int] | None:
     It begins at the last heading of that name which entries follow, or where entries numbered from 1 run to the end;
     it ends at an appendix, or where what follows does not look like entries any more.
     """
-    for place in range(len(paragraphs) - 1, -1, -1):
-        if not _REFERENCES_HEADING.fullmatch(paragraphs[place].text):
-            continue
+    headings = [place for place, found in enumerate(paragraphs) if _REFERENCES_HEADING.fullmatch(found.text)]
+    for place in reversed(headings[-HEADINGS_TRIED:]):
         following = paragraphs[place + 1 : place + 9]
         if following and sum(map(looks_like_entry, following)) >= 0.4 * len(following):
             return place, _end_of_references(paragraphs, place + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.page_lines import Line, Pages, line_spacing
@@ -62,16 +63,20 @@ def body_style(pages: Pages) -> Style:
     return Style(*max(named, key=lambda style: styles[style])) if named else Style(0.0, "")
 
 
-def split_paragraphs(page: list[Line], body: Style, words: Counter[str]) -> list[Paragraph]:
+def split_paragraphs(
+    page: list[Line], body: Style, words: Counter[str], *, check: Callable[[], None]
+) -> list[Paragraph]:
     """The paragraphs of one page, in reading order; empty lines end a paragraph.
 
-    `body` is the document's `body_style`, `words` its `count_words`, which decides about hyphens at line ends.
+    `body` is the document's `body_style`, `words` its `count_words`, which decides about hyphens at line ends;
+    `check` is called often and may raise to stop the work.
     """
     spacing = line_spacing(page)
     width = _usual_width(page)
     groups: list[list[Line]] = []
     fresh = True
     for place, line in enumerate(page):
+        check()
         if not line.text:
             fresh = True
             continue
@@ -83,7 +88,11 @@ def split_paragraphs(page: list[Line], body: Style, words: Counter[str]) -> list
         fresh = False
     if spacing:
         groups = mend_interruptions(gather_labels(groups, body), body, width)
-    return [_paragraph(group, body, words) for group in groups]
+    paragraphs = []
+    for group in groups:
+        check()
+        paragraphs.append(_paragraph(group, body, words))
+    return paragraphs
 
 
 def _paragraph(group: list[Line], body: Style, words: Counter[str]) -> Paragraph:

@@ -49,8 +49,7 @@ def run_together(
     paragraphs: list[Paragraph] = []
     places: list[int] = []
     for page in pages:
-        check()
-        found = split_paragraphs(page, body, words)
+        found = split_paragraphs(page, body, words, check=check)
         for number, paragraph in enumerate(found):
             if text:
                 if number == 0 and goes_on_after(paragraphs[-1], paragraph):

@@ -329,7 +329,15 @@ def _lay_out(figure: go.Figure, rows: Axis, columns: Axis, title: str, subtitle:
     )
     figure.update_layout(
         template=None,
-        title={"text": heading, "font": {"size": 14}, "x": 0, "xref": "paper", "y": 0.98, "yanchor": "top"},
+        title={
+            "text": heading,
+            "font": {"size": 14},
+            "x": 0,
+            "xref": "paper",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 12},
+        },
         font={"family": FONT, "size": 12, "color": INK},
         paper_bgcolor="white",
         plot_bgcolor="white",

@@ -12,14 +12,11 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
 
-from longt5 import LongT5Config, LongT5ForConditionalGeneration
-from longt5.tokenizer_training import train_tokenizer
-from tests.longt5.factories import randomize
+from tests.app.factories import make_model
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "assets" / "example" / "longt5-explained.pdf"
@@ -44,32 +41,12 @@ SENTENCES = (
 
 
 def tiny_model(folder: Path) -> Path:
-    """A folder with a transient-global LongT5 of two layers and random weights, and its tokenizer."""
-    texts = [*SENTENCES, *HOSTILE] * 20
-    tokenizer = train_tokenizer(iter(texts), 420)
-    config = LongT5Config(
-        vocab_size=len(tokenizer),
-        d_model=32,
-        d_kv=8,
-        d_ff=64,
+    """A model that writes gibberish of some sentences within a second or two."""
+    return make_model(
+        folder,
         num_layers=3,
-        num_decoder_layers=2,
-        num_heads=4,
-        encoder_attention_type="transient-global",
-        feed_forward_proj="gated-gelu",
-        decoder_start_token_id=0,
-        pad_token_id=0,
-        eos_token_id=1,
+        generation={"max_new_tokens": 96, "min_new_tokens": 64, "num_beams": 2, "no_repeat_ngram_size": 3},
     )
-    torch.manual_seed(0)
-    model = randomize(LongT5ForConditionalGeneration(config))
-    model.generation_config.update(
-        max_new_tokens=96, min_new_tokens=64, num_beams=2, no_repeat_ngram_size=3, max_length=None
-    )
-    model.save_pretrained(folder)
-    tokenizer.model_max_length = 4096
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def paper_pdf(path: Path, *, pages: int = 6, title: str = "Sparse attention", password: str = "") -> Path:

@@ -8,6 +8,7 @@ import logging
 import math
 import threading
 import time
+import traceback
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,9 +106,10 @@ def summarize(
     except (Stopped, ReadingStopped):
         failure: Exception = Stopped()
     except Exception as error:
-        logger.exception("A summary failed")
+        # As text, and raised outside: neither a log record nor the new error may hold on to the frames of the
+        # work, and with them to its tensors.
+        logger.error("A summary failed\n%s", traceback.format_exc())
         failure = SummaryError(_failure(error))
-    # Raised out here so that it doesn't hold on to the frames of the work, and with them its tensors.
     raise failure
 
 

@@ -40,10 +40,8 @@ format: $(DEV_READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	@set -e; for script in benchmarks/*.py; do \
-	    case $$script in */_*) continue;; esac; \
-	    echo "== $$script"; $(BIN)/python $$script; \
-	done
+	$(BIN)/python -m benchmarks.encoder
+	$(BIN)/python -m benchmarks.generation
 
 example: $(DEV_READY)
 	$(BIN)/python assets/example/make_example_paper.py

@@ -69,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar = "N" if kind is int else "X"
         parser.add_argument(option, dest=setting, type=kind, metavar=metavar, help=explanation)
     parser.add_argument("--sample", action="store_true", default=None, help="draw tokens at random")
+    parser.add_argument(
+        "--writing",
+        choices=("own-words", "quotes"),
+        help="free generation, or whole sentences of the paper chosen by the model",
+    )
     parser.add_argument("--truncate", action="store_true", help="read only the beginning of a long paper")
     parser.add_argument("--include-references", action="store_true", help="read the reference list too")
     parser.add_argument("--password", help="for encrypted PDFs")
@@ -122,6 +127,7 @@ def _summary_settings(options: argparse.Namespace, store: ModelStore) -> Summary
 
     given: dict[str, Any] = {setting: getattr(options, setting) for setting, _, _ in OPTIONS.values()}
     given["do_sample"] = options.sample
+    given["writing"] = options.writing and options.writing.replace("-", " ")
     given["long_papers"] = "truncate" if options.truncate else None
     given["include_references"] = options.include_references
     defaults = store.profile(store.choices[0]).defaults

@@ -77,6 +77,12 @@ def _controls(store: ModelStore, profile: ModelProfile) -> dict[str, Any]:
         max_new_tokens = gr.Slider(
             16, 1024, value=default.max_new_tokens, step=8, label="Longest summary", info="In tokens."
         )
+    writing = gr.Radio(
+        [("own words", "own words"), ("quotes: whole sentences of the paper", "quotes")],
+        value=default.writing,
+        label="Write in",
+        elem_id="writing",
+    )
     with gr.Row():
         long_papers = gr.Radio(
             [("read all of it, in parts", "windows"), ("read the beginning only", "truncate")],
@@ -139,6 +145,7 @@ def _controls(store: ModelStore, profile: ModelProfile) -> dict[str, Any]:
         seed = gr.Number(default.seed, label="Seed", precision=0, minimum=0, visible=shown)
     return {
         "model": model,
+        "writing": writing,
         "max_new_tokens": max_new_tokens,
         "num_beams": num_beams,
         "length_penalty": length_penalty,

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 import traceback
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,16 @@ from transformers import GenerationConfig
 
 from app import documents
 from app.documents import Document, DocumentError, ReadingStopped
-from app.drafts import decoded, draft_sentences, without_repeats
+from app.drafts import DraftSentence, decoded, draft_sentences, without_repeats
 from app.evidence import find_evidence, passage_ranges
 from app.models import LoadedModel, ModelStore
 from app.notes import pages_of, reading_notes
+from app.quoting import Quotes
 from app.summary import (
     LEAST_INPUT_TOKENS,
     LIMITS,
     LONG_PAPERS,
+    WRITING,
     Done,
     Encoding,
     Event,
@@ -133,6 +135,8 @@ def checked(settings: SummarySettings, store: ModelStore) -> SummarySettings:
         raise SummaryError(
             f"Long papers are read in {LONG_PAPERS[0]} or with {LONG_PAPERS[1]}, nothing else."
         )
+    if settings.writing not in WRITING:
+        raise SummaryError(f"A summary is written in {WRITING[0]} or in {WRITING[1]}, nothing else.")
     values["do_sample"] = bool(settings.do_sample)
     values["include_references"] = bool(settings.include_references)
     if settings.do_sample:
@@ -230,11 +234,15 @@ class _Job:
                 self.text, window, self.prefix, self.loaded.tokenizer.eos_token_id
             )
             encoded = yield from self._encode(index, input_ids)
-            summary_ids = yield from self._write(index, encoded)
+            quotes = self._quotes(index) if self.settings.writing == "quotes" else None
+            summary_ids = yield from self._write(index, encoded, quotes)
             yield FindingEvidence()
             trace = WindowTrace(input_ids, offsets, summary_ids)
             self.traces.append(trace)
-            self._add_sentences(index, encoded, trace)
+            if quotes is None:
+                self._add_own_words(index, encoded, trace)
+            else:
+                self._add_quotes(index, quotes, trace)
         if not self.sentences:
             raise SummaryError("The model wrote nothing; choose another model or a longer summary.")
         return self._summary()
@@ -247,19 +255,32 @@ class _Job:
             yield Encoding(index + 1, len(self.windows), item.fraction, left)
         raise AssertionError("encoding ends with an EncodedText")
 
-    def _write(self, index: int, encoded: EncodedText) -> Generator[Event, None, tuple[int, ...]]:
+    def _quotes(self, index: int) -> Quotes:
+        end_token = self.loaded.tokenizer.eos_token_id
+        return Quotes(self.document, self.text, self.windows[index], end_token, self.lengths[index])
+
+    def _write(
+        self, index: int, encoded: EncodedText, quotes: Quotes | None
+    ) -> Generator[Event, None, tuple[int, ...]]:
+        processors = []
+        if quotes is not None:
+            if quotes.constraint is None:
+                return ()
+            processors.append(quotes.constraint)
         before = " ".join(sentence.text for sentence in self.sentences)
         config = _generation_config(self.loaded, self.settings, self.lengths[index])
         seed = self.settings.seed + index if self.settings.do_sample else None
         token_ids: tuple[int, ...] = ()
-        for step in write(self.loaded.model, encoded, config, seed=seed, stop=self.stop):
+        for step in write(
+            self.loaded.model, encoded, config, seed=seed, logits_processor=processors, stop=self.stop
+        ):
             token_ids = step.token_ids
             text = f"{before} {decoded(self.loaded.tokenizer, token_ids)}".strip()
             left = self.time_left.writing(index, len(token_ids))
             yield Writing(text, index + 1, len(self.windows), left)
         return token_ids
 
-    def _add_sentences(self, index: int, encoded: EncodedText, trace: WindowTrace) -> None:
+    def _add_own_words(self, index: int, encoded: EncodedText, trace: WindowTrace) -> None:
         drafts, repeats = without_repeats(
             draft_sentences(self.loaded.tokenizer, trace.summary_ids),
             [sentence.text for sentence in self.sentences],
@@ -267,7 +288,18 @@ class _Job:
         self.repeats_dropped += repeats
         passages = passage_ranges(self.text, self.windows[index], first_token=len(self.prefix))
         found = find_evidence(self.loaded.model, encoded, trace, self.document, drafts, passages, self.stop)
-        for draft, evidence in zip(drafts, found, strict=True):
+        self._add(index, zip(drafts, found, strict=True))
+
+    def _add_quotes(self, index: int, quotes: Quotes, trace: WindowTrace) -> None:
+        read = quotes.read(trace.summary_ids)
+        drafts, repeats = without_repeats(
+            [draft for draft, _ in read], [sentence.text for sentence in self.sentences]
+        )
+        self.repeats_dropped += repeats
+        self._add(index, ((draft, (evidence,)) for draft, evidence in read if draft in drafts))
+
+    def _add(self, index: int, found: Iterable[tuple[DraftSentence, tuple[Evidence, ...]]]) -> None:
+        for draft, evidence in found:
             start = self.sentences[-1].end + 1 if self.sentences else 0
             end = start + len(draft.text)
             self.sentences.append(
@@ -335,9 +367,14 @@ def _generation_config(
     config.max_new_tokens = max_new_tokens
     config.num_beams = settings.num_beams
     config.length_penalty = settings.length_penalty
-    config.no_repeat_ngram_size = settings.no_repeat_ngram_size
-    config.encoder_no_repeat_ngram_size = settings.encoder_no_repeat_ngram_size
-    config.repetition_penalty = settings.repetition_penalty
+    if settings.writing == "quotes":  # the constraint says what may come next, and nothing may contradict it
+        config.min_length, config.min_new_tokens = 0, None
+        config.no_repeat_ngram_size = config.encoder_no_repeat_ngram_size = 0
+        config.repetition_penalty = 1.0
+    else:
+        config.no_repeat_ngram_size = settings.no_repeat_ngram_size
+        config.encoder_no_repeat_ngram_size = settings.encoder_no_repeat_ngram_size
+        config.repetition_penalty = settings.repetition_penalty
     config.do_sample = settings.do_sample
     config.temperature = settings.temperature
     config.top_p = settings.top_p

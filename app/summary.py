@@ -45,6 +45,7 @@ LIMITS: dict[str, Limit] = {
 
 LEAST_INPUT_TOKENS = 64
 LONG_PAPERS = ("windows", "truncate")
+WRITING = ("own words", "quotes")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class SummarySettings:
 
     model: str
     """One of `ModelStore.choices`."""
+    writing: str = "own words"
+    """"own words" writes freely, "quotes" chooses whole sentences of the paper and changes nothing in them."""
     max_new_tokens: int = 256
     """Longest summary in tokens; with several windows each gets its share of it."""
     num_beams: int = 4
@@ -60,11 +63,11 @@ class SummarySettings:
     length_penalty: float = 1.0
     """Above 0 beam search prefers longer summaries, below 0 shorter ones."""
     no_repeat_ngram_size: int = 3
-    """The summary never writes the same run of that many tokens twice; 0 turns this off."""
+    """The summary never writes the same run of that many tokens twice; 0 turns this off. In own words only."""
     encoder_no_repeat_ngram_size: int = 0
-    """The summary never copies a run of that many tokens from the paper; 0 turns this off."""
+    """The summary never copies a run of that many tokens from the paper; 0 turns this off. In own words only."""
     repetition_penalty: float = 1.0
-    """Above 1 makes tokens already written less likely."""
+    """Above 1 makes tokens already written less likely. In own words only."""
     do_sample: bool = False
     """Draw tokens at random instead of searching for the likeliest summary."""
     temperature: float = 1.0

@@ -23,6 +23,10 @@ MAX_MESSAGE_BYTES = 32 * 2**20
 MAX_OUTPUT_BYTES = 256 * 2**20
 
 
+class _Babble(Exception):
+    """The child says what the reader never would: too much, or no message."""
+
+
 class ReaderStopped(Exception):
     """The caller's `stop` event was set; the child is dead."""
 
@@ -63,6 +67,8 @@ def run_reader(
             process.stdin.write(json.dumps({"file_descriptor": file_descriptor, **orders}).encode())
             process.stdin.close()
         yield from _messages(process, seconds, stall_seconds, stop)
+    except _Babble:
+        yield {"end": "damaged"}
     finally:
         _kill(process)
 
@@ -81,12 +87,7 @@ def _messages(
                 yield {"end": "time"}
                 return
             continue
-        try:
-            message = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if not isinstance(message, dict):
-            break
+        message = _parse(line)
         yield message
         if "end" in message or "refused" in message:
             return
@@ -100,8 +101,22 @@ def _messages(
     yield {"end": _cause_of_death(process)}
 
 
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        raise _Babble from None
+    if not isinstance(message, dict):
+        raise _Babble
+    return message
+
+
 def _output_lines(process: subprocess.Popen[bytes]) -> Iterator[bytes | None]:
-    """Whole lines of the child's output, None for every tick without one; ends when the child closes it."""
+    """Whole lines of the child's output, None for every tick without one; ends when the child closes it.
+
+    Raises:
+        _Babble: a line, or all of it, is too long.
+    """
     assert process.stdout is not None
     output = process.stdout.fileno()
     os.set_blocking(output, False)
@@ -116,8 +131,10 @@ def _output_lines(process: subprocess.Popen[bytes]) -> Iterator[bytes | None]:
             data = os.read(output, 2**16)
             total += len(data)
             pending += len(data)
-            if not data or pending > MAX_MESSAGE_BYTES or total > MAX_OUTPUT_BYTES:
+            if not data:
                 return
+            if pending > MAX_MESSAGE_BYTES or total > MAX_OUTPUT_BYTES:
+                raise _Babble
             *lines, rest = data.split(b"\n")
             for line in lines:
                 yield b"".join([*pieces, line])

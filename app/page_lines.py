@@ -50,7 +50,9 @@ def _without_line_numbers(page: list[Line]) -> list[Line]:
         found = [pattern.search(line.text) for line in page]
         numbers = [int(match[1]) for match in found if match]
         steps = Counter(second - first for first, second in pairwise(numbers))
-        step = next((step for step in (1, 5) if steps[step] >= max(5, 0.6 * len(numbers))), None)
+        step = next(
+            (step for step in (1, 5) if steps[step] >= max(3 if step == 5 else 5, 0.6 * len(numbers))), None
+        )
         if step is None:
             continue
         # Every line has one, or every fifth: lists of numbered items have text of several lines between the numbers.

@@ -183,7 +183,7 @@ def _begins_paragraph(
         return not goes_on and bool(
             _SENTENCE_END.search(last.text) or len(last.text) < 0.6 * width or _ITEM.match(line.text)
         )
-    if down > 1.45 * spacing * max(1.0, line.size / body.size):
+    if down > 1.45 * max(spacing, 1.2 * line.size):
         return not (goes_on and down < 2.6 * spacing)
     if ends_with_hyphen(last.text):
         return False

@@ -71,6 +71,7 @@ def tokenize(
                 add_special_tokens=False,
                 return_attention_mask=False,
                 return_offsets_mapping=True,
+                split_special_tokens=True,  # a paper may well write "</s>"
                 verbose=False,
             )
             if not encoding["input_ids"]:

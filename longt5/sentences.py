@@ -21,7 +21,7 @@ _ABBREVIATIONS = frozenset(_ABBREVIATION_LIST.split())
 _LATE_ABBREVIATIONS = frozenset(
     {"al", "no", "ref", "app", "art", "def", "cor", "ed", "st", "prop", "tab", "ch"}
 )
-_CANDIDATE = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s*\[\d[\d,;\s–-]*\])?(\s+)|\s*\n\s*")
+_CANDIDATE = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s*\[\d[\d,;\s–-]*\])?(\s+)|\n\s*")
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘/,;–—]+$")
 _REFERENCE_FOLLOWS = re.compile(r"[\d(\[]|[IVX]+\b|[A-Z]\d|[a-z]")
 
@@ -31,7 +31,7 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
 
     Every character that is not white space lies in exactly one range. Headings count as sentences.
     """
-    sentences = []
+    sentences: list[tuple[int, int]] = []
     start = 0
     for match in _CANDIDATE.finditer(text):
         if _ends_sentence(text, match):

@@ -126,3 +126,11 @@ def test_no_text_is_no_tokens(store: ModelStore) -> None:
     with store.use(store.choices[0]) as loaded:
         assert len(tokenize(loaded.tokenizer, _document(" \n "), ((0, 3),))) == 0
         assert len(tokenize(loaded.tokenizer, _document(""), ())) == 0
+
+
+def test_a_paper_that_writes_special_tokens_means_text(store: ModelStore) -> None:
+    text = "The sequence ends with </s> and is filled with <pad> up to its length."
+    document = Document("paper.txt", "A Paper", text, (Page(1, 0, len(text)),), None, ())
+    with store.use("tiny") as loaded:
+        found = tokenize(loaded.tokenizer, document, [(0, len(text))])
+        assert not set(found.ids.tolist()) & set(loaded.tokenizer.all_special_ids)

@@ -314,8 +314,8 @@ def _same_heading(last: Line, line: Line, spacing: float) -> bool:
 
 def _begins_plain(last: Line, line: Line, width: float, goes_on: bool) -> bool:
     """The same question without a layout: hard-wrapped text, or a paragraph a line."""
-    if goes_on and not _ITEM.match(line.text):
-        return False
-    if _ITEM.match(line.text):
+    if _ITEM.match(line.text) or line.text.startswith(("- ", "+ ")):
         return True
+    if goes_on:
+        return False
     return width > 140 or (bool(_SENTENCE_END.search(last.text)) and len(last.text) < 0.8 * width)

@@ -1,0 +1,508 @@
+"""Files to documents, through the real child process: what is read, what is refused and in which words."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pypdf
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.documents import (
+    Document,
+    DocumentError,
+    Page,
+    PageRead,
+    PasswordNeeded,
+    ReadingLimits,
+    ReadingStopped,
+    display_name,
+    read,
+)
+from tests.app import pdf_files
+from tests.app.pdf_files import LOREM, lines, pdf_of, show, write
+
+LIMITS = ReadingLimits(seconds=60, page_seconds=5)
+
+
+def load(path: Path, **options: Any) -> Document:
+    *_, document = read(path, **{"limits": LIMITS, **options})
+    assert isinstance(document, Document)
+    return document
+
+
+def refusal(path: Path, **options: Any) -> str:
+    with pytest.raises(DocumentError) as caught:
+        load(path, **options)
+    sentence = str(caught.value)
+    assert_sentence(sentence)
+    return sentence
+
+
+def assert_sentence(sentence: str) -> None:
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert len(sentence) < 200
+    assert not any(word in sentence for word in ("Error", "Traceback", "Exception", "pypdf", "None"))
+
+
+def assert_sound(document: Document) -> None:
+    """The pages tile the text, every range lies in it, and it can be stored."""
+    position = 0
+    for number, page in enumerate(document.pages, 1):
+        assert (page.number, page.start) == (number, position)
+        position = page.end
+    assert position == len(document.text)
+    assert (
+        "".join(document.text[start:end] for start, end in document.body_ranges)
+        + (document.text[slice(*document.references)] if document.references else "")
+        == document.text
+        or document.references
+    )
+    (document.text + document.title + document.name).encode("utf-8")
+    for note in document.notes:
+        assert_sentence(note)
+
+
+# -- what is read
+
+
+def test_pages_arrive_before_the_document(tmp_path: Path) -> None:
+    path = write(tmp_path, pdf_of([lines("One."), lines("Two."), lines("Three.")]))
+    *progress, document = read(path)
+    assert progress == [PageRead(1, 3), PageRead(2, 3), PageRead(3, 3)]
+    assert document == Document(
+        "paper.pdf",
+        "paper.pdf",
+        "One.\nTwo.\nThree.",
+        (Page(1, 0, 5), Page(2, 5, 10), Page(3, 10, 16)),
+        None,
+        (),
+    )
+
+
+def test_a_small_paper(tmp_path: Path) -> None:
+    entries = [f"[{n}] J. Doe. A paper. Journal of Things, 12(3):45-67, 200{n}." for n in range(1, 5)]
+    first = (
+        show("Proc. of Things 2010", 72, 760, size=8)
+        + show("Reading Long Papers", 150, 720, size=17, font="F2")
+        + show("Abstract", 72, 690, size=12, font="F2")
+        + lines("We present an e\u0066\u0066icient repre-", "sentation of long documents.", top=670)
+        + show("1", 300, 30)
+    )
+    second = (
+        show("Proc. of Things 2010", 72, 760, size=8)
+        + lines("It works on every docu-", "ment that was tried.", top=700)
+        + show("References", 72, 660, size=12, font="F2")
+        + lines(*entries, top=640)
+        + show("2", 300, 30)
+    )
+    document = load(write(tmp_path, pdf_of([first, second])))
+    assert document.title == "Reading Long Papers"
+    assert document.text.split("\n") == [
+        "Reading Long Papers",
+        "Abstract",
+        "We present an efficient representation of long documents.",
+        "It works on every document that was tried.",
+        "References",
+        *entries,
+    ]
+    assert document.references is not None
+    assert document.text[document.references[0] :].startswith("References")
+    assert document.body_ranges == ((0, document.references[0]),)
+    assert document.page_of(document.text.index("It works")) == 2
+    assert_sound(document)
+
+
+def test_two_columns_come_out_one_after_the_other(tmp_path: Path) -> None:
+    left = [
+        "The left column begins and goes on",
+        "for some lines until it ends in the",
+        "middle of a sentence that is then",
+    ]
+    right = ["continued at the top of the right", "column, as in any paper."]
+    document = load(write(tmp_path, pdf_of([lines(*left, x=60) + lines(*right, x=320)])))
+    assert document.text == " ".join(left + right)
+
+
+def test_damaged_page_is_left_out_and_said(tmp_path: Path) -> None:
+    broken = b"BT /F1 9 Tf (lost) Tj ET >> ] 12 Fx }"
+    document = load(write(tmp_path, pdf_of([lines("One."), broken, lines("Three.")])))
+    assert document.text == "One.\nThree."
+    assert document.notes == ("Page 2 of 3 could not be read and is left out.",)
+    assert [page.number for page in document.pages] == [1, 2, 3]
+    assert_sound(document)
+
+
+def test_pages_without_text_are_said(tmp_path: Path) -> None:
+    document = load(write(tmp_path, pdf_of([lines("One."), b"", b"", b""])))
+    assert document.notes == ("3 of 4 pages have no text; they are blank or only pictures.",)
+
+
+def test_what_was_read_before_time_ran_out_is_kept(tmp_path: Path) -> None:
+    path = write(tmp_path, pdf_of([lines(LOREM), *[pdf_files.slow_page()] * 200]))
+    document = load(path, limits=ReadingLimits(seconds=4, page_seconds=5))
+    assert document.text.startswith(LOREM)
+    assert len(document.pages) == 201
+    assert "because reading it took too long" in document.notes[0]
+
+
+def test_text_beyond_the_limit_is_left_out_and_said(tmp_path: Path) -> None:
+    path = write(tmp_path, pdf_of([lines(*[LOREM] * 5)] * 10))
+    document = load(path, limits=ReadingLimits(max_characters=1500))
+    assert 0 < len(document.text) <= 1500
+    assert document.notes == ("Only the first 3 of 10 pages were read, because it is too long.",)
+    assert len(document.pages) == 10
+
+
+@pytest.mark.parametrize("name", ["paper.txt", "paper", "paper.pdf", "paper.md"])
+def test_kind_is_told_by_content_not_by_name(name: str, tmp_path: Path) -> None:
+    assert load(write(tmp_path, b"A text.\n\nIn two paragraphs.", name)).text == "A text.\nIn two paragraphs."
+    assert load(write(tmp_path, pdf_of([lines("A PDF.")]), name)).text == "A PDF."
+
+
+def test_header_may_come_late(tmp_path: Path) -> None:
+    assert load(write(tmp_path, b"<html>" + b" " * 900 + pdf_of([lines("A PDF.")]))).text == "A PDF."
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "Grüße: naïve text.".encode(),
+        "Grüße: naïve text.".encode("utf-8-sig"),
+        "Grüße: naïve text.".encode("utf-16"),
+        "\ufeffGrüße: naïve text.".encode("utf-16-be"),
+        "Grüße: naïve text.".encode("latin-1"),
+        "Grüße: naïve text.".encode("cp1252"),
+    ],
+)
+def test_encodings(data: bytes, tmp_path: Path) -> None:
+    assert load(write(tmp_path, data, "a.txt")).text == "Grüße: naïve text."
+
+
+def test_form_feeds_part_pages(tmp_path: Path) -> None:
+    document = load(write(tmp_path, b"One.\fTwo.\f", "a.txt"))
+    assert [document.text[page.start : page.end] for page in document.pages] == ["One.\n", "Two."]
+
+
+def test_markdown(tmp_path: Path) -> None:
+    data = b"# A title #\nText that\ngoes on.\n\n## Part\n- one\n- two\n"
+    document = load(write(tmp_path, data, "a.md"))
+    assert document.title == "A title"
+    assert document.text.split("\n") == ["A title", "Text that goes on.", "Part", "- one", "- two"]
+
+
+# -- passwords
+
+
+def encrypted(user: str, owner: str, algorithm: str) -> bytes:
+    writer = pypdf.PdfWriter(io.BytesIO(pdf_of([lines("A secret.")])))
+    writer.encrypt(user, owner, algorithm=algorithm)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("algorithm", ["RC4-40", "RC4-128", "AES-128", "AES-256-R5", "AES-256"])
+def test_password(algorithm: str, tmp_path: Path) -> None:
+    path = write(tmp_path, encrypted("öpen sesame", "boss", algorithm))
+    with pytest.raises(PasswordNeeded) as missing:
+        load(path)
+    with pytest.raises(PasswordNeeded) as wrong:
+        load(path, password="wrong")
+    assert str(missing.value) != str(wrong.value)
+    assert_sentence(str(missing.value))
+    assert_sentence(str(wrong.value))
+    assert load(path, password="öpen sesame").text == "A secret."
+    assert load(path, password="boss").text == "A secret."
+
+
+def test_no_password_is_asked_where_none_is_needed(tmp_path: Path) -> None:
+    path = write(tmp_path, encrypted("", "boss", "AES-256"))
+    assert load(path).text == "A secret."
+    assert load(path, password="superfluous").text == "A secret."
+
+
+def test_unknown_encryption(tmp_path: Path) -> None:
+    data = pdf_files.pdf(
+        {1: b"<< /Type /Catalog /Pages 2 0 R >>", 2: b"<< /Type /Pages /Kids [] /Count 0 >>"},
+        trailer=b"/Encrypt << /Filter /Strange /V 4 /R 4 >> /ID [<00> <00>]",
+    )
+    assert "protected" in refusal(write(tmp_path, data))
+
+
+# -- what is refused
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"", "empty"),
+        (b" \n\t ", "empty"),
+        (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "web page"),
+        (b"\n  <html lang='en'><head>", "web page"),
+        (b"PK\x03\x04" + bytes(100), "Word"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "picture"),
+        (b"\xff\xd8\xff\xe0" + bytes(100), "picture"),
+        (b"{\\rtf1 Text}", "RTF"),
+        (b"%!PS-Adobe-3.0", "PostScript"),
+        (bytes(range(256)) * 10, "neither"),
+        (b"\xff\xfe\x00\xd8", "neither"),
+        (b"12 34 56", "neither"),
+        (b"%PDF-1.7", "damaged"),
+        (b"%PDF-1.4\n%%EOF", "damaged"),
+        (pdf_of([lines(LOREM)])[:-400], "damaged"),
+        (pdf_files.page_tree_cycle(), "damaged"),
+        (pdf_of([]), "no pages"),
+        (pdf_of([b"", b"0 0 m 9 9 l S"]), "only pictures"),
+        (pdf_of([b"BT /F9 9 Tf 9 9 Td (no such font) Tj ET"]), "fonts"),
+        (pdf_of([lines("/65/115/115" * 8, *["/105/99/117" * 8] * 9)]), "fonts"),
+        (pdf_of([b"BT ( ] >> ET"]), "damaged"),
+    ],
+)
+def test_refusals(data: bytes, word: str, tmp_path: Path) -> None:
+    assert word in refusal(write(tmp_path, data))
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (pdf_files.zip_bomb, "far more"),
+        (pdf_files.million_operators, "far more"),
+        (pdf_files.font_bomb, "fonts"),
+    ],
+)
+def test_bombs(make: Callable[[], bytes], word: str, tmp_path: Path) -> None:
+    assert word in refusal(write(tmp_path, make()))
+
+
+def test_bomb_of_forms_ends_in_bounded_text(tmp_path: Path) -> None:
+    document = load(write(tmp_path, pdf_files.endless_forms()))
+    assert len(document.text) < 100_000
+
+
+def test_too_large(tmp_path: Path) -> None:
+    path = write(tmp_path, pdf_of([lines(LOREM)]))
+    assert "MB" in refusal(path, limits=ReadingLimits(max_bytes=100))
+
+
+def test_too_many_pages(tmp_path: Path) -> None:
+    limits = ReadingLimits(max_pages=3)
+    assert "4 pages" in refusal(write(tmp_path, pdf_of([lines("x")] * 4)), limits=limits)
+    assert "4 pages" in refusal(write(tmp_path, b"a\fb\fc\fd", "a.txt"), limits=limits)
+    assert len(load(write(tmp_path, pdf_of([lines("x")] * 3)), limits=limits).pages) == 3
+
+
+def test_too_slow(tmp_path: Path) -> None:
+    path = write(tmp_path, pdf_of([pdf_files.slow_page()] * 3))
+    assert "too long" in refusal(path, limits=ReadingLimits(page_seconds=0.2))
+
+
+def test_too_little_memory(tmp_path: Path) -> None:
+    path = write(tmp_path, pdf_files.font_bomb())
+    assert "memory" in refusal(path, limits=ReadingLimits(memory_bytes=150 << 20))
+    assert refusal(path, limits=ReadingLimits(memory_bytes=1 << 20))
+
+
+def test_text_of_too_many_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, b"a\n" * 1000, "a.txt")
+    assert "lines" in refusal(path, limits=ReadingLimits(max_characters=1000))
+
+
+def test_not_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert "not a file" in refusal(tmp_path)
+    assert "not a file" in refusal(pipe)
+    assert "no file" in refusal(tmp_path / "missing.pdf")
+    assert refusal(Path("a\0b"))
+
+
+def test_recursion_is_an_ordinary_outcome(tmp_path: Path) -> None:
+    deep = pdf_files.pdf(
+        {
+            1: b"<< /Type /Catalog /Pages 2 0 R >>",
+            2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            3: b"<< /Type /Page /Parent 2 0 R /X " + b"[" * 30_000 + b"]" * 30_000 + b" >>",
+        }
+    )
+    assert "damaged" in refusal(write(tmp_path, deep))
+
+
+def test_stderr_stays_clean(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    refusal(write(tmp_path, pdf_files.million_operators()))
+    refusal(write(tmp_path, pdf_files.page_tree_cycle()))
+    assert capfd.readouterr() == ("", "")
+
+
+# -- stopping
+
+
+def children() -> set[int]:
+    """Process ids of this process's children."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # one that has just ended
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == os.getpid():
+                found.add(int(stat.parent.name))
+    return found
+
+
+def test_stop_takes_effect_within_a_second(tmp_path: Path) -> None:
+    path = write(tmp_path, pdf_of([lines("One."), *[pdf_files.slow_page()] * 200]))
+    stop = threading.Event()
+    pages = read(path, limits=LIMITS, stop=stop)
+    assert next(pages) == PageRead(1, 201)
+    stop.set()
+    began = time.monotonic()
+    with pytest.raises(ReadingStopped):
+        list(pages)
+    assert time.monotonic() - began < 1
+
+
+def test_stop_takes_effect_in_long_text(tmp_path: Path) -> None:
+    path = write(tmp_path, (LOREM + "\n").encode() * 30_000, "a.txt")
+    stop = threading.Event()
+    pages = read(path, stop=stop)
+    assert next(pages) == PageRead(1, 1)
+    stop.set()
+    with pytest.raises(ReadingStopped):
+        list(pages)
+
+
+def test_closing_leaves_no_child(tmp_path: Path) -> None:
+    before = children()
+    pages = read(write(tmp_path, pdf_of([lines("One."), *[pdf_files.slow_page()] * 200])), limits=LIMITS)
+    next(pages)
+    assert len(children() - before) == 1
+    pages.close()
+    assert children() == before
+
+
+def test_files_are_closed(tmp_path: Path) -> None:
+    path = write(tmp_path, pdf_of([lines("One.")]))
+    load(path)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        load(path)
+        refusal(write(tmp_path, b"%PDF-1.7", "bad.pdf"))
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_several_at_once(tmp_path: Path) -> None:
+    """Readers do not wait for or hurt each other, whatever one of them is given."""
+    good = write(tmp_path, pdf_of([lines("A good one.")]))
+    bad = write(tmp_path, pdf_files.million_operators(), "bad.pdf")
+    results: list[object] = []
+
+    def job(path: Path) -> None:
+        try:
+            results.append(load(path).text)
+        except DocumentError as error:
+            results.append(type(error))
+
+    threads = [threading.Thread(target=job, args=(path,)) for path in (good, bad, good, good)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, results)) == sorted(["A good one."] * 3 + [str(DocumentError)])
+
+
+# -- names, positions
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/etc/passwd", "passwd"),
+        ("../../x.pdf", "x.pdf"),
+        ("..\\..\\x.pdf", "x.pdf"),
+        ("C:\\Windows\\x.pdf", "x.pdf"),
+        ("a\nb\tc.pdf", "a b c.pdf"),
+        ("name\u202efdp.exe.pdf", "namefdp.exe.pdf"),
+        ("\udcff.pdf", ".pdf"),
+        ("", "document"),
+        ("..", "document"),
+        ("a/b/", "b"),
+        ("论文 ورقة é.pdf", "论文 ورقة é.pdf"),
+        ("<img src=x>.pdf", "<img src=x>.pdf"),
+    ],
+)
+def test_names(path: str, name: str) -> None:
+    assert display_name(path) == name
+
+
+def test_long_name_keeps_its_ending() -> None:
+    name = display_name("x" * 500 + ".pdf")
+    assert len(name) == 120
+    assert name.endswith("….pdf")
+
+
+@settings(deadline=None)
+@given(st.text(st.characters()))
+def test_any_name_is_safe(path: str) -> None:
+    name = display_name(path)
+    assert 0 < len(name) <= 120
+    assert "/" not in name
+    assert "\\" not in name
+    name.encode("utf-8")
+
+
+def test_name_of_the_upload_is_shown(tmp_path: Path) -> None:
+    assert (
+        load(write(tmp_path, pdf_of([lines("One.")]), "tmp123"), name="../My paper.pdf").name
+        == "My paper.pdf"
+    )
+
+
+def test_page_of() -> None:
+    document = Document(
+        "", "", "abcdef", (Page(1, 0, 2), Page(2, 2, 2), Page(3, 2, 6), Page(4, 6, 6)), (2, 4), ()
+    )
+    assert [document.page_of(place) for place in range(7)] == [1, 1, 3, 3, 3, 3, 3]
+    for outside in (-1, 7):
+        with pytest.raises(IndexError):
+            document.page_of(outside)
+    assert document.body_ranges == ((0, 2), (4, 6))
+
+
+def test_body_ranges_are_never_empty() -> None:
+    pages = (Page(1, 0, 3),)
+    assert Document("", "", "abc", pages, (0, 3), ()).body_ranges == ()
+    assert Document("", "", "abc", pages, (1, 3), ()).body_ranges == ((0, 1),)
+    assert Document("", "", "abc", pages, None, ()).body_ranges == ((0, 3),)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.one_of(st.binary(max_size=300), st.text(st.characters(codec="utf-8")).map(str.encode)))
+def test_any_bytes_end_in_text_or_a_sentence(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = write(tmp_path_factory.mktemp("any"), data, "a.txt")
+    try:
+        assert_sound(load(path))
+    except DocumentError as error:
+        assert_sentence(str(error))
+
+
+@settings(deadline=None, max_examples=15)
+@given(data=st.data())
+def test_any_damage_ends_in_text_or_a_sentence(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    whole = bytearray(pdf_of([lines(LOREM, LOREM), lines(LOREM)], info=b"/Title (A title)"))
+    for _ in range(data.draw(st.integers(1, 20))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    path = write(tmp_path_factory.mktemp("damaged"), bytes(whole))
+    try:
+        assert_sound(load(path))
+    except DocumentError as error:
+        assert_sentence(str(error))

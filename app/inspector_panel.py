@@ -214,10 +214,8 @@ class InspectorPanel:
             )
 
     def _click(self, values: Update, request: gr.Request, event: gr.EventData) -> Iterator[Update]:
-        row, column = event.row, event.column
-        if isinstance(row, int) and isinstance(column, int):
-            cell = self._overview_cell if event.figure == "overview-figure" else self._map_cell
-            yield from self._guarded(partial(cell, row, column))(values, request)
+        cell = self._overview_cell if event.figure == "overview-figure" else self._map_cell
+        yield from self._guarded(partial(cell, int(event.row), int(event.column)))(values, request)
 
     def _overview_cell(self, row: int, column: int, session: Session, values: Update) -> Iterator[Update]:
         """A click on a head opens it."""
@@ -270,16 +268,22 @@ class InspectorPanel:
         """Draws the map that is asked for, and the overview with its head framed."""
         asked = within(held.outline, asked)
         layers = held.outline.decoder_layers if asked.view == "cross" else held.outline.encoder_layers
-        yield {
-            **self._line("Computing the attention"),
+        controls = {
             self._view: asked.view,
-            self._layer: gr.update(choices=[(f"layer {i}", i) for i in range(layers)], value=asked.layer),
+            self._layer: asked.layer,
             self._head: asked.head,
-            self._sentence: gr.update(value=asked.sentence, visible=asked.view == "cross"),
+            self._sentence: asked.sentence,
             self._from: asked.start,
             self._count: asked.count,
             self._page: _page_shown(held.outline, asked),
         }
+        # A control that already says so is left alone: somebody may be using it by the time this arrives.
+        update = {control: value for control, value in controls.items() if values[control] != value}
+        if held.labelled is None or asked.view != held.question.view:
+            choices = [(f"layer {i}", i) for i in range(layers)]
+            update[self._layer] = gr.update(choices=choices, value=asked.layer)
+            update[self._sentence] = gr.update(value=asked.sentence, visible=asked.view == "cross")
+        yield {**self._line("Computing the attention"), **update}
         held.labelled = answer(self._store, held, asked, session.begin_maps())
         held.question = asked
         figure = self._figure(held, values[self._scale])
@@ -357,12 +361,13 @@ class InspectorPanel:
 
         def run(values: Update, request: gr.Request) -> Iterator[Update]:
             session = self._sessions.open(str(request.session_hash))
+            yield {self._status: gr.skip()}  # Gradio empties every output of a generator that yields nothing
             try:
                 yield from handler(session, values)
             except SummaryError as error:
                 yield self._line(str(error), "error")
             except Stopped:
-                yield self._line("Stopped.", "idle")
+                return  # for the sake of a later question, whose answer is what the page shows
             except Exception:
                 log.exception("unexpected error")
                 yield self._line(BROKEN, "error")

@@ -47,6 +47,8 @@ element.addEventListener('keydown', (event) => {
 CHOOSE = "Choose a sentence of the summary to see the passages and pages it rests on."
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
+LOCKED = "locked"  # key of an update that is for `_read` and not for the page
+
 log = logging.getLogger(__name__)
 Update = dict[Any, Any]
 
@@ -124,9 +126,10 @@ class SummaryPanel:
     # Reading a file
 
     def _read_upload(self, path: str | None, request: gr.Request) -> Iterator[Update]:
+        session = self._sessions.open(_key(request))
+        session.forget_upload()
+        yield self._empty()
         if path:
-            session = self._sessions.open(_key(request))
-            session.forget_upload()
             yield from self._read(session, Path(path), Path(path).name, upload=True)
 
     def _read_example(self, request: gr.Request) -> Iterator[Update]:
@@ -173,8 +176,10 @@ class SummaryPanel:
                 path, defaults, self._store, name=name, password=password, stop=stop
             )
             for update in self._follow(session, events, show, until=Read):
-                locked = update.pop("locked", locked)
-                yield update
+                if LOCKED in update:
+                    locked = True
+                else:
+                    yield update
             if locked and upload:
                 session.upload, session.upload_name = path, name
                 yield {self._locked: gr.update(visible=True)}
@@ -242,7 +247,7 @@ class SummaryPanel:
                     yield {**self._line(presentation.status_of(event)), **(show(event) or {})}
         except PasswordNeeded as error:
             end = Status(str(error), kind="error")
-            yield {"locked": True}
+            yield {LOCKED: True}
         except (DocumentError, SummaryError) as error:
             end = Status(str(error), kind="error")
         except (Stopped, ReadingStopped):

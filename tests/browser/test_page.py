@@ -1,0 +1,326 @@
+"""The page as a person uses it: drop a paper, watch, check, look inside, save, stop, err, go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.page_server import EXAMPLE, HOSTILE, PASSWORD, ROOT
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[..., Page]
+
+
+def drop(page: Page, path: Path) -> None:
+    page.set_input_files("#file input[type=file]", str(path))
+
+
+def read(page: Page, path: Path) -> None:
+    """Drops a paper in and waits until it can be summarized."""
+    drop(page, path)
+    expect(page.locator("#status")).to_contain_text("Ready to summarize")
+    expect(page.locator("#summarize")).to_be_enabled()
+
+
+def summarize(page: Page, path: Path) -> None:
+    read(page, path)
+    page.click("#summarize")
+    page.wait_for_selector(".sentence")
+    expect(page.locator("#status")).to_contain_text("Done")
+
+
+def figure(page: Page) -> Locator:
+    return page.locator("#map-figure .js-plotly-plot .main-svg").first
+
+
+def open_attention(page: Page) -> None:
+    page.get_by_role("tab", name="Attention").click()
+    figure(page).wait_for()
+    expect(page.locator("#map-heading")).to_contain_text("Local band")
+
+
+def save(page: Page, button: str, folder: Path) -> Path:
+    with page.expect_download() as arriving:
+        page.click(button)
+    path = folder / arriving.value.suggested_filename
+    arriving.value.save_as(path)
+    return path
+
+
+def scroll_width(page: Page) -> int:
+    return page.evaluate("document.documentElement.scrollWidth")
+
+
+@pytest.fixture(scope="module")
+def page(open_page: OpenPage, papers: Path) -> Page:
+    """A page on which a paper has been summarized."""
+    page = open_page()
+    summarize(page, papers / "sparse.pdf")
+    return page
+
+
+def test_a_summary_grows_before_the_eyes(open_page: OpenPage, papers: Path) -> None:
+    page = open_page()
+    expect(page.locator("#summarize")).to_be_disabled()
+    read(page, papers / "sparse.pdf")
+    assert "Sparse attention" in page.inner_text("#found")
+    assert "6 pages" in page.inner_text("#found")
+    page.evaluate(
+        """() => {
+            window.seen = []; window.lines = [];
+            new MutationObserver(() => {
+                window.seen.push(document.getElementById('summary').innerText.length);
+                window.lines.push(document.querySelector('.status-phase').innerText);
+            }).observe(document.getElementById('output-column'), {subtree: true, childList: true, characterData: true});
+        }"""
+    )
+    page.click("#summarize")
+    page.wait_for_selector(".sentence")
+    lengths = sorted(set(page.evaluate("window.seen")))
+    assert len(lengths) > 4, lengths
+    phases = page.evaluate("window.lines")
+    assert "Writing the summary" in phases
+    expect(page.locator("#status")).to_contain_text("Done")
+    assert "tokens" in page.inner_text("#summary")
+
+
+def test_a_sentence_shows_where_it_comes_from(page: Page) -> None:
+    sentence = page.locator(".sentence").first
+    sentence.click()
+    evidence = page.locator(".evidence")
+    evidence.wait_for()
+    assert sentence.get_attribute("aria-pressed") == "true"
+    assert evidence.locator("blockquote").inner_text().strip() == sentence.inner_text().strip()
+    assert re.search(r"Page [1-6]", evidence.inner_text())
+    assert "% of its attention" in evidence.inner_text()
+    assert evidence.locator("mark").first.inner_text()
+
+
+def test_the_summary_can_be_taken_along(page: Page, tmp_path: Path) -> None:
+    words = page.locator(".sentence").first.inner_text()
+    result = json.loads(save(page, "#download-json", tmp_path).read_text(encoding="utf-8"))
+    assert result["title"] == "Sparse attention"
+    assert words in result["summary"]
+    assert words in save(page, "#download-txt", tmp_path).read_text(encoding="utf-8")
+    markdown = save(page, "#download-md", tmp_path).read_text(encoding="utf-8")
+    assert markdown.startswith("# Sparse attention")
+    page.click("#copy")
+    expect(page.locator("#copy")).to_contain_text("Copied")
+    assert words in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_every_view_of_the_attention_opens(page: Page) -> None:
+    open_attention(page)
+    assert page.locator("#overview-figure .js-plotly-plot").is_visible()
+    for view, words in (
+        ("Global blocks", "Global blocks"),
+        ("Cross-attention", "decoder layer"),
+        ("Local band", "neighbours"),
+    ):
+        page.locator("#view label", has_text=view).click()
+        expect(page.locator("#map-heading")).to_contain_text(words)
+        figure(page).wait_for()
+    assert "attention is not an explanation" in page.inner_text("#inspector")
+
+
+def test_layer_and_head_are_chosen_in_lists_and_in_the_overview(page: Page) -> None:
+    open_attention(page)
+    choose(page, "#layer", "layer 2")
+    expect(page.locator("#map-heading")).to_contain_text("encoder layer 2")
+    choose(page, "#head", "all heads")
+    expect(page.locator("#map-heading")).to_contain_text("mean of all heads")
+    page.locator("#overview-figure .js-plotly-plot .main-svg").first.wait_for()
+    box = page.locator("#overview-figure .nsewdrag").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.1)  # third of four heads
+    expect(page.locator("#map-heading")).to_contain_text("encoder layer 0, head 2")
+    choose(page, "#statistic", "Entropy")
+    expect(page.locator("#overview-figure")).to_contain_text("nats")
+
+
+def test_zooming_reaches_single_tokens_and_comes_back(page: Page) -> None:
+    open_attention(page)
+    page.locator("#view label", has_text="Global blocks").click()
+    expect(page.locator("#map-heading")).to_contain_text("Pooled")
+    shown = page.locator("#zoom input >> nth=1")
+    tokens = int(shown.input_value())
+    while tokens > 32:
+        box = page.locator("#map-figure .nsewdrag").bounding_box()
+        assert box
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        tokens = max(32, tokens // 6)
+        expect(shown).to_have_value(str(tokens))
+        expect(page.locator("#map-status")).to_contain_text("Sparse attention")
+    rows = page.locator("#map-figure .ytick text").all_inner_texts()
+    assert len(rows) == 32
+    assert "p. 1" not in rows
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + 5)
+    expect(page.locator("#map-figure .hoverlayer")).to_contain_text("page")
+    page.click("#zoom-out")
+    expect(shown).to_have_value("192")
+    choose(page, "#go-to", "page 3")
+    expect(page.locator("#map-heading")).to_contain_text("page 3")
+    choose(page, "#go-to", "whole text")
+    expect(page.locator("#map-heading")).to_contain_text("pages 1")
+
+
+def test_a_figure_can_be_taken_along(page: Page, tmp_path: Path, browser, address: str) -> None:
+    open_attention(page)
+    picture = save(page, "#map-png", tmp_path)
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert picture.stat().st_size > 20_000
+    with np.load(save(page, "#map-npz", tmp_path)) as numbers:
+        assert numbers["weights"].shape == (len(numbers["row_spans"]), len(numbers["column_spans"]))
+        assert numbers["weights"].max() > 0
+    alone = save(page, "#map-html", tmp_path)
+    context = browser.new_context(offline=True)
+    other = context.new_page()
+    other.goto(alone.as_uri())
+    other.wait_for_selector(".js-plotly-plot .main-svg")
+    assert "attention is not an explanation" in other.inner_text("body")
+    context.close()
+
+
+def test_from_a_sentence_to_its_attention(page: Page) -> None:
+    page.get_by_role("tab", name="Summary").click()
+    page.locator(".sentence").last.click()
+    page.click("#inspect")
+    expect(page.locator("#map-heading")).to_contain_text("Cross-attention")
+    last = page.locator(".sentence").count()
+    assert page.input_value("#sentence input").startswith(f"{last}. ")
+
+
+def choose(page: Page, dropdown: str, label: str) -> None:
+    page.click(f"{dropdown} input")
+    page.locator("[role=option]", has_text=label).first.click()
+
+
+def test_stop_takes_effect_and_the_next_paper_works(open_page: OpenPage, papers: Path) -> None:
+    page = open_page()
+    read(page, papers / "long.txt")
+    page.click("#summarize")
+    expect(page.locator(".status-phase")).to_have_text(re.compile("reading the paper|Writing"))
+    page.click("#stop")
+    stopped = time.monotonic()
+    expect(page.locator(".status-phase")).to_have_text("Stopped.")
+    assert time.monotonic() - stopped < 10
+    expect(page.locator("#summarize")).to_be_enabled()
+    expect(page.locator("#stop")).to_be_disabled()
+    summarize(page, papers / "sparse.pdf")
+
+
+def test_a_file_that_can_t_be_read_is_one_sentence_and_the_next_one_works(
+    open_page: OpenPage, papers: Path
+) -> None:
+    page = open_page()
+    drop(page, papers / "broken.pdf")
+    alert = page.locator(".status-error [role=alert]")
+    alert.wait_for()
+    assert re.search(r"\w+ \w+ .*\.$", alert.inner_text())
+    assert "Traceback" not in page.inner_text("body")
+    expect(page.locator("#summarize")).to_be_disabled()
+    read(page, papers / "sparse.pdf")
+
+
+def test_a_locked_file_asks_for_its_password(open_page: OpenPage, papers: Path) -> None:
+    page = open_page()
+    field = page.locator("#password input")
+    assert not field.is_visible()
+    drop(page, papers / "locked.pdf")
+    field.wait_for()
+    field.fill("wrong")
+    page.click("#unlock")
+    expect(page.locator(".status-error")).to_contain_text("password")
+    field.wait_for()
+    field.fill(PASSWORD)
+    field.press("Enter")
+    expect(page.locator("#found")).to_contain_text("6 pages")
+    assert not field.is_visible()
+
+
+def test_text_of_a_stranger_is_never_run(open_page: OpenPage, papers: Path) -> None:
+    page = open_page()
+    summarize(page, next(papers.glob("hostile*")))
+    assert HOSTILE[0] in page.inner_text("#found h2")
+    for sentence in page.locator(".sentence").all():
+        sentence.click()
+        page.wait_for_selector(".evidence")
+    open_attention(page)
+    choose(page, "#go-to", "page 2")
+    expect(page.locator("#map-heading")).to_contain_text("page 2")
+    page.locator("#view label", has_text="Cross").click()
+    expect(page.locator("#map-heading")).to_contain_text("Cross")
+    box = page.locator("#map-figure .nsewdrag").bounding_box()
+    assert box
+    for part in (0.1, 0.3, 0.5):
+        page.mouse.move(box["x"] + box["width"] * part, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(150)
+    assert page.evaluate("window.hacked") is None
+    strange = "#found img, #summary img, #evidence img, #found script, #evidence a, #summary a, .js-plotly-plot svg a"
+    assert page.locator(strange).count() == 0
+
+
+def test_the_keyboard_is_enough(open_page: OpenPage) -> None:
+    page = open_page()
+    page.focus("#example")
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_contain_text("Ready to summarize")
+    expect(page.locator("#summarize")).to_be_enabled()
+    page.focus("#summarize")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".sentence")
+    page.focus(".sentence")
+    page.keyboard.press("Space")
+    page.wait_for_selector(".evidence")
+    assert page.locator(".sentence").first.get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className || document.activeElement.id")
+    page.get_by_role("tab", name="Attention").focus()
+    page.keyboard.press("Enter")
+    figure(page).wait_for()
+    page.focus("#zoom-in")
+    page.keyboard.press("Enter")
+    expect(page.locator("#map-heading")).not_to_contain_text("Tokens 0\u2013")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_phone_shows_all_of_it(open_page: OpenPage, papers: Path, dark: bool) -> None:
+    page = open_page(width=375, height=740, dark=dark)
+    assert scroll_width(page) <= 375
+    summarize(page, papers / "sparse.pdf")
+    page.locator(".sentence").first.click()
+    page.wait_for_selector(".evidence")
+    assert scroll_width(page) <= 375
+    open_attention(page)
+    assert scroll_width(page) <= 375
+    ink, paper = (
+        page.evaluate(f"getComputedStyle(document.querySelector('{where}')).{what}")
+        for where, what in (("#header h1", "color"), ("body", "backgroundColor"))
+    )
+    assert (luminance(ink) > luminance(paper)) is dark
+    tick = page.evaluate("getComputedStyle(document.querySelector('#map-figure .xtick text')).fill")
+    assert (luminance(tick) > 128) is dark
+
+
+def luminance(colour: str) -> float:
+    red, green, blue = map(float, re.findall(r"[\d.]+", colour)[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="the example paper is not in this checkout")
+def test_the_example_is_read(open_page: OpenPage) -> None:
+    page = open_page()
+    page.click("#example")
+    expect(page.locator("#status")).to_contain_text("Ready to summarize")
+    assert "LongT5" in page.inner_text("#found")
+    folder = os.environ.get("LONGT5_SCREENSHOT")
+    if folder:
+        page.screenshot(path=ROOT / folder)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from app.drafts import DraftSentence
 from app.summary import Evidence
-from longt5.quotes import QuoteConstraint
+from longt5.quotes import MOST_TOKENS, QuoteConstraint, is_quotable
 
 if TYPE_CHECKING:
     from app.documents import Document
     from app.windows import TokenizedText, Window
-
-LEAST_WORDS = 6  # fewer are headings, captions and the debris of formulas
-MOST_TOKENS = 120  # more are lists, or what was left of a table
-# From a capital, digit or opening mark to a full stop, with no gap in between as tables and formulas leave.
-_WHOLE_SENTENCE = re.compile(
-    r"[\"“‘(\[]?[A-Z0-9].*[a-zA-Z0-9)\]”’\"%][.!?][\"”’)\]]*(\s*\[[\d,;–\s-]+\])?", re.S
-)
 
 
 class Quotes:
@@ -60,14 +52,3 @@ class Quotes:
             evidence = Evidence(start, end, self._document.page_of(start), quote, score=1.0)
             found.append((DraftSentence(quote, first, after), evidence))
         return found
-
-
-def is_quotable(sentence: str) -> bool:
-    """Whether it looks like a whole sentence of running text."""
-    words = sentence.split()
-    letters = sum(character.isalpha() for character in sentence)
-    return (
-        len(words) >= LEAST_WORDS
-        and letters >= 0.6 * len("".join(words))
-        and _WHOLE_SENTENCE.fullmatch(sentence.strip()) is not None
-    )

@@ -6,12 +6,31 @@ renormalised over the allowed continuations, a forced token costs nothing, and w
 choices between sentences.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from transformers import LogitsProcessor
+
+LEAST_WORDS = 6  # fewer are headings, captions and the debris of formulas
+MOST_TOKENS = 120  # more are lists, or what was left of a table
+# From a capital, digit or opening mark to a full stop, maybe with references after it.
+_WHOLE_SENTENCE = re.compile(
+    r"[\"“‘(\[]?[A-Z0-9].*[a-zA-Z0-9)\]”’\"%][.!?][\"”’)\]]*(\s*\[[\d,;–\s-]+\])?", re.S
+)
+
+
+def is_quotable(sentence: str) -> bool:
+    """Whether it looks like a whole sentence of running text."""
+    words = sentence.split()
+    letters = sum(character.isalpha() for character in sentence)
+    return (
+        len(words) >= LEAST_WORDS
+        and letters >= 0.6 * len("".join(words))
+        and _WHOLE_SENTENCE.fullmatch(sentence.strip()) is not None
+    )
 
 
 @dataclass(frozen=True)
@@ -58,6 +77,8 @@ class QuoteConstraint(LogitsProcessor):
         prefixes = [tuple(row) for row in input_ids[:, 1:].tolist()]
         states = {prefix: self._read(prefix) for prefix in prefixes}
         self._states = states  # a row only ever grows by one token
+        # What another rule barred, the end before a least length say, stays possible where nothing else is.
+        scores = scores.clamp(min=torch.finfo(scores.dtype).min)
         masked = torch.full_like(scores, -torch.inf)
         for row, prefix in enumerate(prefixes):
             allowed = sorted(self._allowed(states[prefix], len(prefix)))

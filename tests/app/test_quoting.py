@@ -6,7 +6,6 @@ import pytest
 
 from app.documents import Document, Page
 from app.models import ModelStore
-from app.quoting import is_quotable
 from app.summarizer import Done, Summary, SummaryError, SummarySettings, summarize
 from longt5.sentences import split_sentences
 from tests.app.factories import paragraphs
@@ -72,18 +71,3 @@ def test_a_text_without_sentences_is_said(store: ModelStore) -> None:
 def test_another_way_of_writing_is_refused(store: ModelStore, paper: Document) -> None:
     with pytest.raises(SummaryError, match="own words"):
         _quoted(store, paper, writing="verse")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("We show that sparse attention reads long papers well.", True),
-        ("“Attention” is, as others have said, not an explanation [3, 4].", True),
-        ("2 Related work on attention in long papers", False),
-        ("and so the sentence goes on from another page.", False),
-        ("Too short.", False),
-        ("0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9.", False),
-    ],
-)
-def test_what_looks_like_a_sentence(text: str, expected: bool) -> None:
-    assert is_quotable(text) is expected

@@ -8,7 +8,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from longt5 import LongT5Config, LongT5ForConditionalGeneration
 from longt5.generation import Written, encode, write
-from longt5.quotes import QuoteConstraint
+from longt5.quotes import QuoteConstraint, is_quotable
 
 END = 1
 sentence_lists = st.lists(
@@ -108,3 +108,27 @@ def test_a_model_quotes(num_beams: int) -> None:
     places = [place for place, *_ in constraint.quoted(written.token_ids)]
     assert 1 <= len(places) <= 4 and len(set(places)) == len(places)
     assert [token for place in places for token in sentences[place]] == list(written.token_ids)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("We show that sparse attention reads long papers well.", True),
+        ("“Attention” is, as others have said, not an explanation [3, 4].", True),
+        ("2 Related work on attention in long papers", False),
+        ("and so the sentence goes on from another page.", False),
+        ("Too short.", False),
+        ("0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9.", False),
+    ],
+)
+def test_what_looks_like_a_sentence(text: str, expected: bool) -> None:
+    assert is_quotable(text) is expected
+
+
+def test_the_end_is_possible_where_nothing_else_is() -> None:
+    constraint = QuoteConstraint([(2, 3)], END, max_new_tokens=20)
+    barred = torch.zeros(1, 10)
+    barred[0, END] = -torch.inf  # as a least length does
+    for length in range(3):
+        scores = constraint(torch.tensor([[0, 2, 3][: length + 1]]), barred)
+    assert scores[0].exp().tolist() == pytest.approx([0.0, 1.0] + [0.0] * 8)

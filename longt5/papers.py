@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def read_papers(path: str | Path) -> Iterator[Paper]:
             f"There is no file of papers at {path}: give the path of a .jsonl or .jsonl.zst file."
         )
     with path.open("rb") as file:
-        stream: io.BufferedIOBase = file
+        stream: Any = file
         if path.suffix == ".zst":
             import zstandard
 

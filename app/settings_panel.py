@@ -61,7 +61,8 @@ class SettingsPanel:
 def settings_from(values: Mapping[str, Any]) -> SummarySettings:
     """Settings out of what JSON or a control calls numbers: 4.0 beams are 4 beams."""
     whole = {field.name for field in fields(SummarySettings) if field.type == "int"}
-    return SummarySettings(**{name: int(value) if name in whole else value for name, value in values.items()})
+    read: dict[str, Any] = {name: int(value) if name in whole else value for name, value in values.items()}
+    return SummarySettings(**read)
 
 
 def _input_limit(profile: ModelProfile) -> str:

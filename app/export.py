@@ -23,8 +23,9 @@ import json
 import re
 from typing import Any
 
-from app.summary import Evidence, Summary
+from app.summary import Evidence, Sentence, Summary
 
+QUOTED = "Every sentence stands in the paper word for word, on the page named."
 CAUTION = "The passages are those that the model attended to most; attention is a hint, not a proof."
 # What can mean something in CommonMark, its HTML, or the tables, maths, notes and bare links of its dialects:
 # some signs anywhere, some at the beginning of a line only.
@@ -70,8 +71,8 @@ def to_text(summary: Summary) -> str:
     lines = [_one_line(_title(summary)), "", summary.text, "", "Where it comes from", ""]
     for number, sentence in enumerate(summary.sentences, start=1):
         lines.append(f"{number}. {_one_line(sentence.text)}")
-        lines += [f"   {_place(evidence)}: {_one_line(evidence.quote)}" for evidence in sentence.evidence]
-    lines += ["", CAUTION, "", *map(_one_line, _about(summary))]
+        lines += [f"   {_one_line(line)}" for line in _places(sentence)]
+    lines += ["", _caution(summary), "", *map(_one_line, _about(summary))]
     return "\n".join(lines) + "\n"
 
 
@@ -80,9 +81,9 @@ def to_markdown(summary: Summary) -> str:
     lines = [f"# {_escaped(_title(summary))}", "", _escaped(summary.text), "", "## Where it comes from", ""]
     for number, sentence in enumerate(summary.sentences, start=1):
         lines += [f"{number}. {_escaped(sentence.text)}", ""]
-        for evidence in sentence.evidence:
-            lines += [f"    > {_place(evidence)}: {_escaped(evidence.quote)}", ""]
-    lines += [f"*{CAUTION}*", "", "## How it was made", ""]
+        for line in _places(sentence):
+            lines += [f"    > {_escaped(line)}", ""]
+    lines += [f"*{_caution(summary)}*", "", "## How it was made", ""]
     lines += [f"- {_escaped(line)}" for line in _about(summary)]
     return "\n".join(lines) + "\n"
 
@@ -101,8 +102,15 @@ def _title(summary: Summary) -> str:
     return summary.document.title or summary.document.name
 
 
-def _place(evidence: Evidence) -> str:
-    return f"page {evidence.page} ({evidence.score:.0%})"
+def _places(sentence: Sentence) -> list[str]:
+    """A line for each passage that the sentence rests on."""
+    if sentence.quoted:
+        return [f"page {sentence.evidence[0].page}, quoted"]
+    return [f"page {passage.page} ({passage.score:.0%}): {passage.quote}" for passage in sentence.evidence]
+
+
+def _caution(summary: Summary) -> str:
+    return QUOTED if summary.settings.writing == "quotes" else CAUTION
 
 
 def _about(summary: Summary) -> list[str]:

@@ -33,6 +33,7 @@ SCORES = (
     "Scores are shares of the model\u2019s attention while it wrote the sentence. They point to places to "
     "check; they do not prove the sentence."
 )
+QUOTED = "The sentence stands in the paper word for word. What it means there, the words around it tell."
 CONTEXT = 240  # characters of the paper shown on either side of a passage
 
 
@@ -149,11 +150,12 @@ def evidence(document: Document, sentence: Sentence) -> str:
     if not sentence.evidence:
         passages = "<p>No passage of the paper stands out for this sentence.</p>"
     else:
-        passages = f"<ol>{''.join(_passage(document, item) for item in sentence.evidence)}</ol>"
+        items = (_passage(document, item, quoted=sentence.quoted) for item in sentence.evidence)
+        passages = f"<ol>{''.join(items)}</ol>"
     return (
         '<section class="evidence" aria-label="Where the sentence comes from">'
         f"<h3>Where this comes from</h3><blockquote>{text(sentence.text)}</blockquote>{passages}"
-        f"{caution(SCORES)}</section>"
+        f"{caution(QUOTED if sentence.quoted else SCORES)}</section>"
     )
 
 
@@ -175,17 +177,18 @@ def caution(words: str) -> str:
     return f'<p class="caution">{text(words)}</p>'
 
 
-def _passage(document: Document, item: Evidence) -> str:
+def _passage(document: Document, item: Evidence, *, quoted: bool) -> str:
     before = document.text[max(0, item.start - CONTEXT) : item.start]
     after = document.text[item.end : item.end + CONTEXT]
     if item.start > CONTEXT:
         before = "\u2026" + before.partition(" ")[2]
     if item.end + CONTEXT < len(document.text):
         after = after.rpartition(" ")[0] + "\u2026"
+    meter = f'<meter min="0" max="1" value="{item.score:.3f}" aria-hidden="true"></meter>'
+    score = "quoted" if quoted else f"{meter}{item.score:.0%} of its attention"
     return (
         f'<li><p class="passage-head"><span class="page">Page {item.page}</span>'
-        f'<span class="score"><meter min="0" max="1" value="{item.score:.3f}" aria-hidden="true"></meter>'
-        f"{item.score:.0%} of its attention</span></p>"
+        f'<span class="score">{score}</span></p>'
         f'<p class="passage">{text(before)}<mark>{text(document.text[item.start : item.end])}</mark>'
         f"{text(after)}</p></li>"
     )

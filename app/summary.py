@@ -168,7 +168,12 @@ class Sentence:
     token_end: int
     """Half-open range of `Summary.windows[window].summary_ids`."""
     evidence: tuple[Evidence, ...] = ()
-    """At most three passages, best first."""
+    """At most three passages, best first; of a quote its own place, with the score 1."""
+
+    @property
+    def quoted(self) -> bool:
+        """Whether it stands in the paper word for word, in the place that its evidence names."""
+        return [(passage.quote, passage.score) for passage in self.evidence] == [(self.text, 1.0)]
 
 
 @dataclass(frozen=True)

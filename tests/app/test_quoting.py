@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app import export, presentation
 from app.documents import Document, Page
 from app.models import ModelStore
 from app.summarizer import Done, Summary, SummaryError, SummarySettings, summarize
@@ -71,3 +72,15 @@ def test_a_text_without_sentences_is_said(store: ModelStore) -> None:
 def test_another_way_of_writing_is_refused(store: ModelStore, paper: Document) -> None:
     with pytest.raises(SummaryError, match="own words"):
         _quoted(store, paper, writing="verse")
+
+
+def test_a_quote_is_shown_and_saved_as_one(store: ModelStore, paper: Document) -> None:
+    summary = _quoted(store, paper)
+    assert all(sentence.quoted for sentence in summary.sentences)
+    shown = presentation.evidence(paper, summary.sentences[0])
+    assert "quoted" in shown and "attention" not in shown
+    page = summary.sentences[0].evidence[0].page
+    for written in (export.to_text(summary), export.to_markdown(summary)):
+        assert (
+            f"page {page}, quoted" in written and export.QUOTED in written and export.CAUTION not in written
+        )

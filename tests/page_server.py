@@ -49,7 +49,7 @@ def tiny_model(folder: Path) -> Path:
     )
 
 
-def paper_pdf(path: Path, *, pages: int = 6, title: str = "Sparse attention", password: str = "") -> Path:
+def paper_pdf(path: Path, *, pages: int = 3, title: str = "Sparse attention", password: str = "") -> Path:
     """A paper of about 300 words a page, with hostile text on its second page."""
     lock = StandardEncryption(password, strength=128) if password else None
     canvas = Canvas(str(path), pagesize=A4, encrypt=lock)

@@ -8,6 +8,7 @@ import sys
 from app.interface import build, launch_options
 from app.models import ModelStore
 from app.settings import SettingsError, from_environment
+from app.summary import SummaryError
 
 
 def main() -> None:
@@ -18,7 +19,11 @@ def main() -> None:
         settings = from_environment()
     except SettingsError as error:
         sys.exit(str(error))
-    build(settings, ModelStore(settings)).launch(**launch_options(settings))
+    try:
+        page = build(settings, ModelStore(settings))
+    except SummaryError as error:  # no model where the settings say there is one
+        sys.exit(str(error))
+    page.launch(**launch_options(settings))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ UNTITLED_TOP = 12  # pixels
 LOG_FLOOR = 1e-6  # smaller weights are drawn like this one on a logarithmic scale
 
 Scale = Literal["linear", "log"]
+Unit = Literal["%", "tokens", "nats"]
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def heat_map(
 
 
 def overview_map(
-    values: np.ndarray, *, title: str, unit: Literal["%", "tokens", "nats"], selected: tuple[int, int] | None
+    values: np.ndarray, *, title: str, unit: Unit, selected: tuple[int, int] | None
 ) -> go.Figure:
     """One statistic of every head: (layers, heads), the chosen head framed."""
     layers, heads = values.shape

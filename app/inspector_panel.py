@@ -32,7 +32,7 @@ from app.summarizer import Summary, SummaryError
 from app.summary_panel import BROKEN, PRIVATE, SummaryPanel, parcel
 from longt5.generation import Stopped
 
-STATISTICS = {
+STATISTICS: dict[str, tuple[str, figures.Unit]] = {
     "global_share": ("Share of attention on global blocks", "%"),
     "mean_distance": ("Mean distance between query and key", "tokens"),
     "entropy": ("Entropy of the attention", "nats"),

@@ -50,7 +50,9 @@ class SettingsPanel:
             if name == "model":
                 continue
             update: dict[str, Any] = {"value": getattr(profile.defaults, name)}
-            if name == "max_input_tokens":
+            if name == "max_new_tokens":
+                update["maximum"] = _longest(profile)
+            elif name == "max_input_tokens":
                 update["info"] = _input_limit(profile)
             elif name in SAMPLING:
                 update["visible"] = profile.defaults.do_sample
@@ -69,6 +71,11 @@ def _input_limit(profile: ModelProfile) -> str:
     return f"Tokens read at once; this model takes up to {profile.max_input_tokens:,}."
 
 
+def _longest(profile: ModelProfile) -> int:
+    """Most tokens of a summary that may be asked for."""
+    return max(1024, profile.defaults.max_new_tokens)
+
+
 def _controls(store: ModelStore, profile: ModelProfile) -> dict[str, Any]:
     default = profile.defaults
     with gr.Row():
@@ -76,7 +83,12 @@ def _controls(store: ModelStore, profile: ModelProfile) -> dict[str, Any]:
             list(store.choices), value=default.model, label="Model", interactive=True, elem_id="model"
         )
         max_new_tokens = gr.Slider(
-            16, 1024, value=default.max_new_tokens, step=8, label="Longest summary", info="In tokens."
+            16,
+            _longest(profile),
+            value=default.max_new_tokens,
+            step=8,
+            label="Longest summary",
+            info="In tokens.",
         )
     writing = gr.Radio(
         [("own words", "own words"), ("quotes: whole sentences of the paper", "quotes")],

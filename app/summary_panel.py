@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ element.addEventListener('keydown', (event) => {
   }
 });
 """
+READY = Status("Ready to summarize.", kind="done")
 CHOOSE = "Choose a sentence of the summary to see the passages and pages it rests on."
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -157,8 +159,6 @@ class SummaryPanel:
             # The summarizer would go on from here; the page waits for the button.
             return {
                 self._found: presentation.found(event.document),
-                self._start: gr.update(interactive=True),
-                **self._line(Status("Ready to summarize.", kind="done")),
             }
 
         session.document = session.summary = None
@@ -222,7 +222,7 @@ class SummaryPanel:
     def _follow(
         self,
         session: Session,
-        events: Callable[[Any], Iterator[Event]],
+        events: Callable[[threading.Event], Generator[Event, None, None]],
         show: Callable[[Event], Update | None],
         until: type = Done,
     ) -> Iterator[Update]:
@@ -234,12 +234,12 @@ class SummaryPanel:
             yield {self._stop: gr.update(interactive=True), self._start: gr.update(interactive=False)}
             with closing(events(stop)) as stream:
                 for event in stream:
+                    if stop is not session.stop:
+                        break  # a newer request of the same page: nothing of this one may be kept
                     now = time.monotonic()
                     if isinstance(event, until):
-                        end = presentation.status_of(event)
+                        end = READY if isinstance(event, Read) else presentation.status_of(event)
                         yield {**self._line(end), **(show(event) or {})}
-                        if isinstance(event, Read):
-                            end = Status("Ready to summarize.", kind="done")
                         break
                     if last[0] is type(event) and now - last[1] < REFRESH:
                         continue

@@ -29,9 +29,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     paper_pdf(folder / "sparse.pdf")
     paper_pdf(folder / "locked.pdf", password=PASSWORD)
     paper_pdf(folder / "hostile <img src=x onerror=window.hacked=6>.pdf", title=HOSTILE[0])
-    (folder / "long.txt").write_text(
-        "\n".join(f"{i}. {SENTENCES[i % len(SENTENCES)]}" for i in range(6_000))
-    )
+    (folder / "long.txt").write_text("\n".join(f"{i}. {SENTENCES[i % len(SENTENCES)]}" for i in range(6_000)))
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7\n" + bytes(range(256)) * 20)
     return folder
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.page_server import EXAMPLE, HOSTILE, PASSWORD, ROOT
+from tests.page_server import EXAMPLE, HOSTILE, PASSWORD
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[..., Page]
@@ -317,6 +316,3 @@ def test_the_example_is_read(open_page: OpenPage) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#status")).to_contain_text("Ready to summarize")
     assert "LongT5" in page.inner_text("#found")
-    folder = os.environ.get("LONGT5_SCREENSHOT")
-    if folder:
-        page.screenshot(path=ROOT / folder)

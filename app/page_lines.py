@@ -16,9 +16,11 @@ EDGE_LINES = 3
 # Heads at the same place differ by less, in points.
 SAME_HEIGHT = 4.0
 _NUMBER = re.compile(r"\d+")
+_OUTER_NUMBER = re.compile(r"^\d{1,4}\s+|\s+\d{1,4}$")
+_LINE_NUMBERS = (re.compile(r"^(\d{1,4})(?:\s+|$)"), re.compile(r"(?:^|\s+)(\d{1,4})$"))
+# For lower-case lines. Not ignoring case: to Python's patterns a dotless i is an i too.
 _PAGE_NUMBER = re.compile(
-    r"(?:page|seite|p\.?)?[\s\-–—|\[(]*(\d{1,4}|[ivxlc]{1,7})[\s\-–—|\])]*(?:(?:of|von|/)\s*\d{1,4})?",
-    re.IGNORECASE,
+    r"(?:page|seite|p\.?)?[\s\-–—|\[(]*(\d{1,4}|[ivxlc]{1,7})[\s\-–—|\])]*(?:(?:of|von|/)\s*\d{1,4})?"
 )
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
@@ -41,33 +43,53 @@ Pages = list[list[Line]]
 
 def without_furniture(pages: Pages) -> Pages:
     """The pages without line numbers, running heads and page numbers."""
-    return _without_running_lines([_without_line_numbers(page) for page in pages])
+    for pattern in _LINE_NUMBERS:
+        pages = _without_line_numbers(pages, pattern)
+    rest = _without_running_lines(pages)
+    # A document of which little would be left says the same thing on every page, and that is its text.
+    return rest if 2 * _characters(rest) >= _characters(pages) else pages
 
 
-def _without_line_numbers(page: list[Line]) -> list[Line]:
+def _characters(pages: Pages) -> int:
+    return sum(len(line.text) for page in pages for line in page)
+
+
+def _without_line_numbers(pages: Pages, pattern: re.Pattern[str]) -> Pages:
     """Manuscripts number their lines on the left or right; the numbers rise by one (or five) down the page."""
-    for pattern in (re.compile(r"^(\d{1,4})(?:\s+|$)"), re.compile(r"(?:^|\s+)(\d{1,4})$")):
-        found = [pattern.search(line.text) for line in page]
-        numbers = [int(match[1]) for match in found if match]
-        steps = Counter(second - first for first, second in pairwise(numbers))
-        step = next(
-            (step for step in (1, 5) if steps[step] >= max(3 if step == 5 else 5, 0.6 * len(numbers))), None
-        )
-        if step is None:
-            continue
-        # Every line has one, or every fifth: lists of numbered items have text of several lines between the numbers.
-        lines = sum(not line.text.isdecimal() for line in page)
-        if len(numbers) * (1 if step == 1 else 4) < 0.6 * lines:
-            continue
-        known = set(numbers)
-        kept = []
-        for line, match in zip(page, found, strict=True):
-            if match and {int(match[1]) - step, int(match[1]) + step} & known:
-                line = replace(line, text=(line.text[: match.start()] + line.text[match.end() :]).strip())
-            if line.text:
-                kept.append(line)
-        return kept
-    return page
+    steps = [_line_number_step(page, pattern) for page in pages]
+    found = [step for step in steps if step]
+    if not found:
+        return pages
+    # A page of tables or code has too few numbered lines to be sure of; in such a document they are numbered too.
+    others = max(found, key=found.count) if len(found) > max(1, 0.3 * len(pages)) else 0
+    return [
+        _strip_line_numbers(page, pattern, step or others) for page, step in zip(pages, steps, strict=True)
+    ]
+
+
+def _line_number_step(page: list[Line], pattern: re.Pattern[str]) -> int:
+    numbers = [int(match[1]) for line in page if (match := pattern.search(line.text))]
+    steps = Counter(second - first for first, second in pairwise(numbers))
+    lines = sum(not line.text.isdecimal() for line in page)
+    # Every line has one, or every fifth; numbered items have text of several lines between the numbers.
+    for step, least, share in ((1, 5, 0.6), (5, 3, 0.15)):
+        if steps[step] >= max(least, 0.6 * len(numbers)) and len(numbers) >= share * lines:
+            return step
+    return 0
+
+
+def _strip_line_numbers(page: list[Line], pattern: re.Pattern[str], step: int) -> list[Line]:
+    if not step:
+        return page
+    found = [pattern.search(line.text) for line in page]
+    known = {int(match[1]) for match in found if match}
+    kept = []
+    for line, match in zip(page, found, strict=True):
+        if match and {int(match[1]) - step, int(match[1]) + step} & known:
+            line = replace(line, text=(line.text[: match.start()] + line.text[match.end() :]).strip())
+        if line.text:
+            kept.append(line)
+    return kept
 
 
 def _without_running_lines(pages: Pages) -> Pages:
@@ -83,8 +105,7 @@ def _without_running_lines(pages: Pages) -> Pages:
             if key in running or key in numbered or _is_chapter_head(page, place, edge, levels)
         }
         rest = [line for place, line in enumerate(page) if place not in dropped]
-        # A page that is nothing but such lines (a word repeated all over a document) is text after all.
-        result.append(rest if rest or not page else page)
+        result.append(rest)
     return result
 
 
@@ -123,6 +144,9 @@ def _shape(text: str) -> str:
     text = text.casefold().strip()
     if _PAGE_NUMBER.fullmatch(text) and _page_number(text) is not None:
         return "#"
+    # The page's number stands left on even pages and right on odd ones, other numbers differ from page to page.
+    if any(map(str.isalpha, text)):
+        text = _OUTER_NUMBER.sub("", text)
     return " ".join(_NUMBER.sub("#", text).split())
 
 

@@ -288,7 +288,7 @@ def _is_label(group: list[Line]) -> bool:
         and not _ITEM.match(group[0].text)
         and not _NAMED_HEADING.fullmatch(group[0].text)
         and not _NUMBERED_HEADING.fullmatch(group[0].text)
-        and not _FULL_STOP.search(group[-1].text)
+        and (not _FULL_STOP.search(group[-1].text) or len(group[-1].text) == 1)
     )
 
 

@@ -43,9 +43,9 @@ _NUL_LIGATURES = tuple(
             "ff",
             r"(?:\b|in|un)(?:di\0[eru]|e\0[eo]|o\0(?:e|s|(?!\w))|a\0[eo]|[bs]u\0er|st[ai]\0|cli\0|je\0|geo\0|ho\0)",
         ),
-        ("ff", r"\w\w\0(?:s\b|(?!\w))"),
-        ("fl", r"(?:in|re|con|de)\0(?:[aou]|e[cx]|ict)|\0(?:ow|ex|u[oicx]|ip|a[tg]|o[ao]|y\b)"),
-        ("fi", r"\0[a-z]{2}|[a-z]{2}\0[a-z]"),
+        ("ff", r"[a-zà-ÿ]{2}\0(?:s\b|(?!\w))"),
+        ("fl", r"(?:in|re|con|de)\0(?:[aou]|e[cx]|ict)|\0(?:ow|ex|u[oicx]|ip|a[tg]|o[ao])|[a-z]{2}\0y\b"),
+        ("fi", r"(?<!(?-i:[a-z\d]))\0[a-z]{2}|[a-z]{2}\0[a-z]"),
     )
 )
 _CONTROL_LIGATURE = re.compile("(?<=[A-Za-z])[" + "".join(CONTROL_LIGATURES) + "](?=[a-z])")

@@ -132,4 +132,8 @@ def test_nothing_is_added_or_moved(pages: list[list[Line]]) -> None:
     for before, after in zip(pages, result, strict=True):
         places = iter(before)
         assert all(any(line.text in other.text for other in places) for line in after)
-        assert bool(after) == bool(before)
+
+
+def test_dotless_i_is_no_roman_number() -> None:
+    pages = [page(*body(n), "ı", last=40) for n in range(1, 4)]
+    assert without_furniture(pages)

@@ -31,7 +31,8 @@ BODY = ("1 Introduction", "We write about things, as Doe (2004) did.", "2 Conclu
 @pytest.mark.parametrize(
     "heading",
     ["References", "REFERENCES", "References:", "7 References", "7. References", "Bibliography",
-     "Literature Cited", "VI. REFERENCES", "Literaturverzeichnis", "Références", "参考文献", "References and notes", "Works cited"],
+     "Literature Cited", "VI. REFERENCES", "Literaturverzeichnis", "Références", "参考文献",
+     "References and notes", "Works cited"],
 )  # fmt: skip
 def test_list_under_a_heading_runs_to_the_end(heading: str) -> None:
     assert found(*BODY, heading, *ENTRIES) == (4, 10)

@@ -23,6 +23,8 @@ ANY_TEXT = st.text(st.characters())  # surrogates included
             "workflow efficient influence the first shuffling tradeoff",
         ),
         ("a\0b is a minus b", "a b is a minus b"),
+        ("2t\0 1 and x\0y and aπ\0 too", "2t 1 and x y and aπ too"),
+        ("Hanspeter P\0ster, Abràmo\0, and P\0s", "Hanspeter Pfister, Abràmoff, and P s"),
         ("We\0present\0a\0method", "We present a method"),
         ("na\u00a8\u0131ve H\u00a8olzle caf\u00b4e Erd\u02ddos", "naïve Hölzle café Erd\u02ddos"),
         ("soft\u00adhyphen and exam\u00ad", "softhyphen and exam-"),

@@ -67,6 +67,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "enable_monitoring": False,
         "ssr_mode": False,
         "footer_links": ["api", "settings"],
+        "favicon_path": str(ASSETS / "favicon.png"),
         "theme": theme(),
         "css": (ASSETS / "app.css").read_text(encoding="utf-8"),
         "head": f"<script>{(ASSETS / 'app.js').read_text(encoding='utf-8')}</script>",

@@ -78,84 +78,77 @@ def _longest(profile: ModelProfile) -> int:
 
 def _controls(store: ModelStore, profile: ModelProfile) -> dict[str, Any]:
     default = profile.defaults
-    with gr.Row():
-        model = gr.Dropdown(
-            list(store.choices), value=default.model, label="Model", interactive=True, elem_id="model"
-        )
-        max_new_tokens = gr.Slider(
-            16,
-            _longest(profile),
-            value=default.max_new_tokens,
-            step=8,
-            label="Longest summary",
-            info="In tokens.",
-        )
+    model = gr.Dropdown(
+        list(store.choices), value=default.model, label="Model", interactive=True, elem_id="model"
+    )
+    max_new_tokens = gr.Slider(
+        16,
+        _longest(profile),
+        value=default.max_new_tokens,
+        step=8,
+        label="Longest summary",
+        info="In tokens.",
+    )
     writing = gr.Radio(
         [("own words", "own words"), ("quotes: whole sentences of the paper", "quotes")],
         value=default.writing,
         label="Write in",
         elem_id="writing",
     )
-    with gr.Row():
-        long_papers = gr.Radio(
-            [("read all of it, in parts", "windows"), ("read the beginning only", "truncate")],
-            value=default.long_papers,
-            label="A paper longer than the model\u2019s input",
-        )
-        max_input_tokens = gr.Number(
-            default.max_input_tokens,
-            label="Input limit",
-            info=_input_limit(profile),
-            precision=0,
-            minimum=64,
-            step=1024,
-        )
+    long_papers = gr.Radio(
+        [("read all of it, in parts", "windows"), ("read the beginning only", "truncate")],
+        value=default.long_papers,
+        label="A paper longer than the model\u2019s input",
+    )
+    max_input_tokens = gr.Number(
+        default.max_input_tokens,
+        label="Input limit",
+        info=_input_limit(profile),
+        precision=0,
+        minimum=64,
+        step=1024,
+    )
     include_references = gr.Checkbox(default.include_references, label="Read the reference list too")
-    with gr.Row():
-        num_beams = gr.Slider(
-            1, 8, value=default.num_beams, step=1, label="Beams", info="1 is fastest; more search longer."
-        )
-        length_penalty = gr.Slider(
-            -2,
-            4,
-            value=default.length_penalty,
-            step=0.1,
-            label="Length penalty",
-            info="Above 0 favours longer summaries.",
-        )
-    with gr.Row():
-        no_repeat_ngram_size = gr.Slider(
-            0,
-            8,
-            value=default.no_repeat_ngram_size,
-            step=1,
-            label="Never repeat runs of",
-            info="Tokens within the summary; 0 is off.",
-        )
-        encoder_no_repeat_ngram_size = gr.Slider(
-            0,
-            16,
-            value=default.encoder_no_repeat_ngram_size,
-            step=1,
-            label="Never copy runs of",
-            info="Tokens of the paper; 0 is off.",
-        )
-        repetition_penalty = gr.Slider(
-            1,
-            5,
-            value=default.repetition_penalty,
-            step=0.1,
-            label="Repetition penalty",
-            info="1 is off.",
-        )
+    num_beams = gr.Slider(
+        1, 8, value=default.num_beams, step=1, label="Beams", info="1 is fastest; more search longer."
+    )
+    length_penalty = gr.Slider(
+        -2,
+        4,
+        value=default.length_penalty,
+        step=0.1,
+        label="Length penalty",
+        info="Above 0 favours longer summaries.",
+    )
+    no_repeat_ngram_size = gr.Slider(
+        0,
+        8,
+        value=default.no_repeat_ngram_size,
+        step=1,
+        label="Never repeat runs of",
+        info="Tokens within the summary; 0 is off.",
+    )
+    encoder_no_repeat_ngram_size = gr.Slider(
+        0,
+        16,
+        value=default.encoder_no_repeat_ngram_size,
+        step=1,
+        label="Never copy runs of",
+        info="Tokens of the paper; 0 is off.",
+    )
+    repetition_penalty = gr.Slider(
+        1,
+        5,
+        value=default.repetition_penalty,
+        step=0.1,
+        label="Repetition penalty",
+        info="1 is off.",
+    )
     do_sample = gr.Checkbox(default.do_sample, label="Sample words at random instead of searching")
-    with gr.Row():
-        shown = default.do_sample
-        temperature = gr.Slider(
-            0.1, 2, value=default.temperature, step=0.05, label="Temperature", visible=shown
-        )
-        top_p = gr.Slider(0.05, 1, value=default.top_p, step=0.05, label="Top-p", visible=shown)
-        seed = gr.Number(default.seed, label="Seed", precision=0, minimum=0, visible=shown)
+    shown = default.do_sample
+    temperature = gr.Slider(0.1, 2, value=default.temperature, step=0.05, label="Temperature", visible=shown)
+    top_p = gr.Slider(0.05, 1, value=default.top_p, step=0.05, label="Top-p", visible=shown)
+    seed = gr.Number(default.seed, label="Seed", precision=0, minimum=0, visible=shown)
     return {
         "model": model,
         "writing": writing,

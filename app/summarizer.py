@@ -361,14 +361,13 @@ def _generation_config(
     """The model's own generation config with the person's settings."""
     config: GenerationConfig = copy.deepcopy(loaded.model.generation_config)
     # A least length meant for a model's usual summaries must not outgrow a short one or a window's share.
-    config.min_length = min(config.min_length or 0, max_new_tokens // 2)
-    config.min_new_tokens = min(config.min_new_tokens or 0, max_new_tokens // 2) or None
+    config.min_length = min(config.min_length or 0, max_new_tokens * 2 // 3)
+    config.min_new_tokens = min(config.min_new_tokens or 0, max_new_tokens * 2 // 3) or None
     config.max_length = None
     config.max_new_tokens = max_new_tokens
     config.num_beams = settings.num_beams
     config.length_penalty = settings.length_penalty
-    if settings.writing == "quotes":  # the constraint says what may come next, and nothing may contradict it
-        config.min_length, config.min_new_tokens = 0, None
+    if settings.writing == "quotes":  # the constraint allows few tokens, and nothing may bar those
         config.no_repeat_ngram_size = config.encoder_no_repeat_ngram_size = 0
         config.repetition_penalty = 1.0
     else:

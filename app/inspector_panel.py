@@ -28,6 +28,7 @@ from app.inspection import (
 from app.models import ModelStore
 from app.presentation import Status
 from app.sessions import Session, Sessions
+from app.streaming import Update, cumulative
 from app.summarizer import Summary, SummaryError
 from app.summary_panel import BROKEN, PRIVATE, SummaryPanel, parcel
 from longt5.generation import Stopped
@@ -50,7 +51,6 @@ CAUTION = (
 EMPTY = "Summarize a paper first: its attention appears here."
 
 log = logging.getLogger(__name__)
-Update = dict[Any, Any]
 
 
 class InspectorPanel:
@@ -372,7 +372,10 @@ class InspectorPanel:
                 log.exception("unexpected error")
                 yield self._line(BROKEN, "error")
 
-        return run
+        def cumulated(values: Update, request: gr.Request) -> Iterator[Update]:
+            yield from cumulative(run(values, request))
+
+        return cumulated
 
 
 def _page_shown(outline: inspector.Outline, asked: Question) -> int | None:

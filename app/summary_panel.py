@@ -20,6 +20,7 @@ from app.models import ModelStore
 from app.presentation import Status
 from app.sessions import Session, Sessions
 from app.settings_panel import SettingsPanel
+from app.streaming import Update, cumulative
 from app.summarizer import Done, Event, Read, Summary, SummaryError, Writing, summarize
 from longt5.generation import Stopped
 
@@ -52,7 +53,6 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 LOCKED = "locked"  # key of an update that is for `_read` and not for the page
 
 log = logging.getLogger(__name__)
-Update = dict[Any, Any]
 
 
 def parcel(name: str, mime: str, content: bytes) -> str:
@@ -111,7 +111,7 @@ class SummaryPanel:
         self._example.click(self._read_example, None, shown, **work)
         for trigger in (self._unlock.click, self._password.submit):
             trigger(self._read_locked, self._password, shown, **work)
-        self._start.click(self._summarize, set(self._settings.controls), shown, **work)
+        self._start.click(self._start_summary, set(self._settings.controls), shown, **work)
         self._stop.click(self._halt, None, None, queue=False, **PRIVATE)
         self._summary.click(
             self._show_evidence, None, [self._evidence, self.inspect, self._chosen], queue=False, **PRIVATE
@@ -127,17 +127,15 @@ class SummaryPanel:
 
     # Reading a file
 
-    def _read_upload(self, path: str | None, request: gr.Request) -> Iterator[Update]:
+    def _read_upload(self, path: str, request: gr.Request) -> Iterator[Update]:
         session = self._sessions.open(_key(request))
         session.forget_upload()
-        yield self._empty()
-        if path:
-            yield from self._read(session, Path(path), Path(path).name, upload=True)
+        yield from cumulative(self._read(session, Path(path), Path(path).name, upload=True))
 
     def _read_example(self, request: gr.Request) -> Iterator[Update]:
         session = self._sessions.open(_key(request))
         session.forget_upload()
-        yield from self._read(session, EXAMPLE, EXAMPLE.name)
+        yield from cumulative(self._read(session, EXAMPLE, EXAMPLE.name))
 
     def _read_locked(self, password: str, request: gr.Request) -> Iterator[Update]:
         session = self._sessions.open(_key(request))
@@ -145,7 +143,7 @@ class SummaryPanel:
             yield self._line(Status("The file is no longer here: please choose it again.", kind="error"))
             return
         name = session.upload_name or session.upload.name
-        yield from self._read(session, session.upload, name, password=password, upload=True)
+        yield from cumulative(self._read(session, session.upload, name, password=password, upload=True))
 
     def _read(
         self, session: Session, path: Path, name: str, *, password: str | None = None, upload: bool = False
@@ -157,9 +155,7 @@ class SummaryPanel:
                 return None
             session.document = event.document
             # The summarizer would go on from here; the page waits for the button.
-            return {
-                self._found: presentation.found(event.document),
-            }
+            return {self._found: presentation.found(event.document)}
 
         session.document = session.summary = None
         locked = False
@@ -168,7 +164,7 @@ class SummaryPanel:
                 self._file: None,
                 self._found: "",
                 self._locked: gr.update(visible=False),
-                self._password: "",
+                **({} if password else {self._password: ""}),  # a wrong one stays, to be mended
                 **self._empty(),
             }
             defaults = self._store.profile(self._store.choices[0]).defaults
@@ -190,8 +186,10 @@ class SummaryPanel:
 
     # Summarizing
 
-    def _summarize(self, values: dict[Any, Any], request: gr.Request) -> Iterator[Update]:
-        session = self._sessions.open(_key(request))
+    def _start_summary(self, values: Update, request: gr.Request) -> Iterator[Update]:
+        yield from cumulative(self._summarize(self._sessions.open(_key(request)), values))
+
+    def _summarize(self, session: Session, values: Update) -> Iterator[Update]:
         document = session.document
         if document is None:
             yield self._line(Status("The paper is no longer here: please choose it again.", kind="error"))
@@ -230,6 +228,7 @@ class SummaryPanel:
         stop = session.begin()
         last: tuple[type | None, float] = (None, 0.0)
         end = Status("Stopped.", kind="idle")
+        result: Update = {}
         try:
             yield {self._stop: gr.update(interactive=True), self._start: gr.update(interactive=False)}
             with closing(events(stop)) as stream:
@@ -239,7 +238,7 @@ class SummaryPanel:
                     now = time.monotonic()
                     if isinstance(event, until):
                         end = READY if isinstance(event, Read) else presentation.status_of(event)
-                        yield {**self._line(end), **(show(event) or {})}
+                        result = show(event) or {}
                         break
                     if last[0] is type(event) and now - last[1] < REFRESH:
                         continue
@@ -259,7 +258,9 @@ class SummaryPanel:
             superseded = stop is not session.stop
             session.end(stop)
         if not superseded:  # else the page already shows what came after
+            # One update with everything: as soon as the button can be pressed, nothing of this run may follow.
             yield {
+                **result,
                 **self._line(end),
                 self._stop: gr.update(interactive=False),
                 self._start: gr.update(interactive=session.document is not None),

@@ -214,6 +214,23 @@ def test_stop_takes_effect_and_the_next_paper_works(open_page: OpenPage, papers:
     summarize(page, papers / "sparse.pdf")
 
 
+def test_whoever_waits_sees_the_place_and_can_leave(open_page: OpenPage, papers: Path) -> None:
+    first, second = open_page(), open_page()
+    read(first, papers / "long.txt")
+    read(second, papers / "sparse.pdf")
+    first.click("#settings button")
+    first.get_by_label("Input limit").fill("500")  # hundreds of windows: long enough to wait for
+    first.click("#summarize")
+    expect(first.locator(".status-phase")).to_have_text(re.compile("reading the paper|Writing"))
+    second.click("#summarize")
+    expect(second.locator("#status")).to_contain_text("place 1 in the queue")
+    second.click("#stop")
+    expect(second.locator(".status-phase")).to_have_text("Stopped.")
+    first.close()  # whoever leaves makes room
+    second.click("#summarize")
+    second.wait_for_selector(".sentence")
+
+
 def test_a_file_that_can_t_be_read_is_one_sentence_and_the_next_one_works(
     open_page: OpenPage, papers: Path
 ) -> None:
@@ -227,6 +244,9 @@ def test_a_file_that_can_t_be_read_is_one_sentence_and_the_next_one_works(
     read(page, papers / "sparse.pdf")
 
 
+WRONG = "This password does not open the PDF"
+
+
 def test_a_locked_file_asks_for_its_password(open_page: OpenPage, papers: Path) -> None:
     page = open_page()
     field = page.locator("#password input")
@@ -235,7 +255,7 @@ def test_a_locked_file_asks_for_its_password(open_page: OpenPage, papers: Path) 
     field.wait_for()
     field.fill("wrong")
     page.click("#unlock")
-    expect(page.locator(".status-error")).to_contain_text("password")
+    expect(page.locator(".status-error")).to_contain_text(WRONG)
     field.wait_for()
     field.fill(PASSWORD)
     field.press("Enter")

@@ -20,7 +20,7 @@ def test_screenshot(browser: Browser, tmp_path: Path) -> None:
     """The example, summarized by the embedded model, with the evidence of a sentence."""
     (tmp_path / "uploads").mkdir()
     with serve(Path(EMBEDDED_MODEL), tmp_path / "uploads") as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 960}, device_scale_factor=1.5)
+        page = browser.new_page(viewport={"width": 1280, "height": 1240}, device_scale_factor=1.5)
         page.goto(f"{address}?__theme=light")
         page.click("#example")
         expect(page.locator("#status")).to_contain_text("Ready to summarize")

@@ -134,8 +134,8 @@ class InspectorPanel:
             )
 
         on(tab.select, self._enter)
-        to_tab = summary.inspect.click(lambda: gr.update(selected="attention"), None, tabs, **PRIVATE)
-        on(to_tab.then, self._enter_at_sentence)
+        # A browser may or may not call that a selection of the tab, so both ways lead in.
+        on(summary.inspect.click(self._want, self._chosen, tabs, **PRIVATE).then, self._enter)
         on(self._part.input, self._change_part)
         on(self._statistic.input, self._change_statistic)
         for control in (self._view, self._layer, self._head, self._sentence, self._scale):
@@ -153,28 +153,27 @@ class InspectorPanel:
 
     # What events ask for
 
+    def _want(self, chosen: int, request: gr.Request) -> dict[str, Any]:
+        """From a chosen sentence to its cross-attention, by way of `_enter`."""
+        self._sessions.open(str(request.session_hash)).wanted = chosen
+        return gr.update(selected="attention")
+
     def _enter(self, session: Session, values: Update) -> Iterator[Update]:
-        summary, held = session.summary, session.inspection
+        summary, held, chosen = session.summary, session.inspection, session.wanted
+        session.wanted = None
         if summary is None:
             session.inspection = None
             yield {**self._line(EMPTY, "idle"), self._all: gr.update(visible=False)}
-        elif held is None or held.summary is not summary:
+        elif chosen is not None and 0 <= chosen < len(summary.sentences):
+            window = summary.sentences[chosen].window
+            if held is None or held.summary is not summary or held.question.window != window:
+                asked = Question(window, "cross", 0, ALL_HEADS, chosen, 0, 0)
+                yield from self._open(session, summary, asked, values)
+            else:
+                asked = replace(held.question, view="cross", sentence=chosen)
+                yield from self._show(session, held, asked, values)
+        elif (held is None or held.summary is not summary) and session.opening is not summary:
             yield from self._open(session, summary, Question(0, "band", 0, 0, 0, 0, 0), values)
-
-    def _enter_at_sentence(self, session: Session, values: Update) -> Iterator[Update]:
-        """From a chosen sentence to its cross-attention."""
-        summary, held, chosen = session.summary, session.inspection, values[self._chosen]
-        if summary is None or not 0 <= chosen < len(summary.sentences):
-            yield from self._enter(session, values)
-            return
-        window = summary.sentences[chosen].window
-        if held is None or held.summary is not summary or held.question.window != window:
-            yield from self._open(
-                session, summary, Question(window, "cross", 0, ALL_HEADS, chosen, 0, 0), values
-            )
-        else:
-            asked = replace(held.question, view="cross", sentence=chosen)
-            yield from self._show(session, held, asked, values)
 
     def _change_part(self, session: Session, values: Update) -> Iterator[Update]:
         if session.inspection is not None:
@@ -241,10 +240,13 @@ class InspectorPanel:
 
     def _open(self, session: Session, summary: Summary, asked: Question, values: Update) -> Iterator[Update]:
         """Fills the tab for one window of a summary: its lists, its overview, its first map."""
-        yield self._line("Reading the attention of every head")
-        stop = session.begin_maps()
-        outline = inspector.outline(self._store, summary, asked.window)
-        statistics = inspector.overview(self._store, summary, asked.window, stop)
+        session.opening = summary
+        try:
+            yield self._line("Reading the attention of every head")
+            outline = inspector.outline(self._store, summary, asked.window)
+            statistics = inspector.overview(self._store, summary, asked.window, session.begin_maps())
+        finally:
+            session.opening = None
         asked = within(outline, replace(asked, count=asked.count or outline.tokens))
         held = session.inspection = Inspection(summary, outline, statistics, asked)
         parts = [(f"part {i + 1} of {len(summary.windows)}", i) for i in range(len(summary.windows))]

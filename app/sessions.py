@@ -32,6 +32,10 @@ class Session:
     working: bool = False
     inspection: Inspection | None = None
     """What its attention tab shows."""
+    opening: Summary | None = None
+    """The summary whose attention tab is being filled."""
+    wanted: int | None = None
+    """Sentence whose attention was asked for; whichever event comes to the tab first takes it."""
     maps_stop: threading.Event = field(default_factory=threading.Event)
     last_used: float = field(default_factory=time.monotonic)
 

@@ -195,6 +195,16 @@ def test_from_a_sentence_to_its_attention(page: Page) -> None:
     assert page.input_value("#sentence input").startswith(f"{last}. ")
 
 
+def test_the_first_way_into_the_attention_may_be_a_sentence(open_page: OpenPage, papers: Path) -> None:
+    page = open_page()
+    summarize(page, papers / "sparse.pdf")
+    page.locator(".sentence").first.click()
+    page.click("#inspect")
+    expect(page.locator("#map-heading")).to_contain_text("mean of all heads")
+    page.wait_for_timeout(1500)
+    expect(page.locator("#map-heading")).to_contain_text("Cross-attention")
+
+
 def choose(page: Page, dropdown: str, label: str) -> None:
     page.click(f"{dropdown} input")
     page.locator("[role=option]", has_text=label).first.click()

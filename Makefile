@@ -5,6 +5,7 @@
 #   make test-all   every test
 #   make lint       ruff (lint and format) and mypy
 #   make bench      speed and memory against transformers
+#   make screenshot makes the README's picture again
 #   make example    writes assets/example/longt5-explained.pdf again
 #   make clean      removes the environment and the caches
 #
@@ -18,7 +19,7 @@ BIN    := $(VENV)/bin
 READY     := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 
-.PHONY: run test test-all lint format bench example clean browser
+.PHONY: run test test-all lint format bench example screenshot clean browser
 
 run: $(READY)
 	$(BIN)/python app.py
@@ -45,6 +46,9 @@ bench: $(READY)
 
 example: $(DEV_READY)
 	$(BIN)/python assets/example/make_example_paper.py
+
+screenshot: $(DEV_READY) browser
+	LONGT5_SCREENSHOT=assets/screenshot.png $(BIN)/python -m pytest -q tests/browser/test_screenshot.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .gradio

@@ -50,7 +50,13 @@ class Client:
         self._process = subprocess.Popen(
             [sys.executable, "-c", WORKER],
             cwd=root,
-            env={**env, **hf, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "NO_PROXY": "*"},
+            env={
+                **env,
+                **hf,
+                "PYTHONPATH": str(root),
+                "OMP_NUM_THREADS": str(torch.get_num_threads()),
+                "NO_PROXY": "*",
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -5,7 +5,7 @@ What is notable about them:
   attention, the global keys; its scores are the largest tensor that ever exists, so memory is linear in length.
 - The position bias is a lookup by offset: `2 * radius + 1` values a head for the band, and for the globals one value
   for each difference between a global block and the query's own block.
-- Without gradients a tile is one call of PyTorch's fused attention over [window keys, global keys]: the global keys
+- Without gradients a tile is one call of PyTorch's fused attention over [global keys, window keys]: the global keys
   are written once into the buffer that every tile reads. With gradients a tile is recomputed in the backward pass.
 - Nothing branches on the value of a tensor, so nothing waits for a GPU.
 

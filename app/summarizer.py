@@ -361,7 +361,7 @@ def _generation_config(
     """The model's own generation config with the person's settings."""
     config: GenerationConfig = copy.deepcopy(loaded.model.generation_config)
     # A least length meant for a model's usual summaries must not outgrow a short one or a window's share.
-    config.min_length = min(config.min_length or 0, max_new_tokens * 2 // 3)
+    config.min_length = min(config.min_length or 0, max_new_tokens * 2 // 3) or None
     config.min_new_tokens = min(config.min_new_tokens or 0, max_new_tokens * 2 // 3) or None
     config.max_length = None
     config.max_new_tokens = max_new_tokens

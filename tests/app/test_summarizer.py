@@ -309,7 +309,10 @@ def test_stopping_takes_effect_within_a_second(slow: tuple[ModelStore, Document]
         stopped_at = time.monotonic()
         stop.set()
 
-    threading.Timer(0.05, set_stop).start()
+    if phase == "finding evidence":  # a fast machine has found it all before a timer goes off
+        set_stop()
+    else:
+        threading.Timer(0.05, set_stop).start()
     with pytest.raises(Stopped) as stopped:
         list(events)
     assert time.monotonic() - stopped_at < 1.0

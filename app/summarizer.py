@@ -70,9 +70,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-LEAST_WINDOW_TOKENS = (
-    32  # a window's share of a short summary may be a few tokens; nothing can be said in those
-)
+# A window's share of a short summary may be a few tokens; nothing can be said in those.
+LEAST_WINDOW_TOKENS = 32
 
 
 def summarize(

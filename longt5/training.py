@@ -30,6 +30,7 @@ from transformers.optimization import Adafactor
 
 from . import LongT5Config, LongT5ForConditionalGeneration
 from .batches import Batch, BatchStream, Position
+from .copy_initialization import initialize_for_copying
 from .data import DataError, PreparedPapers
 from .objectives import Vocabulary
 from .training_config import ConfigurationError, TrainingConfig
@@ -254,8 +255,6 @@ def build_model(config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> L
         assert config.model is not None
         model = LongT5ForConditionalGeneration(LongT5Config(**config.model))
         if config.initialization == "copy":
-            from .copy_initialization import initialize_for_copying
-
             initialize_for_copying(model)
     if len(tokenizer) > model.config.vocab_size:
         raise ConfigurationError(

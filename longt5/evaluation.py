@@ -24,10 +24,9 @@ import numpy as np
 import torch
 from rouge_score import rouge_scorer
 from tqdm.auto import tqdm
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
+from .model_summarizer import ModelSummarizer
 from .papers import Paper, PapersError, read_papers
-from .quotes import MOST_TOKENS, QuoteConstraint, is_quotable
 from .sentences import split_sentences
 
 MEASURES = ("rouge1", "rouge2", "rougeLsum")
@@ -110,67 +109,6 @@ def cut_to_words(text: str, words: int) -> str:
         if count == words:
             return text[: match.end()]
     return text if words else ""
-
-
-class ModelSummarizer:
-    """Writes summaries with ``model.generate`` and the model's own generation defaults.
-
-    In own words, or in quotes: whole sentences of the paper alone (``longt5.quotes``), in the paper's order.
-    """
-
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        max_input_tokens: int,
-        writing: str = "own words",
-        **generation: object,
-    ) -> None:
-        """Cut papers to ``max_input_tokens``; ``generation`` overrides the model's generation defaults."""
-        self.model = model.eval()
-        self.tokenizer = tokenizer
-        self.max_input_tokens = max_input_tokens
-        self.writing = writing
-        self.generation = generation
-
-    @torch.no_grad()
-    def __call__(self, paper: Paper) -> str:
-        """Return the summary of one paper."""
-        encoded = self.tokenizer(
-            paper.text,
-            truncation=True,
-            max_length=self.max_input_tokens,
-            return_tensors="pt",
-            return_offsets_mapping=True,
-        )
-        inputs = {name: encoded[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
-        if self.writing == "own words":
-            written = self.model.generate(**inputs, **self.generation)
-            return self.tokenizer.decode(written[0], skip_special_tokens=True)
-        return self._quotes(paper.text, inputs, encoded["offset_mapping"][0, :-1].numpy())
-
-    def _quotes(self, text: str, inputs: dict[str, torch.Tensor], offsets: np.ndarray) -> str:
-        """``offsets`` (tokens, 2): the characters of each token, without the end token."""
-        ranges = [
-            range_ for range_ in split_sentences(text[: offsets[-1, 1]]) if is_quotable(text[slice(*range_)])
-        ]
-        bounds = np.array(ranges).reshape(-1, 2)
-        ends = offsets[:, 1]  # a token may begin with the space before its sentence
-        firsts, lasts = np.searchsorted(ends, bounds[:, 0], side="right"), np.searchsorted(ends, bounds[:, 1])
-        ids = inputs["input_ids"][0].tolist()
-        sentences = [
-            ids[first : last + 1] if last - first < MOST_TOKENS else [] for first, last in zip(firsts, lasts)
-        ]
-        settings = GenerationConfig(**{**self.model.generation_config.to_dict(), **self.generation})
-        constraint = QuoteConstraint(sentences, self.tokenizer.eos_token_id, settings.max_new_tokens)
-        settings.no_repeat_ngram_size = settings.encoder_no_repeat_ngram_size = 0
-        settings.repetition_penalty = 1.0
-        written = self.model.generate(
-            **inputs, generation_config=settings, logits_processor=LogitsProcessorList([constraint])
-        )
-        tokens = written[0, 1:].tolist()
-        tokens = tokens[: tokens.index(self.tokenizer.eos_token_id)]
-        return " ".join(text[slice(*ranges[place])] for place, _, _ in sorted(constraint.quoted(tokens)))
 
 
 def evaluate(

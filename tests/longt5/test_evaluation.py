@@ -8,7 +8,6 @@ from rouge_score import rouge_scorer
 from longt5 import LongT5Config, LongT5ForConditionalGeneration
 from longt5.evaluation import (
     MEASURES,
-    ModelSummarizer,
     Scores,
     choose_papers,
     cut_to_words,
@@ -19,6 +18,7 @@ from longt5.evaluation import (
     summarize_scores,
     table,
 )
+from longt5.model_summarizer import ModelSummarizer
 from longt5.papers import Paper, PapersError, mend, read_papers, without_labels
 from longt5.tokenizer_training import train_tokenizer
 

@@ -29,12 +29,30 @@ class Position:
 
 @dataclass(frozen=True)
 class Batch:
-    """(batch, length) tensors, padded at the end (labels with -100), and the position of the next batch."""
+    """(batch, length) tensors, padded at the end (labels with -100), and the position of the next batch.
+
+    ``attention_mask`` is None where no input is padded, which is faster.
+    Of the entries of all ``BranchTargets``, ``branch_places`` (3, entries) holds row, position and
+    token, ``branch_shares`` (entries,) the probabilities to be learned there.
+    """
 
     input_ids: torch.Tensor
-    attention_mask: torch.Tensor
+    attention_mask: torch.Tensor | None
     labels: torch.Tensor
+    branch_places: torch.Tensor
+    branch_shares: torch.Tensor
     next: Position
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(
+            self.input_ids.to(device),
+            None if self.attention_mask is None else self.attention_mask.to(device),
+            self.labels.to(device),
+            self.branch_places.to(device),
+            self.branch_shares.to(device),
+            self.next,
+        )
 
 
 class BatchStream:
@@ -129,8 +147,20 @@ def collate(examples: list[Example], pad_token_id: int, following: Position) -> 
     input_ids = torch.full(shape, pad_token_id)
     attention_mask = torch.zeros(shape, dtype=torch.long)
     labels = torch.full((len(examples), max(len(example.labels) for example in examples)), -100)
+    places, shares = [np.zeros((3, 0), dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
     for row, example in enumerate(examples):
         input_ids[row, : len(example.input_ids)] = torch.from_numpy(example.input_ids)
         attention_mask[row, : len(example.input_ids)] = 1
         labels[row, : len(example.labels)] = torch.from_numpy(example.labels)
-    return Batch(input_ids, attention_mask, labels, following)
+        if example.branches is not None:
+            positions, tokens = example.branches.positions, example.branches.tokens
+            places.append(np.stack([np.full_like(positions, row), positions, tokens]))
+            shares.append(example.branches.shares)
+    return Batch(
+        input_ids,
+        attention_mask if (attention_mask == 0).any() else None,
+        labels,
+        torch.from_numpy(np.concatenate(places, axis=1)),
+        torch.from_numpy(np.concatenate(shares)),
+        following,
+    )

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from .data import TokenizedPaper
 from .principal_sentences import oracle_extract, principal_sentences
+from .quotes import MOST_TOKENS
+from .selection import BranchTargets, branch_targets, draw_extract
 
-OBJECTIVES = ("principal", "oracle", "abstract")
+OBJECTIVES = ("principal", "oracle", "selection", "abstract")
 _SHORTEST_SENTENCE = 8  # tokens; shorter ones are headings and the debris of formulas
+# Of the draw of sentences: 14 of 196 are then likely in a validation paper (perplexity), and extracts drawn so
+# have 58.7 ROUGE-1 where the greedy choice has 61.3 (both in sub-words).
+_TEMPERATURE = 0.1
 
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids of the input and of the target, each ending with ``</s>``."""
+    """Token ids of the input and of the target, each ending with ``</s>``.
+
+    Where ``branches`` has a position of the target, its distribution is to be learned instead of the one token.
+    """
 
     input_ids: np.ndarray
     labels: np.ndarray
+    branches: BranchTargets | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,8 @@ def make_example(
     - "principal": a run of the paper in, the principal sentences of that run out, in their order. A share
       ``masked_share`` of the chosen sentences is replaced by one mask token each in the input.
     - "oracle": the beginning and the end of the paper in, the extract closest to the abstract out.
+    - "selection": the same in, an extract drawn by chance out, best sentences most likely and most likely first
+      (``longt5.selection``), about as long as the abstract.
     - "abstract": the same in, the abstract out (left out if longer than ``target_tokens``).
 
     Args:
@@ -91,6 +102,10 @@ def make_example(
         chosen = _principal_choice(window, vocabulary, target_tokens - 1)
         masked = [index for index in chosen if chance.random() < masked_share]
         source = _with_masks(window, masked, vocabulary)
+    elif objective == "selection":
+        return _selection(
+            _beginning_and_end(paper, source_tokens - 1), paper, vocabulary, chance, target_tokens
+        )
     elif objective in ("oracle", "abstract"):
         window = _beginning_and_end(paper, source_tokens - 1)
         source = window.tokens
@@ -110,6 +125,41 @@ def make_example(
     if not chosen:
         return None
     return _example(source, np.concatenate([_sentence(window, index) for index in chosen]), vocabulary)
+
+
+def quotable_part(
+    paper: TokenizedPaper, vocabulary: Vocabulary, source_tokens: int
+) -> tuple[np.ndarray, list[list[int]]]:
+    """Return the input that a paper gives, ``</s>`` included, and the tokens of each sentence to quote from it."""
+    window = _beginning_and_end(paper, source_tokens - 1)
+    quotable = np.flatnonzero(_writable(window, vocabulary, MOST_TOKENS))
+    source = np.append(window.tokens, vocabulary.eos_token_id)
+    return source, [_sentence(window, index).tolist() for index in quotable.tolist()]
+
+
+def _selection(
+    window: _Window,
+    paper: TokenizedPaper,
+    vocabulary: Vocabulary,
+    chance: np.random.Generator,
+    target_tokens: int,
+) -> Example | None:
+    choices = draw_extract(
+        _unit_sentences(window, vocabulary),
+        _units(paper.abstract, vocabulary),
+        chance,
+        lengths=window.ranges[:, 1] - window.ranges[:, 0],
+        enough=len(paper.abstract),
+        budget=target_tokens - 1,
+        candidates=_writable(window, vocabulary, MOST_TOKENS),
+        temperature=_TEMPERATURE,
+    )
+    if not choices:
+        return None
+    sentences = [_sentence(window, index) for index in range(len(window.ranges))]
+    target = np.concatenate([sentences[choice.sentence] for choice in choices])
+    example = _example(window.tokens, target, vocabulary)
+    return replace(example, branches=branch_targets(sentences, choices))
 
 
 def _random_run(paper: TokenizedPaper, chance: np.random.Generator, length: int) -> _Window:

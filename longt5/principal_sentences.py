@@ -77,8 +77,8 @@ def oracle_extract(
     The choice ends when nothing that still fits raises the score; it can be empty.
     """
     parts = [
-        _reference_matrix(list(sentences), reference),
-        _reference_matrix([_bigrams(sentence) for sentence in sentences], _bigrams(reference)),
+        reference_matrix(list(sentences), reference),
+        reference_matrix([bigrams(sentence) for sentence in sentences], bigrams(reference)),
     ]
     allowed = np.ones(len(sentences), dtype=bool) if candidates is None else candidates.copy()
     selected = [(np.zeros(counts.shape[1], dtype=np.int64), 0) for counts, _, _, _ in parts]
@@ -126,7 +126,7 @@ def _count_matrix(sentences: Sequence[np.ndarray]) -> np.ndarray:
     return flat.reshape(len(sentences), len(units)).astype(np.int32)
 
 
-def _reference_matrix(
+def reference_matrix(
     sentences: Sequence[np.ndarray], reference: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Return counts (sentences, units of the reference), sizes (sentences,), and those of the reference."""
@@ -142,6 +142,6 @@ def _reference_matrix(
     return flat.reshape(len(sentences), len(units)).astype(np.int32), sizes, wanted, len(reference)
 
 
-def _bigrams(sentence: np.ndarray) -> np.ndarray:
+def bigrams(sentence: np.ndarray) -> np.ndarray:
     """Return one number for each pair of neighbours."""
     return sentence[:-1].astype(np.int64) * _BIGRAM_BASE + sentence[1:]

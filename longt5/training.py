@@ -19,6 +19,8 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import torch
@@ -32,11 +34,12 @@ from . import LongT5Config, LongT5ForConditionalGeneration
 from .batches import Batch, BatchStream, Position
 from .copy_initialization import initialize_for_copying
 from .data import DataError, PreparedPapers
+from .losses import TargetLosses, target_losses
 from .objectives import Vocabulary
 from .training_config import ConfigurationError, TrainingConfig
 from .training_plot import draw_losses
+from .validation import Validation
 
-_VALIDATION_SEED_OFFSET = 1_000_003  # validation examples are drawn with another seed than training ones
 _SMALLEST_SCALE = 1e-3  # a parameter that begins at zero must still be able to leave it
 
 
@@ -84,6 +87,7 @@ class Trainer:
         self.stream = BatchStream(
             config, self.vocabulary, self.tokenizer.pad_token_id, self.accelerator.process_index
         )
+        self.validation = Validation(config, self.vocabulary, self.tokenizer)
         self.model, self.optimizer = self.accelerator.prepare(model, build_optimizer(config, model))
         self.state = TrainingState()
         self.stop_asked = False
@@ -104,36 +108,35 @@ class Trainer:
         )
         clock = last_save = time.monotonic()
         minutes_before = state.minutes
-        losses: list[float] = []
+        losses: list[TargetLosses] = []
         tokens, since = 0, clock
         self.model.train()
         progress = config.progress(state.step, state.minutes)
         while progress < 1.0 and not self.stop_asked:
-            step_losses = []
             position = state.position
             for _ in range(config.accumulation_steps):
                 batch = self.stream.batch(position, progress)
-                step_losses.append(self._learn(batch, config.learning_rate_at(state.step, progress)))
+                losses.append(self._learn(batch, config.learning_rate_at(state.step, progress)))
                 tokens += batch.input_ids.numel() + batch.labels.numel()
                 position = batch.next
             now = time.monotonic()
             state = TrainingState(state.step + 1, minutes_before + (now - clock) / 60, position)
-            losses.append(sum(step_losses) / len(step_losses))
             progress = self._agreed(config.progress(state.step, state.minutes))
             if state.step % config.log_steps == 0:
+                measured = loss_values(reduce(add, losses), config.choice_weight)
                 self._log(
                     "train",
                     state,
-                    loss=round(sum(losses) / len(losses), 4),
+                    **measured,
                     learning_rate=config.learning_rate_at(state.step - 1, progress),
                     source_tokens=batch.input_ids.shape[1],
                     tokens_per_second=round(tokens / (now - since)),
                 )
-                bar.set_postfix(step=state.step, loss=f"{sum(losses) / len(losses):.3f}")
+                bar.set_postfix(step=state.step, loss=f"{measured['loss']:.3f}")
                 bar.update(int(1000 * progress) - bar.n)
                 losses, tokens, since = [], 0, now
             if state.step % config.validation_steps == 0 or progress >= 1.0:
-                self._log("validation", state, loss=round(self.validation_loss(), 4))
+                self._log("validation", state, **self.validate())
                 since = time.monotonic()
             if self._agreed((now - last_save) / 60) >= config.checkpoint_minutes:
                 self._save(state)
@@ -145,22 +148,27 @@ class Trainer:
             self._finish()
         return state
 
-    def _learn(self, batch: Batch, learning_rate: float) -> float:
-        """Add one batch's gradient, and step if it completes the accumulation; return its loss."""
-        device = self.accelerator.device
+    def _learn(self, batch: Batch, learning_rate: float) -> TargetLosses:
+        """Add one batch's gradient, and step if it completes the accumulation; return its losses."""
         with self.accelerator.accumulate(self.model):
-            loss = self.model(
-                input_ids=batch.input_ids.to(device),
-                attention_mask=batch.attention_mask.to(device),
-                labels=batch.labels.to(device),
-            ).loss
-            self.accelerator.backward(loss)
+            losses = self._losses(batch.to(self.accelerator.device))
+            self.accelerator.backward(losses.mean(self.config.choice_weight))
             if self.accelerator.sync_gradients:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
                 self._set_learning_rate(learning_rate)
             self.optimizer.step()
             self.optimizer.zero_grad()
-        return float(loss.detach())
+        return losses.detached()
+
+    def _losses(self, batch: Batch) -> TargetLosses:
+        model = self.accelerator.unwrap_model(self.model)
+        logits = self.model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            decoder_input_ids=model.prepare_decoder_input_ids_from_labels(batch.labels),
+            use_cache=False,
+        ).logits
+        return target_losses(logits, batch)
 
     def _set_learning_rate(self, learning_rate: float) -> None:
         for group in self.optimizer.param_groups:
@@ -177,31 +185,15 @@ class Trainer:
         tensor = torch.tensor([value if self.main else 0.0], device=self.accelerator.device)
         return float(self.accelerator.reduce(tensor, reduction="sum"))
 
-    @torch.no_grad()
-    def validation_loss(self) -> float:
-        """Mean loss a target token over fixed validation examples, with inputs of the final length."""
-        config = dataclasses.replace(
-            self.config,
-            sources={self.config.validation: 1.0},
-            seed=self.config.seed + _VALIDATION_SEED_OFFSET,
-            pool_examples=self.config.validation_examples,
-        )
-        stream = BatchStream(config, self.vocabulary, self.tokenizer.pad_token_id)
+    def validate(self) -> dict[str, float]:
+        """Losses, and ROUGE where the configuration asks for it, as they are logged."""
         model = self.accelerator.unwrap_model(self.model).eval()
-        total, count, position = 0.0, 0, Position()
-        while position.pool == 0:
-            batch = stream.batch(position, 1.0)
-            labels = batch.labels.to(self.accelerator.device)
-            with self.accelerator.autocast():
-                loss = model(
-                    input_ids=batch.input_ids.to(self.accelerator.device),
-                    attention_mask=batch.attention_mask.to(self.accelerator.device),
-                    labels=labels,
-                ).loss
-            written = int((labels != -100).sum())
-            total, count, position = total + float(loss) * written, count + written, batch.next
+        with self.accelerator.autocast():
+            measured = loss_values(self.validation.losses(model), self.config.choice_weight)
+            if self.config.validation_rouge:
+                measured |= {name: round(value, 4) for name, value in self.validation.rouge(model).items()}
         self.model.train()
-        return total / count
+        return measured
 
     def _log(self, kind: str, state: TrainingState, **values: float) -> None:
         if self.main:
@@ -241,6 +233,15 @@ class Trainer:
         if self.main:
             self.accelerator.unwrap_model(self.model).save_pretrained(self.folder / "model")
             self.tokenizer.save_pretrained(self.folder / "model")
+
+
+def loss_values(losses: TargetLosses, choice_weight: float) -> dict[str, float]:
+    """Mean losses a target position in nats, as they are logged; without choices the mean alone."""
+    values = {"loss": float(losses.mean(choice_weight))}
+    if losses.choice_count:
+        values["token_loss"] = float(losses.tokens / losses.token_count.clamp(min=1))
+        values["choice_loss"] = float(losses.choices / losses.choice_count)
+    return {name: round(value, 4) for name, value in values.items()}
 
 
 def build_model(config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> LongT5ForConditionalGeneration:

@@ -30,7 +30,8 @@ class TrainingConfig:
         model: arguments of ``LongT5Config`` for a fresh model.
         checkpoint: folder or Hub id to go on from.
         initialization: of a fresh model: "t5", or "copy" (begins able to copy its input).
-        objectives: weight of each of "principal", "oracle", "abstract".
+        objectives: weight of each of "principal", "oracle", "selection", "abstract".
+        choice_weight: how many target positions a choice between sentences ("selection") counts as.
         curriculum: (share of the training, longest input in tokens), the first share being 0.
         target_tokens: longest target in tokens.
         masked_share: share of principal sentences masked in the input.
@@ -44,6 +45,7 @@ class TrainingConfig:
         max_steps: steps after which training ends.
         max_minutes: minutes after which it ends, whichever comes first; schedules are fitted to that.
         mixed_precision: "no", "bf16" or "fp16".
+        validation_rouge: validation papers to quote from and measure ROUGE on, each time losses are measured.
         threads: CPU threads of torch; its own choice when None.
     """
 
@@ -56,6 +58,7 @@ class TrainingConfig:
     checkpoint: str | None = None
     initialization: str = "t5"
     objectives: dict[str, float] = field(default_factory=lambda: {"principal": 1.0})
+    choice_weight: float = 4.0
     curriculum: tuple[tuple[float, int], ...] = ((0.0, 1024),)
     target_tokens: int = 128
     masked_share: float = 0.0
@@ -78,6 +81,7 @@ class TrainingConfig:
     log_steps: int = 10
     validation_steps: int = 200
     validation_examples: int = 64
+    validation_rouge: int = 0
     checkpoint_minutes: float = 10.0
 
     def __post_init__(self) -> None:

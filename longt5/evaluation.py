@@ -125,7 +125,7 @@ def evaluate(
     for paper in tqdm(papers, unit="paper", desc="evaluation", file=sys.stderr):
         if paper.id not in done:
             start = time.perf_counter()
-            summary = summarizer(paper)
+            [summary] = summarizer([paper])
             own = score(summary, paper, scorer, time.perf_counter() - start)
             record = {name: own}
             for system, baseline in BASELINES.items():

@@ -1,6 +1,8 @@
-"""Summaries of whole papers by a model, one after the other: what evaluation measures."""
+"""Summaries of papers by a model: what evaluation measures."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -33,8 +35,23 @@ class ModelSummarizer:
         self.generation = generation
 
     @torch.no_grad()
-    def __call__(self, paper: Paper) -> str:
-        """Return the summary of one paper."""
+    def __call__(self, papers: Sequence[Paper]) -> list[str]:
+        """Return the summary of each paper: in own words written together, in quotes one after the other."""
+        if self.writing == "quotes":
+            return [self._quote(paper) for paper in papers]
+        inputs = self.tokenizer(
+            [paper.text for paper in papers],
+            truncation=True,
+            max_length=self.max_input_tokens,
+            padding=True,
+            return_tensors="pt",
+        ).to(self.model.device)
+        written = self.model.generate(
+            input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, **self.generation
+        )
+        return self.tokenizer.batch_decode(written, skip_special_tokens=True)
+
+    def _quote(self, paper: Paper) -> str:
         encoded = self.tokenizer(
             paper.text,
             truncation=True,
@@ -43,9 +60,6 @@ class ModelSummarizer:
             return_offsets_mapping=True,
         )
         inputs = {name: encoded[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
-        if self.writing == "own words":
-            written = self.model.generate(**inputs, **self.generation)
-            return self.tokenizer.decode(written[0], skip_special_tokens=True)
         return self._quotes(paper.text, inputs, encoded["offset_mapping"][0, :-1].numpy())
 
     def _quotes(self, text: str, inputs: dict[str, torch.Tensor], offsets: np.ndarray) -> str:

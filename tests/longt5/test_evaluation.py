@@ -112,23 +112,3 @@ def test_ligatures_are_mended(broken: str, whole: str) -> None:
 def test_labels_of_abstracts_are_dropped() -> None:
     text = "Background: Cells grow. Methods: We looked. Results and discussion: They did. Results were clear."
     assert without_labels(text) == "Cells grow. We looked. They did. Results were clear."
-
-
-def test_quotes_are_sentences_of_the_paper_in_its_order() -> None:
-    tokenizer = train_tokenizer(iter([TEXT] * 9), 330)
-    config = LongT5Config(
-        vocab_size=330, d_model=16, d_kv=4, num_heads=2, d_ff=16, num_layers=1, decoder_start_token_id=0
-    )
-    summarizer = ModelSummarizer(
-        LongT5ForConditionalGeneration(config), tokenizer, 200, "quotes", max_new_tokens=90, min_new_tokens=60
-    )
-    summary = summarizer(PAPER)
-    sentences = [
-        "The encoder reads a band of tokens.",
-        "It also reads the sums of blocks.",
-        "Both together reach every part of a paper.",
-        "The decoder writes what matters to it most.",
-    ]
-    quoted = [sentence for sentence in sentences if sentence in summary]
-    assert summary == " ".join(quoted)
-    assert len(quoted) >= 2

@@ -2,8 +2,9 @@
 
 Rules, no model: a full stop, question or exclamation mark followed by white space and something that can
 begin a sentence ends one, unless it belongs to an abbreviation ("et al.", "Fig. 2", "e.g."), an initial
-("J. Smith") or a number. A line end ends a sentence too (headings stand on lines of their own) unless the
-next line goes on in lower case.
+("J. Smith") or a number. A mark that stands by itself, as in texts that were split into words and lower-cased ("it
+is so . we see"), ends one before a lower-case word too. A line end ends a sentence too (headings stand on lines of
+their own) unless the next line goes on in lower case.
 """
 
 from __future__ import annotations
@@ -55,14 +56,15 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
         return False
     if match.group(1) is None:  # a line end without a full stop before it
         return "\n" in match.group() and not following[0].islower()
-    if following[0].islower():
-        return False
     mark = match.group().rstrip()
+    alone = len(mark) == 1 and text[match.start() - 1 : match.start()].isspace()
+    if following[0].islower() and not alone:
+        return False
     if mark[0] != ".":
         return True
     if "\n" in match.group(1):
         return True
-    word = _LAST_WORD.search(text, max(0, match.start() - 24), match.start())
+    word = _LAST_WORD.search(text, max(0, match.start() - 24), match.start() - alone)
     last = word.group() if word else ""
     if len(mark) > 1 and mark != "..":  # a bracket or quotation mark closes after the full stop
         return True

@@ -29,6 +29,12 @@ def sentences(text: str) -> list[str]:
         ),
         ("This line is\nbroken here. Next.", ["This line is\nbroken here.", "Next."]),
         ("The strain of E. coli grew. It was small.", ["The strain of E. coli grew.", "It was small."]),
+        ("it is so . we see ( fig . 2 ) it .", ["it is so .", "we see ( fig . 2 ) it ."]),
+        (
+            "smith et al . found it in fig. 3 . why ? \n nobody knew .",
+            ["smith et al . found it in fig. 3 .", "why ?", "nobody knew ."],
+        ),
+        ("It goes on ... and on.", ["It goes on ... and on."]),
         ("", []),
         (" \n\t ", []),
     ],

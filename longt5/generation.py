@@ -95,7 +95,7 @@ def encode(
                 hook.remove()
         report(EncodedText(input_ids, attention_mask, last_hidden_state, tuple(layer_inputs)))
 
-    return _stream(work, stop)
+    return stream(work, stop)
 
 
 def write(
@@ -132,7 +132,7 @@ def write(
         end = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
         report(Written(tuple(tokens[:end])))
 
-    return _stream(work, stop)
+    return stream(work, stop)
 
 
 class _Reporter(LogitsProcessor):
@@ -181,7 +181,7 @@ class _StopBetweenOperations(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _stream(work: Callable[[Callable[[T], None]], None], stop: threading.Event | None) -> Iterator[T]:
+def stream(work: Callable[[Callable[[T], None]], None], stop: threading.Event | None) -> Iterator[T]:
     """Yields what `work(report)` reports from a thread, and raises what it raises."""
     reports: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     abandoned = threading.Event()

@@ -31,7 +31,7 @@ class TrainingConfig:
         checkpoint: folder or Hub id to go on from.
         initialization: of a fresh model: "t5", or "copy" (begins able to copy its input).
         objectives: weight of each of "principal", "oracle", "selection", "abstract".
-        choice_weight: how many target positions a choice between sentences ("selection") counts as.
+        choice_weight: of the mean divergence of the choices ("selection"), beside the mean loss of the tokens.
         curriculum: (share of the training, longest input in tokens), the first share being 0.
         target_tokens: longest target in tokens.
         masked_share: share of principal sentences masked in the input.
@@ -58,7 +58,7 @@ class TrainingConfig:
     checkpoint: str | None = None
     initialization: str = "t5"
     objectives: dict[str, float] = field(default_factory=lambda: {"principal": 1.0})
-    choice_weight: float = 4.0
+    choice_weight: float = 3.0
     curriculum: tuple[tuple[float, int], ...] = ((0.0, 1024),)
     target_tokens: int = 128
     masked_share: float = 0.0

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import torch
 from rouge_score import rouge_scorer
-from transformers import LogitsProcessorList, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from . import LongT5ForConditionalGeneration
 from .batches import BatchStream, Position
 from .data import PreparedPapers
+from .generation import EncodedText, encode
 from .losses import TargetLosses, target_losses
 from .objectives import Vocabulary, quotable_part
-from .quotes import QuoteConstraint
+from .quote_search import Quoted, quote
 from .training_config import TrainingConfig
 
 _SEED_OFFSET = 1_000_003  # validation examples are drawn with another seed than training ones
@@ -63,23 +64,19 @@ class Validation:
 
     @torch.no_grad()
     def rouge(self, model: LongT5ForConditionalGeneration) -> dict[str, float]:
-        """Mean ROUGE-1 and -2 F1 (0..1) of greedy quotes from the first papers, against their abstracts."""
+        """Mean ROUGE-1 and -2 F1 (0..1) of quotes from the first papers, against their abstracts."""
         scorer = rouge_scorer.RougeScorer(["rouge1", "rouge2"], use_stemmer=True)
         sums = {"rouge1": 0.0, "rouge2": 0.0}
         papers = [self.papers[index] for index in range(min(self.config.validation_rouge, len(self.papers)))]
         for paper in papers:
             source, sentences = quotable_part(paper, self.vocabulary, self.config.source_tokens_at(1.0))
-            constraint = QuoteConstraint(sentences, self.vocabulary.eos_token_id, self.config.target_tokens)
-            written = model.generate(
-                input_ids=torch.from_numpy(source)[None].to(model.device),
-                max_new_tokens=self.config.target_tokens,
-                min_new_tokens=self.config.target_tokens * 2 // 3,
-                num_beams=1,
-                logits_processor=LogitsProcessorList([constraint]),
-            )
+            *_, encoded = encode(model, torch.from_numpy(source)[None].to(model.device))
+            assert isinstance(encoded, EncodedText)
+            *_, quoted = quote(model, encoded, sentences, max_new_tokens=self.config.target_tokens)
+            assert isinstance(quoted, Quoted)
             scores = scorer.score(
                 self.tokenizer.decode(paper.abstract),
-                self.tokenizer.decode(written[0], skip_special_tokens=True),
+                self.tokenizer.decode(quoted.token_ids),
             )
             for name in sums:
                 sums[name] += scores[name].fmeasure / len(papers)

@@ -114,12 +114,27 @@ def test_loss_of_certain_tokens_is_cross_entropy() -> None:
 def test_a_choice_costs_nothing_when_the_shares_are_met() -> None:
     branches = BranchTargets(np.array([1, 1]), np.array([2, 5]), np.array([0.25, 0.75], dtype=np.float32))
     logits = torch.zeros(1, 3, 6)
-    logits[0, 1] = torch.tensor([0, 0, 0.25, 0, 0, 0.75]).log()
+    logits[0, 1] = torch.tensor([1e-9, 1e-9, 0.25, 1e-9, 1e-9, 0.75]).log()
     losses = target_losses(logits, batch_of([4, 2, 1], branches))
     assert losses.choices.item() == pytest.approx(0.0, abs=1e-6)
-    assert (losses.token_count.item(), losses.choice_count.item()) == (2, 1)
-    assert losses.tokens.item() == pytest.approx(2 * math.log(6), rel=1e-5)
-    assert losses.mean(3.0).item() == pytest.approx(2 * math.log(6) / 5, rel=1e-5)
+    assert (losses.token_count.item(), losses.choice_count.item()) == (3, 1)
+    entropy = -0.25 * math.log(0.25) - 0.75 * math.log(0.75)
+    assert losses.tokens.item() == pytest.approx(2 * math.log(6) + entropy, rel=1e-5)
+
+
+def test_choices_are_measured_among_what_is_possible() -> None:
+    shares = np.array([0.5, 0.5, 0.9, 0.1], dtype=np.float32)
+    branches = BranchTargets(np.array([0, 0, 2, 2]), np.array([2, 5, 0, 1]), shares)
+    logits = torch.randn(1, 3, 6)
+    logits[0, 0, [2, 5]] = torch.tensor([1.0, 0.0])
+    logits[0, 2, [0, 1]] = torch.tensor([3.0, 3.0])
+    losses = target_losses(logits, batch_of([2, 4, 1], branches))
+    first = math.log(0.5) - 0.5 * (1.0 - 2 * math.log(1 + math.e))
+    second = 0.9 * math.log(0.9) + 0.1 * math.log(0.1) + math.log(2)
+    assert losses.choices.item() == pytest.approx(first + second, rel=1e-4)
+    assert losses.choice_count == 2
+    expected = losses.tokens / 3 + 7.0 * (first + second) / 2
+    assert losses.mean(7.0).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_branches_of_a_batch_stand_in_their_rows() -> None:

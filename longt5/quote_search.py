@@ -1,0 +1,292 @@
+"""Quoting: a summary made of whole sentences of the paper, chosen by the model's own likelihood.
+
+The sentences form a trie, and the decoder may only walk along it. Inside a sentence mostly one token is possible,
+and its likelihood tells nothing about the summary; so scores are renormalised over the allowed continuations, a
+forced token costs nothing, and a sentence's score is the logarithm of its share among all that could come next. As
+the places where sentences part are few, these scores are computed exactly for every sentence of the paper; beam
+search token by token would lose a good sentence for the common word that it begins with. The beams here are of
+sentences: each is chosen given the paper and the sentences chosen before it, none twice.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput
+
+from .generation import EncodedText, WritingProgress, stream
+from .modeling import LongT5ForConditionalGeneration
+
+SCORES = ("renormalised", "likelihood", "length-normalised", "pmi")
+
+# Sentences that are scored again after each choice: the best ones at first. A summary takes about ten.
+_SHORTLIST = 32
+_ROWS = 64  # prefixes or sentences that the decoder reads at once
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """The chosen sentences, first choice first: their places in the list given, and all their tokens."""
+
+    places: tuple[int, ...]
+    token_ids: Tokens
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Draws each sentence by its likelihood instead of taking the likeliest; settings as `generate` has them."""
+
+    seed: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+
+def quote(
+    model: LongT5ForConditionalGeneration,
+    encoded: EncodedText,
+    sentences: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    num_beams: int = 1,
+    sampling: Sampling | None = None,
+    score: str = "renormalised",
+    stop: threading.Event | None = None,
+) -> Iterator[WritingProgress | Quoted]:
+    """Chooses sentences of an encoded text until none is left that fits.
+
+    Args:
+        sentences: the tokens of each sentence that may be quoted. One that stands there twice is quoted once.
+        max_new_tokens: longest text, an end token included.
+        num_beams: choices followed at once, compared by the mean score of their sentences.
+        sampling: draws sentences instead, in one beam.
+        score: what a sentence is chosen by: "renormalised" (see above); "likelihood", of all its tokens among all
+            tokens; "length-normalised", the mean of that over its tokens; "pmi", the renormalised score less the one
+            that the decoder gives the sentence without the paper.
+    Yields:
+        A WritingProgress after each sentence and, last, what is Quoted.
+    Raises:
+        ValueError: no sentence fits, or there is no such score.
+        Stopped: `stop` was set.
+    """
+    if score not in SCORES:
+        raise ValueError(f"Sentences are scored by one of {', '.join(SCORES)}, not by {score!r}.")
+    places: dict[Tokens, int] = {}
+    for place, sentence in enumerate(sentences):
+        if 0 < len(sentence) < max_new_tokens:
+            places.setdefault(tuple(sentence), place)
+    if not places:
+        raise ValueError("No sentence is short enough to be quoted; allow a longer summary.")
+
+    candidates = list(places)
+
+    def work(report: Callable[[WritingProgress | Quoted], None]) -> None:
+        beams = [_Beam(_Decoders.reading(model, encoded, score))]
+        shortlist = candidates
+        generator = None if sampling is None else torch.Generator().manual_seed(sampling.seed)
+        while not all(beam.finished for beam in beams):
+            following = []
+            for beam in beams:
+                room = max_new_tokens - 1 - len(beam.token_ids)
+                possible = [s for s in candidates if len(s) <= room and s not in beam.chosen]
+                wanted = [s for s in shortlist if len(s) <= room and s not in beam.chosen]
+                if beam.finished or not wanted:
+                    following.append(replace(beam, finished=True))
+                    continue
+                scores = beam.decoders.scores(possible, wanted)
+                if not beam.chosen:
+                    shortlist = [wanted[i] for i in scores.argsort(descending=True)[:_SHORTLIST].tolist()]
+                if generator is None:
+                    chosen = scores.topk(min(num_beams, len(wanted))).indices
+                else:
+                    assert sampling is not None
+                    chosen = _draw(scores, sampling, generator)
+                following += [beam.choosing(wanted[i], float(scores[i])) for i in chosen.tolist()]
+            beams = _best(following, num_beams)
+            report(WritingProgress(beams[0].token_ids))
+        report(Quoted(tuple(places[sentence] for sentence in beams[0].chosen), beams[0].token_ids))
+
+    return stream(work, stop)
+
+
+@dataclass(frozen=True)
+class _Beam:
+    """Some chosen sentences, and the decoders as they were before the last of them."""
+
+    decoders: _Decoders
+    chosen: tuple[Tokens, ...] = ()
+    total: float = 0.0
+    finished: bool = False
+
+    @property
+    def token_ids(self) -> Tokens:
+        return tuple(token for sentence in self.chosen for token in sentence)
+
+    @property
+    def mean_score(self) -> float:
+        return self.total / max(1, len(self.chosen))
+
+    def choosing(self, sentence: Tokens, score: float) -> _Beam:
+        return _Beam(self.decoders, (*self.chosen, sentence), self.total + score)
+
+
+def _best(beams: Sequence[_Beam], count: int) -> list[_Beam]:
+    """The best beams by mean score, of those with the same sentences only the best; each with its own decoders."""
+    kept: dict[frozenset[Tokens], _Beam] = {}
+    for beam in sorted(beams, key=lambda beam: beam.mean_score, reverse=True):
+        kept.setdefault(frozenset(beam.chosen), beam)
+    best = list(kept.values())[:count]
+    return [
+        beam if beam.finished else replace(beam, decoders=beam.decoders.after(beam.chosen[-1]))
+        for beam in best
+    ]
+
+
+def _draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
+    """The index (1,) of a sentence drawn by its score."""
+    shares, order = (scores / sampling.temperature).softmax(-1).sort(descending=True)
+    shares = shares * (shares.cumsum(-1) - shares < sampling.top_p)  # the first one always stays
+    return order[torch.multinomial(shares, 1, generator=generator)]
+
+
+@dataclass(frozen=True)
+class _Decoders:
+    """What scores sentences: a decoder that reads the paper and, for "pmi", one that reads nothing."""
+
+    score: str
+    with_paper: _Decoder
+    without_paper: _Decoder | None
+
+    @classmethod
+    def reading(cls, model: LongT5ForConditionalGeneration, encoded: EncodedText, score: str) -> _Decoders:
+        without_paper = None
+        if score == "pmi":
+            nothing = model.encoder(input_ids=encoded.input_ids[:, -1:]).last_hidden_state  # </s> alone
+            without_paper = _Decoder.at_start(model, nothing)
+        return cls(score, _Decoder.at_start(model, encoded.last_hidden_state), without_paper)
+
+    def after(self, sentence: Tokens) -> _Decoders:
+        """The same decoders when they have read a sentence more; these here stay as they are."""
+        without_paper = None if self.without_paper is None else self.without_paper.after(sentence)
+        return replace(self, with_paper=self.with_paper.after(sentence), without_paper=without_paper)
+
+    def scores(self, possible: Sequence[Tokens], wanted: Sequence[Tokens]) -> Tensor:
+        """The scores (wanted,) of some of the possible sentences, float32 on the CPU."""
+        if self.score in ("likelihood", "length-normalised"):
+            scores = self.with_paper.log_likelihoods(wanted)
+            if self.score == "length-normalised":
+                scores = scores / torch.tensor([len(sentence) for sentence in wanted])
+            return scores
+        scores = _choice_scores(self.with_paper, possible, wanted)
+        if self.without_paper is not None:
+            scores = scores - _choice_scores(self.without_paper, possible, wanted)
+        return scores
+
+
+def branches(sentences: Sequence[Tokens]) -> dict[Tokens, list[int]]:
+    """The prefixes after which distinct sentences part, and the tokens with which they go on.
+
+    Where one sentence is the beginning of another, its end is no choice: both are as likely as the longer one.
+    """
+    nodes: dict[Tokens, list[int]] = {}
+    groups = [(0, sentences)]
+    while groups:
+        depth, group = groups.pop()
+        parts: dict[int, list[Tokens]] = {}
+        for sentence in group:
+            if len(sentence) > depth:
+                parts.setdefault(sentence[depth], []).append(sentence)
+        if len(parts) > 1:
+            nodes[group[0][:depth]] = list(parts)
+        groups += [(depth + 1, part) for part in parts.values() if len(part) > 1]
+    return nodes
+
+
+def _choice_scores(decoder: _Decoder, possible: Sequence[Tokens], wanted: Sequence[Tokens]) -> Tensor:
+    """The logarithm of each wanted sentence's share among the possible ones: (wanted,)."""
+    nodes = branches(possible)
+    deepest = max(map(len, nodes), default=-1)
+    paths = [
+        [sentence[:depth] for depth in range(min(len(sentence), deepest + 1)) if sentence[:depth] in nodes]
+        for sentence in wanted
+    ]
+    prefixes = sorted({prefix for path in paths for prefix in path}, key=len)
+    scores: dict[Tokens, dict[int, float]] = {}
+    for prefix, logits in zip(prefixes, decoder.logits_after(prefixes), strict=True):
+        shares = logits[nodes[prefix]].log_softmax(-1)
+        scores[prefix] = dict(zip(nodes[prefix], shares.tolist(), strict=True))
+    return torch.tensor(
+        [
+            sum(scores[prefix][sentence[len(prefix)]] for prefix in path)
+            for sentence, path in zip(wanted, paths, strict=True)
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class _Decoder:
+    """A decoder that has read its start token and maybe more."""
+
+    model: LongT5ForConditionalGeneration
+    source: Tensor  # (1, length, d_model)
+    cache: EncoderDecoderCache
+    next_logits: Tensor  # (vocabulary,) float32
+
+    @classmethod
+    def at_start(cls, model: LongT5ForConditionalGeneration, source: Tensor) -> _Decoder:
+        start = torch.tensor([[model.generation_config.decoder_start_token_id]], device=source.device)
+        output = model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=source), decoder_input_ids=start, use_cache=True
+        )
+        return cls(model, source, output.past_key_values, output.logits[0, -1].float())
+
+    def after(self, sentence: Tokens) -> _Decoder:
+        """The decoder when it has read a sentence more."""
+        cache = self._cache(1)
+        logits = self._read([sentence], cache)[0, -1]
+        return replace(self, cache=cache, next_logits=logits)
+
+    def logits_after(self, prefixes: Sequence[Tokens]) -> Iterator[Tensor]:
+        """The logits (vocabulary,) after each prefix."""
+        for start in range(0, len(prefixes), _ROWS):
+            rows = prefixes[start : start + _ROWS]
+            read = [prefix for prefix in rows if prefix]
+            logits = iter(self._read(read, self._cache(len(read)))) if read else iter(())
+            for prefix in rows:
+                yield next(logits)[len(prefix) - 1] if prefix else self.next_logits
+
+    def log_likelihoods(self, sentences: Sequence[Tokens]) -> Tensor:
+        """The logarithm of the probability of all tokens of each sentence: (sentences,)."""
+        sums = []
+        for start in range(0, len(sentences), _ROWS):
+            rows = sentences[start : start + _ROWS]
+            first = self.next_logits.expand(len(rows), 1, -1)
+            read = self._read(rows, self._cache(len(rows)))
+            for logits, row in zip(torch.cat([first, read], dim=1).log_softmax(-1), rows, strict=True):
+                sums.append(float(logits[torch.arange(len(row)), torch.tensor(row)].sum()))
+        return torch.tensor(sums)
+
+    def _cache(self, rows: int) -> EncoderDecoderCache:
+        """A copy of the cache for a number of rows; the paper's keys and values are shared, not copied."""
+        own = copy.deepcopy(self.cache.self_attention_cache)
+        own.batch_repeat_interleave(rows)
+        return EncoderDecoderCache(own, self.cache.cross_attention_cache)
+
+    def _read(self, rows: Sequence[Tokens], cache: EncoderDecoderCache) -> Tensor:
+        """The logits (rows, longest row, vocabulary) in float32 after each token of each row."""
+        tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+        for tensor, row in zip(tokens, rows, strict=True):
+            tensor[: len(row)] = torch.tensor(row)
+        return self.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=self.source),
+            decoder_input_ids=tokens.to(self.source.device),
+            past_key_values=cache,
+            use_cache=True,
+        ).logits.float()

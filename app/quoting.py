@@ -1,54 +1,43 @@
-"""Writing in quotes: which sentences of a window may be quoted, and which ones were."""
+"""Writing in quotes: which sentences of a window may be quoted, and where those that were come from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from app.drafts import DraftSentence
 from app.summary import Evidence
-from longt5.quotes import MOST_TOKENS, QuoteConstraint, is_quotable
+from longt5.quotes import quotable_sentences
 
 if TYPE_CHECKING:
     from app.documents import Document
     from app.windows import TokenizedText, Window
+    from longt5.quote_search import Quoted
 
 
 class Quotes:
-    """The sentences of one window that may be quoted.
+    """The sentences of one window that may be quoted; `sentences` are their tokens."""
 
-    `constraint` makes the decoder write nothing else; it is None where there is no such sentence.
-    """
-
-    def __init__(
-        self,
-        document: Document,
-        text: TokenizedText,
-        window: Window,
-        end_token: int,
-        max_new_tokens: int,
-    ) -> None:
+    def __init__(self, document: Document, text: TokenizedText, window: Window) -> None:
         starts = text.sentence_starts
-        bounds = [*starts[(starts >= window.start) & (starts < window.end)].tolist(), window.end]
+        inside = starts[(starts >= window.start) & (starts < window.end)] - window.start
         self._document = document
-        self._sources: list[tuple[int, int]] = []  # characters of the document's text
-        sentences: list[Sequence[int]] = []
-        for first, after in pairwise(bounds):
-            start, end = int(text.offsets[first][0]), int(text.offsets[after - 1][1])
-            if after - first <= MOST_TOKENS and is_quotable(document.text[start:end]):
-                self._sources.append((start, end))
-                sentences.append(text.ids[first:after].tolist())
-        self.constraint: QuoteConstraint | None = None
-        if any(len(sentence) < max_new_tokens for sentence in sentences):
-            self.constraint = QuoteConstraint(sentences, end_token, max_new_tokens)
+        self._sources = quotable_sentences(
+            document.text,
+            text.ids[window.start : window.end],
+            text.offsets[window.start : window.end],
+            inside.tolist(),
+        )
+        self.sentences = [source.tokens for source in self._sources]
 
-    def read(self, token_ids: Sequence[int]) -> list[tuple[DraftSentence, Evidence]]:
-        """What was quoted with `constraint`, in the paper's order, each with its own place as evidence."""
+    def read(self, quoted: Quoted) -> list[tuple[DraftSentence, Evidence]]:
+        """What was quoted, in the paper's order, each with its own place as evidence."""
+        ends = list(accumulate(len(self.sentences[place]) for place in quoted.places))
         found = []
-        for place, first, after in sorted(self.constraint.quoted(token_ids) if self.constraint else ()):
-            start, end = self._sources[place]
-            quote = " ".join(self._document.text[start:end].split())
-            evidence = Evidence(start, end, self._document.page_of(start), quote, score=1.0)
-            found.append((DraftSentence(quote, first, after), evidence))
+        for place, end in sorted(zip(quoted.places, ends, strict=True)):
+            source = self._sources[place]
+            quote = " ".join(self._document.text[source.start : source.end].split())
+            page = self._document.page_of(source.start)
+            evidence = Evidence(source.start, source.end, page, quote, score=1.0)
+            found.append((DraftSentence(quote, end - len(source.tokens), end), evidence))
         return found

@@ -47,6 +47,7 @@ from app.summary import (
 from app.time_left import TimeLeft
 from app.windows import TokenizedText, Window, overlapping_windows, tokenize, truncate
 from longt5.generation import EncodedText, Stopped, write
+from longt5.quote_search import Quoted, Sampling, quote
 
 __all__ = [
     "Done",
@@ -233,15 +234,14 @@ class _Job:
                 self.text, window, self.prefix, self.loaded.tokenizer.eos_token_id
             )
             encoded = yield from self._encode(index, input_ids)
-            quotes = self._quotes(index) if self.settings.writing == "quotes" else None
-            summary_ids = yield from self._write(index, encoded, quotes)
+            if self.settings.writing == "quotes":
+                quoted = yield from self._quote(index, encoded)
+                self.traces.append(WindowTrace(input_ids, offsets, quoted))
+                continue
+            summary_ids = yield from self._write(index, encoded)
             yield FindingEvidence()
-            trace = WindowTrace(input_ids, offsets, summary_ids)
-            self.traces.append(trace)
-            if quotes is None:
-                self._add_own_words(index, encoded, trace)
-            else:
-                self._add_quotes(index, quotes, trace)
+            self.traces.append(WindowTrace(input_ids, offsets, summary_ids))
+            self._add_own_words(index, encoded, self.traces[-1])
         if not self.sentences:
             raise SummaryError("The model wrote nothing; choose another model or a longer summary.")
         return self._summary()
@@ -254,30 +254,41 @@ class _Job:
             yield Encoding(index + 1, len(self.windows), item.fraction, left)
         raise AssertionError("encoding ends with an EncodedText")
 
-    def _quotes(self, index: int) -> Quotes:
-        end_token = self.loaded.tokenizer.eos_token_id
-        return Quotes(self.document, self.text, self.windows[index], end_token, self.lengths[index])
-
-    def _write(
-        self, index: int, encoded: EncodedText, quotes: Quotes | None
-    ) -> Generator[Event, None, tuple[int, ...]]:
-        processors = []
-        if quotes is not None:
-            if quotes.constraint is None:
-                return ()
-            processors.append(quotes.constraint)
-        before = " ".join(sentence.text for sentence in self.sentences)
+    def _write(self, index: int, encoded: EncodedText) -> Generator[Event, None, tuple[int, ...]]:
         config = _generation_config(self.loaded, self.settings, self.lengths[index])
         seed = self.settings.seed + index if self.settings.do_sample else None
         token_ids: tuple[int, ...] = ()
-        for step in write(
-            self.loaded.model, encoded, config, seed=seed, logits_processor=processors, stop=self.stop
-        ):
+        for step in write(self.loaded.model, encoded, config, seed=seed, stop=self.stop):
             token_ids = step.token_ids
-            text = f"{before} {decoded(self.loaded.tokenizer, token_ids)}".strip()
-            left = self.time_left.writing(index, len(token_ids))
-            yield Writing(text, index + 1, len(self.windows), left)
+            yield self._writing(index, token_ids)
         return token_ids
+
+    def _quote(self, index: int, encoded: EncodedText) -> Generator[Event, None, tuple[int, ...]]:
+        """Adds the quotes from a window and returns all their tokens."""
+        settings = self.settings
+        quotes = Quotes(self.document, self.text, self.windows[index])
+        if not any(len(sentence) < self.lengths[index] for sentence in quotes.sentences):
+            return ()
+        sampling = Sampling(settings.seed + index, settings.temperature, settings.top_p)
+        for step in quote(
+            self.loaded.model,
+            encoded,
+            quotes.sentences,
+            max_new_tokens=self.lengths[index],
+            num_beams=settings.num_beams,
+            sampling=sampling if settings.do_sample else None,
+            stop=self.stop,
+        ):
+            yield self._writing(index, step.token_ids)
+        yield FindingEvidence()
+        assert isinstance(step, Quoted)
+        self._add_quotes(index, quotes.read(step))
+        return step.token_ids
+
+    def _writing(self, index: int, token_ids: tuple[int, ...]) -> Writing:
+        before = " ".join(sentence.text for sentence in self.sentences)
+        text = f"{before} {decoded(self.loaded.tokenizer, token_ids)}".strip()
+        return Writing(text, index + 1, len(self.windows), self.time_left.writing(index, len(token_ids)))
 
     def _add_own_words(self, index: int, encoded: EncodedText, trace: WindowTrace) -> None:
         drafts, repeats = without_repeats(
@@ -289,8 +300,7 @@ class _Job:
         found = find_evidence(self.loaded.model, encoded, trace, self.document, drafts, passages, self.stop)
         self._add(index, zip(drafts, found, strict=True))
 
-    def _add_quotes(self, index: int, quotes: Quotes, trace: WindowTrace) -> None:
-        read = quotes.read(trace.summary_ids)
+    def _add_quotes(self, index: int, read: list[tuple[DraftSentence, Evidence]]) -> None:
         drafts, repeats = without_repeats(
             [draft for draft, _ in read], [sentence.text for sentence in self.sentences]
         )
@@ -366,13 +376,9 @@ def _generation_config(
     config.max_new_tokens = max_new_tokens
     config.num_beams = settings.num_beams
     config.length_penalty = settings.length_penalty
-    if settings.writing == "quotes":  # the constraint allows few tokens, and nothing may bar those
-        config.no_repeat_ngram_size = config.encoder_no_repeat_ngram_size = 0
-        config.repetition_penalty = 1.0
-    else:
-        config.no_repeat_ngram_size = settings.no_repeat_ngram_size
-        config.encoder_no_repeat_ngram_size = settings.encoder_no_repeat_ngram_size
-        config.repetition_penalty = settings.repetition_penalty
+    config.no_repeat_ngram_size = settings.no_repeat_ngram_size
+    config.encoder_no_repeat_ngram_size = settings.encoder_no_repeat_ngram_size
+    config.repetition_penalty = settings.repetition_penalty
     config.do_sample = settings.do_sample
     config.temperature = settings.temperature
     config.top_p = settings.top_p

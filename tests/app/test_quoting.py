@@ -47,13 +47,6 @@ def test_every_sentence_is_one_of_the_paper(store: ModelStore, paper: Document, 
     assert summary.text == " ".join(sentence.text for sentence in summary.sentences)
 
 
-def test_repetition_controls_do_not_get_in_the_way(store: ModelStore, paper: Document) -> None:
-    strict = _quoted(
-        store, paper, no_repeat_ngram_size=1, encoder_no_repeat_ngram_size=2, repetition_penalty=5.0
-    )
-    assert strict.text == _quoted(store, paper).text
-
-
 def test_the_tokens_of_a_quote_are_its_own(store: ModelStore, paper: Document) -> None:
     summary = _quoted(store, paper)
     with store.use("tiny") as loaded:

@@ -1,0 +1,190 @@
+"""The search for quotes: scores against the model asked token by token, choices against all that are possible."""
+
+import itertools
+import math
+import threading
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers.modeling_outputs import BaseModelOutput
+
+from longt5 import LongT5ForConditionalGeneration
+from longt5.generation import EncodedText, Stopped, WritingProgress, encode
+from longt5.quote_search import Quoted, Sampling, _draw, branches, quote
+from tests.longt5.factories import randomize, tiny_config
+
+SENTENCES = [(2, 3, 4), (2, 3, 5, 6), (2, 7), (8, 9, 10), (8, 11, 12, 13), (14, 15, 16)]
+
+
+@pytest.fixture(scope="module")
+def model() -> LongT5ForConditionalGeneration:
+    return randomize(LongT5ForConditionalGeneration(tiny_config())).eval()
+
+
+@pytest.fixture(scope="module")
+def encoded(model: LongT5ForConditionalGeneration) -> EncodedText:
+    *_, last = encode(model, torch.arange(2, 42)[None])
+    assert isinstance(last, EncodedText)
+    return last
+
+
+@torch.no_grad()
+def log_shares(
+    model, source: torch.Tensor, written: tuple[int, ...], allowed: set[int] | None
+) -> torch.Tensor:
+    """The logarithms of the next token's probabilities after a text, among the allowed ones, without a cache."""
+    logits = model(
+        encoder_outputs=BaseModelOutput(last_hidden_state=source),
+        decoder_input_ids=torch.tensor([[0, *written]]),
+    ).logits[0, -1]
+    if allowed is not None:
+        barred = torch.full_like(logits, -torch.inf)
+        barred[sorted(allowed)] = 0
+        logits = logits + barred
+    return logits.log_softmax(-1)
+
+
+def renormalised(model, source, written, sentence, possible) -> float:
+    total = 0.0
+    for depth, token in enumerate(sentence):
+        allowed = {
+            other[depth] for other in possible if len(other) > depth and other[:depth] == sentence[:depth]
+        }
+        total += float(log_shares(model, source, (*written, *sentence[:depth]), allowed)[token])
+    return total
+
+
+def likelihood(model, source, written, sentence, possible) -> float:
+    return sum(
+        float(log_shares(model, source, (*written, *sentence[:depth]), None)[token])
+        for depth, token in enumerate(sentence)
+    )
+
+
+def length_normalised(model, source, written, sentence, possible) -> float:
+    return likelihood(model, source, written, sentence, possible) / len(sentence)
+
+
+def pmi(model, source, written, sentence, possible) -> float:
+    nothing = model.encoder(input_ids=torch.tensor([[41]])).last_hidden_state.detach()
+    return renormalised(model, source, written, sentence, possible) - renormalised(
+        model, nothing, written, sentence, possible
+    )
+
+
+REFERENCES = {
+    "renormalised": renormalised,
+    "likelihood": likelihood,
+    "length-normalised": length_normalised,
+    "pmi": pmi,
+}
+
+
+def chosen(model, encoded: EncodedText, sentences=SENTENCES, **settings) -> tuple[tuple[int, ...], ...]:
+    *progress, last = quote(model, encoded, sentences, **settings)
+    assert isinstance(last, Quoted)
+    assert all(isinstance(step, WritingProgress) for step in progress)
+    assert last.token_ids == tuple(token for place in last.places for token in sentences[place])
+    return tuple(tuple(sentences[place]) for place in last.places)
+
+
+@pytest.mark.parametrize("score", REFERENCES)
+def test_choices_are_the_best_by_the_model_asked_token_by_token(model, encoded, score: str) -> None:
+    expected: list[tuple[int, ...]] = []
+    room = 13
+    while possible := [s for s in SENTENCES if s not in expected and len(s) <= room]:
+        written = tuple(itertools.chain(*expected))
+        scores = {
+            s: REFERENCES[score](model, encoded.last_hidden_state, written, s, possible) for s in possible
+        }
+        expected.append(max(scores, key=scores.__getitem__))
+        room -= len(expected[-1])
+    assert chosen(model, encoded, max_new_tokens=14, score=score) == tuple(expected)
+    assert len(expected) >= 3
+
+
+def test_beams_find_the_best_of_all_sequences(model, encoded) -> None:
+    # Seven tokens: two sentences, or three if one of them is the shortest; many beams are all there are.
+    def sequences(written: tuple[tuple[int, ...], ...], total: float):
+        room = 7 - sum(map(len, written))
+        possible = [s for s in SENTENCES if s not in written and len(s) <= room]
+        if not possible:
+            yield total / len(written), written
+        tokens = tuple(itertools.chain(*written))
+        for s in possible:
+            score = renormalised(model, encoded.last_hidden_state, tokens, s, possible)
+            yield from sequences((*written, s), total + score)
+
+    best = max(sequences((), 0.0))
+    assert set(chosen(model, encoded, max_new_tokens=8, num_beams=200)) == set(best[1])
+
+
+def test_a_sentence_that_stands_there_twice_is_quoted_once(model, encoded) -> None:
+    twice = [*SENTENCES, *SENTENCES]
+    quoted = chosen(model, encoded, twice, max_new_tokens=60)
+    assert sorted(quoted) == sorted(SENTENCES)
+
+
+def test_nothing_fits(model, encoded) -> None:
+    with pytest.raises(ValueError, match="longer summary"):
+        quote(model, encoded, SENTENCES, max_new_tokens=2)
+    with pytest.raises(ValueError, match="scored by one of"):
+        quote(model, encoded, SENTENCES, max_new_tokens=20, score="beauty")
+
+
+def test_stopping(model, encoded) -> None:
+    stop = threading.Event()
+    steps = quote(model, encoded, SENTENCES, max_new_tokens=60, stop=stop)
+    next(steps)
+    stop.set()
+    with pytest.raises(Stopped):
+        list(steps)
+
+
+def test_sampling_is_repeatable_and_differs_by_seed(model, encoded) -> None:
+    drawn = {
+        seed: chosen(model, encoded, max_new_tokens=14, sampling=Sampling(seed, temperature=5.0))
+        for seed in range(6)
+    }
+    assert len(set(drawn.values())) > 1
+    assert chosen(model, encoded, max_new_tokens=14, sampling=Sampling(3, temperature=5.0)) == drawn[3]
+    narrow = Sampling(0, top_p=1e-6)
+    assert chosen(model, encoded, max_new_tokens=14, sampling=narrow) == chosen(
+        model, encoded, max_new_tokens=14
+    )
+
+
+def test_draws_by_hand() -> None:
+    scores = torch.tensor([0.1, 0.6, 0.3]).log()
+    generator = torch.Generator().manual_seed(0)
+    draws = [int(_draw(scores, Sampling(0), generator)) for _ in range(2000)]
+    assert [draws.count(i) / 2000 for i in range(3)] == pytest.approx([0.1, 0.6, 0.3], abs=0.04)
+    draws = [int(_draw(scores, Sampling(0, top_p=0.7), generator)) for _ in range(2000)]
+    assert [draws.count(i) / 2000 for i in range(3)] == pytest.approx([0.0, 2 / 3, 1 / 3], abs=0.04)
+    cold = Sampling(0, temperature=0.5)
+    draws = [int(_draw(scores, cold, generator)) for _ in range(2000)]
+    assert draws.count(1) / 2000 == pytest.approx(0.36 / 0.46, abs=0.04)
+
+
+def test_branches_by_hand() -> None:
+    assert {prefix: sorted(tokens) for prefix, tokens in branches(SENTENCES).items()} == {
+        (): [2, 8, 14],
+        (2,): [3, 7],
+        (2, 3): [4, 5],
+        (8,): [9, 11],
+    }
+    assert branches([(2, 3), (2, 3, 4)]) == {} == branches([(5, 6)]) == branches([])
+
+
+@given(st.sets(st.tuples(*[st.integers(0, 2)] * 4), min_size=1, max_size=30))
+def test_uniform_choices_at_branches_lead_to_each_sentence(sentences: set[tuple[int, ...]]) -> None:
+    nodes = branches(sorted(sentences))
+    shares = {
+        s: math.prod(1 / len(nodes[s[:depth]]) for depth in range(4) if s[:depth] in nodes) for s in sentences
+    }
+    assert sum(shares.values()) == pytest.approx(1.0)
+    for prefix, tokens in nodes.items():
+        assert len(tokens) > 1
+        assert {s[len(prefix)] for s in sentences if s[: len(prefix)] == prefix} == set(tokens)

@@ -37,7 +37,7 @@ from .data import DataError, PreparedPapers
 from .losses import TargetLosses, target_losses
 from .objectives import Vocabulary
 from .training_config import ConfigurationError, TrainingConfig
-from .training_plot import draw_losses
+from .training_plot import draw_training
 from .validation import Validation
 
 _SMALLEST_SCALE = 1e-3  # a parameter that begins at zero must still be able to leave it
@@ -200,7 +200,7 @@ class Trainer:
             line = {"kind": kind, "step": state.step, "minutes": round(state.minutes, 3), **values}
             with (self.folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
-            draw_losses(self.folder / "log.jsonl", self.folder / "loss.svg")
+            draw_training(self.folder / "log.jsonl", self.folder / "loss.svg")
 
     def _save(self, state: TrainingState) -> None:
         """Write a checkpoint beside the last one, then put it in its place: never is there half of one."""
@@ -236,10 +236,12 @@ class Trainer:
 
 
 def loss_values(losses: TargetLosses, choice_weight: float) -> dict[str, float]:
-    """Mean losses a target position in nats, as they are logged; without choices the mean alone."""
-    values = {"loss": float(losses.mean(choice_weight))}
+    """Mean losses a target position in nats, as they are logged."""
+    values = {
+        "loss": float(losses.mean(choice_weight)),
+        "token_loss": float(losses.tokens / losses.token_count.clamp(min=1)),
+    }
     if losses.choice_count:
-        values["token_loss"] = float(losses.tokens / losses.token_count.clamp(min=1))
         values["choice_loss"] = float(losses.choices / losses.choice_count)
     return {name: round(value, 4) for name, value in values.items()}
 

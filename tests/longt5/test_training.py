@@ -142,7 +142,7 @@ def vocabulary(prepared: Path) -> Vocabulary:
     return Vocabulary.of(AutoTokenizer.from_pretrained(prepared / "tokenizer"))
 
 
-@pytest.mark.parametrize("objective", ["principal", "oracle", "abstract"])
+@pytest.mark.parametrize("objective", ["principal", "oracle", "selection", "abstract"])
 def test_examples(prepared: Path, vocabulary: Vocabulary, objective: str) -> None:
     paper = PreparedPapers(prepared / "data" / "made")[0]
     chance = np.random.default_rng(0)
@@ -161,6 +161,10 @@ def test_examples(prepared: Path, vocabulary: Vocabulary, objective: str) -> Non
             sentences_in_input = " ".join(map(str, example.input_ids))
             assert " ".join(map(str, written)) in sentences_in_input
             target = target[len(written) :]
+        assert (example.branches is not None) == (objective == "selection")
+        if example.branches is not None:
+            shares = np.bincount(example.branches.positions, weights=example.branches.shares)
+            assert set(np.round(shares, 5)) <= {0.0, 1.0} and example.branches.positions[0] == 0
 
 
 def test_masked_sentences_leave_the_input(prepared: Path, vocabulary: Vocabulary) -> None:
@@ -243,10 +247,22 @@ def test_command_trains_draws_and_saves(config: TrainingConfig, tmp_path: Path) 
     assert model.config.vocab_size == 420
     # A second stage begins with the first one's model.
     second = dataclasses.replace(
-        config, model=None, checkpoint=str(out / "model"), output=str(tmp_path / "second")
+        config,
+        model=None,
+        checkpoint=str(out / "model"),
+        output=str(tmp_path / "second"),
+        objectives={"selection": 1.0},
+        validation_rouge=2,
+        max_steps=4,
     )
-    weights = Trainer(second).model.state_dict()
+    trainer = Trainer(second)
+    weights = trainer.model.state_dict()
     torch.testing.assert_close(weights["shared.weight"], model.state_dict()["shared.weight"])
+    trainer.run()
+    *_, last = map(json.loads, (tmp_path / "second" / "log.jsonl").read_text().splitlines())
+    assert last["kind"] == "validation" and last["choice_loss"] > 0
+    assert 0 < last["rouge2"] < last["rouge1"] < 1
+    assert "ROUGE-1" in (tmp_path / "second" / "loss.svg").read_text()
 
 
 def test_state_survives_saving(tmp_path: Path) -> None:

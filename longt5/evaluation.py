@@ -1,243 +1,240 @@
 """How good summaries are, measured: ``python -m longt5.evaluation --model DIR --data FILE --papers N``.
 
-ROUGE-1, -2 and -Lsum F1 against the authors' abstracts with 95 % bootstrap intervals, for a model and for
-baselines cut to the same number of words as the model's summary of that paper; and what ROUGE does not see:
-how much of a summary stands in the paper, and how much it repeats itself. Finished papers are kept in a
-JSON-lines file, so that an interrupted evaluation goes on where it stopped.
+ROUGE-1, -2 and -Lsum F1 against the authors' abstracts with 95 % bootstrap intervals, for a model and for baselines of
+as many words as the model's summary of that paper; and what ROUGE does not see: how much of a summary stands in the
+paper, and how much it repeats itself. ``accelerate launch -m longt5.evaluation ...`` spreads the papers over processes.
+
+Finished papers are kept in a JSON-lines file, so that an interrupted evaluation goes on where it stopped, with as many
+processes as one likes. Rankings of sentences, which do not depend on the model, are kept beside it for the next one.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import json
-import random
-import re
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from rouge_score import rouge_scorer
+from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from tqdm.auto import tqdm
 
+from .baselines import BASELINES, Ranking, baseline_summaries, fingerprint, proper_sentences, rank
+from .json_lines import JsonLines
+from .loading import LoadingError, load_model, load_tokenizer
 from .model_summarizer import ModelSummarizer
-from .papers import Paper, PapersError, read_papers
-from .sentences import split_sentences
+from .paper_sets import choose_papers
+from .papers import Paper, PapersError
+from .score_tables import faithfulness_table, rouge_table, summarize_scores
+from .summary_metrics import Scorer, Scores
 
-MEASURES = ("rouge1", "rouge2", "rougeLsum")
-_WORD = re.compile(r"[^\W_]+")
-_SHORTEST_SENTENCE = 5  # words; shorter ones are headings, which no extract takes
-
-
-@dataclass(frozen=True)
-class Scores:
-    """One summary of one paper, measured. Shares are 0..1; ``seconds`` is the time to write it."""
-
-    rouge1: float
-    rouge2: float
-    rougeLsum: float
-    words: int
-    words_in_paper: float
-    four_grams_in_paper: float
-    repeated_four_grams: float
-    seconds: float
+_MODEL = "model"
+_BATCHES_SORTED = 8  # papers of so many batches are sorted by length, to be put together with little padding
+_LONGEST_WAIT = timedelta(days=30)  # the first process to finish waits for the last
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a system, its mean of each measure, and 95 % intervals of the ROUGE means."""
-
-    system: str
-    papers: int
-    means: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
+class EvaluationError(Exception):
+    """An evaluation can't go on; the message is a sentence that says what to do."""
 
 
-def score(summary: str, paper: Paper, scorer: rouge_scorer.RougeScorer, seconds: float = 0.0) -> Scores:
-    """Measure ``summary`` against the paper's abstract and its text."""
-    rouge = scorer.score(_one_sentence_a_line(paper.abstract), _one_sentence_a_line(summary))
-    written, read = words_of(summary), words_of(paper.text)
-    grams = four_grams(written)
-    return Scores(
-        **{name: rouge[name].fmeasure for name in MEASURES},
-        words=len(written),
-        words_in_paper=_share(written, set(read)),
-        four_grams_in_paper=_share(grams, set(four_grams(read))),
-        repeated_four_grams=1.0 - len(set(grams)) / len(grams) if grams else 0.0,
-        seconds=seconds,
-    )
+class Evaluation:
+    """Summarizes and measures papers, one process's share of them."""
+
+    def __init__(
+        self,
+        summarizer: ModelSummarizer,
+        finished: Path,
+        settings: dict[str, Any],
+        processes: PartialState,
+        batch_size: int = 1,
+    ) -> None:
+        """
+        Args:
+            summarizer: writes the summaries.
+            finished: JSON lines of finished papers; ``rankings.jsonl`` in the same folder keeps the rankings. All
+                processes must see the folder.
+            settings: what the summaries depend on, as JSON; kept with every finished paper.
+            processes: those that share the papers.
+            batch_size: papers that are summarized together.
+        """
+        self.summarizer = summarizer
+        self.settings = json.loads(json.dumps(settings))
+        self.processes = processes
+        self.batch_size = batch_size
+        self._finished = JsonLines(finished, processes.process_index)
+        self._kept_rankings = JsonLines(finished.with_name("rankings.jsonl"), processes.process_index)
+        self._scorer = Scorer()
+
+    def run(self, papers: Sequence[Paper]) -> dict[str, list[Scores]]:
+        """Return the scores of the model and of each baseline, paper by paper; finished papers are not done again.
+
+        Raises:
+            EvaluationError: papers were finished with other settings.
+        """
+        self._gather()
+        done = self._done()
+        self._rankings = {record["sentences"]: record["rankings"] for record in self._kept_rankings.read()}
+        self.processes.wait_for_everyone()  # until all have read, before the first one writes
+        todo = [paper for paper in papers if paper.id not in done]
+        with self.processes.split_between_processes(todo) as share:
+            bar = tqdm(
+                total=len(share),
+                unit="paper",
+                desc="evaluation",
+                file=sys.stderr,
+                disable=not self.processes.is_main_process,
+            )
+            with bar:
+                for batch in batches(share, self.batch_size):
+                    self._measure(batch)
+                    bar.update(len(batch))
+        self._gather()
+        done = self._done()
+        return {
+            system: [Scores(**done[paper.id]["scores"][system]) for paper in papers]
+            for system in (_MODEL, *BASELINES)
+        }
+
+    def _gather(self) -> None:
+        self.processes.wait_for_everyone()
+        if self.processes.is_main_process:
+            self._finished.gather()
+            self._kept_rankings.gather()
+        self.processes.wait_for_everyone()
+
+    def _done(self) -> dict[str, dict[str, Any]]:
+        """The records of finished papers by their ids."""
+        done = {record["id"]: record for record in self._finished.read()}
+        measures = {field.name for field in dataclasses.fields(Scores)}
+        for record in done.values():
+            if (
+                record.get("settings") != self.settings
+                or set(record["scores"]) != {_MODEL, *BASELINES}
+                or set(record["scores"][_MODEL]) != measures
+            ):
+                raise EvaluationError(
+                    f"{self._finished.path} holds papers finished with other settings or measures: name another "
+                    "file with --finished, or delete it."
+                )
+        return done
+
+    def _measure(self, papers: Sequence[Paper]) -> None:
+        start = time.perf_counter()
+        summaries = self.summarizer(papers)
+        seconds = (time.perf_counter() - start) / len(papers)
+        for paper, summary in zip(papers, summaries):
+            own = self._scorer(summary, paper, seconds)
+            sentences = proper_sentences(paper.text)
+            rankings = self._rank(sentences)
+            scores = {_MODEL: own}
+            for system, text in baseline_summaries(paper, sentences, rankings, own.words).items():
+                time_to_rank = rankings[system].seconds if system in rankings else 0.0
+                scores[system] = self._scorer(text, paper, time_to_rank)
+            self._finished.append(
+                {
+                    "id": paper.id,
+                    "settings": self.settings,
+                    "scores": {system: dataclasses.asdict(value) for system, value in scores.items()},
+                    "title": paper.title,
+                    "summary": summary,
+                    "abstract": paper.abstract,
+                }
+            )
+
+    def _rank(self, sentences: Sequence[str]) -> dict[str, Ranking]:
+        key = fingerprint(sentences)
+        if key not in self._rankings:
+            rankings = {system: dataclasses.asdict(ranking) for system, ranking in rank(sentences).items()}
+            self._rankings[key] = rankings
+            self._kept_rankings.append({"sentences": key, "rankings": rankings})
+        return {system: Ranking(**ranking) for system, ranking in self._rankings[key].items()}
 
 
-def words_of(text: str) -> list[str]:
-    """Lower-case words and numbers of ``text``, without punctuation."""
-    return _WORD.findall(text.lower())
+def batches(papers: Sequence[Paper], size: int) -> Iterator[list[Paper]]:
+    """``size`` papers at a time of about the same length, not far from the order given."""
+    chunk = size * _BATCHES_SORTED
+    for start in range(0, len(papers), chunk):
+        ordered = sorted(papers[start : start + chunk], key=lambda paper: len(paper.text))
+        for first in range(0, len(ordered), size):
+            yield ordered[first : first + size]
 
 
-def four_grams(words: Sequence[str]) -> list[tuple[str, ...]]:
-    """Every four words in a row."""
-    return [tuple(words[start : start + 4]) for start in range(len(words) - 3)]
-
-
-def first_sentences(paper: Paper, words: int) -> str:
-    """The beginning of the paper without headings, cut to ``words`` words."""
-    return cut_to_words(" ".join(_proper_sentences(paper.text)), words)
-
-
-def random_sentences(paper: Paper, words: int) -> str:
-    """Sentences by chance (always the same ones), in the paper's order, cut to ``words`` words."""
-    sentences = _proper_sentences(paper.text)
-    order = list(range(len(sentences)))
-    random.Random(paper.id).shuffle(order)
-    chosen, length = [], 0
-    while order and length < words:
-        chosen.append(order.pop())
-        length += len(words_of(sentences[chosen[-1]]))
-    return cut_to_words(" ".join(sentences[index] for index in sorted(chosen)), words)
-
-
-BASELINES = {"first sentences": first_sentences, "random sentences": random_sentences}
-
-
-def cut_to_words(text: str, words: int) -> str:
-    """``text`` up to its ``words``-th word."""
-    for count, match in enumerate(_WORD.finditer(text), start=1):
-        if count == words:
-            return text[: match.end()]
-    return text if words else ""
-
-
-def evaluate(
-    papers: Sequence[Paper], summarizer: ModelSummarizer, name: str, finished: Path
-) -> dict[str, list[Scores]]:
-    """Return the scores of each system, paper by paper; what ``finished`` already holds is not done again."""
-    scorer = rouge_scorer.RougeScorer(list(MEASURES), use_stemmer=True)
-    done: dict[str, dict[str, dict[str, float]]] = {}
-    if finished.exists():
-        for line in finished.read_text().splitlines():
-            record = json.loads(line)
-            done[record["id"]] = record["scores"]
-    results: dict[str, list[Scores]] = {system: [] for system in (name, *BASELINES)}
-    for paper in tqdm(papers, unit="paper", desc="evaluation", file=sys.stderr):
-        if paper.id not in done:
-            start = time.perf_counter()
-            [summary] = summarizer([paper])
-            own = score(summary, paper, scorer, time.perf_counter() - start)
-            record = {name: own}
-            for system, baseline in BASELINES.items():
-                record[system] = score(baseline(paper, own.words), paper, scorer)
-            done[paper.id] = {system: dataclasses.asdict(value) for system, value in record.items()}
-            finished.parent.mkdir(parents=True, exist_ok=True)
-            with finished.open("a") as file:
-                file.write(json.dumps({"id": paper.id, "summary": summary, "scores": done[paper.id]}) + "\n")
-        for system, scores in results.items():
-            scores.append(Scores(**done[paper.id][system]))  # type: ignore[arg-type]
-    return results
-
-
-def summarize_scores(system: str, scores: Sequence[Scores], samples: int = 1000) -> Row:
-    """Mean of each measure, with percentile bootstrap intervals over papers for ROUGE."""
-    chance = np.random.default_rng(0)
-    drawn = chance.integers(len(scores), size=(samples, len(scores)))
-    values = {
-        entry.name: np.array([getattr(one, entry.name) for one in scores], dtype=float)
-        for entry in dataclasses.fields(Scores)
-    }
-    intervals = {}
-    for name in MEASURES:
-        low, high = np.percentile(values[name][drawn].mean(axis=1), [2.5, 97.5])
-        intervals[name] = (float(low), float(high))
-    return Row(system, len(scores), {name: float(array.mean()) for name, array in values.items()}, intervals)
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table, ROUGE and shares in per cent."""
-    lines = [
-        "| system | ROUGE-1 | ROUGE-2 | ROUGE-Lsum | words | words in paper | 4-grams in paper "
-        "| repeated 4-grams | s/paper |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        rouge = []
-        for name in MEASURES:
-            low, high = row.intervals[name]
-            rouge.append(f"{100 * row.means[name]:.2f} [{100 * low:.2f}, {100 * high:.2f}]")
-        shares = [
-            f"{100 * row.means[name]:.1f} %"
-            for name in ("words_in_paper", "four_grams_in_paper", "repeated_four_grams")
-        ]
-        cells = [row.system, *rouge, f"{row.means['words']:.0f}", *shares, f"{row.means['seconds']:.2f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def choose_papers(path: Path, count: int | None) -> list[Paper]:
-    """The first ``count`` papers of a file in an order that depends on their ids alone; all if None."""
-    papers = sorted(read_papers(path), key=lambda paper: hashlib.sha256(paper.id.encode()).digest())
-    return papers[:count]
-
-
-def _proper_sentences(text: str) -> list[str]:
-    sentences = (text[start:end] for start, end in split_sentences(text))
-    return [
-        sentence
-        for sentence in sentences
-        if sentence.rstrip("\"'”’)]").endswith((".", "?", "!"))
-        and len(words_of(sentence)) >= _SHORTEST_SENTENCE
-    ]
-
-
-def _one_sentence_a_line(text: str) -> str:
-    """ROUGE-Lsum compares line by line."""
-    return "\n".join(text[start:end] for start, end in split_sentences(text))
-
-
-def _share(items: Sequence[object], known: set[object]) -> float:
-    return sum(item in known for item in items) / len(items) if items else 0.0
-
-
-def main() -> int:
-    """Print the table; 1 and a sentence on stderr if model or papers can't be read."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Measure a model's summaries against abstracts and baselines."
     )
     parser.add_argument("--model", required=True, help="folder or Hub id")
     parser.add_argument(
-        "--data", type=Path, required=True, help=".jsonl or .jsonl.zst with text and abstract"
+        "--data",
+        required=True,
+        help=".jsonl or .jsonl.zst with text and abstract, a folder of Parquet files with article and abstract, or "
+        "a data set of the Hub: scientific_papers/pubmed, ccdv/arxiv-summarization/section",
     )
+    parser.add_argument("--split", default="test", help="part of a data set (default: test)")
     parser.add_argument("--papers", type=int, help="how many papers, chosen by their ids (default: all)")
     parser.add_argument(
-        "--finished", type=Path, help="JSON lines to keep finished papers in, and to go on from"
+        "--finished",
+        type=Path,
+        help="JSON lines to keep finished papers in, and to go on from (default: run/evaluation-MODEL.jsonl); a model "
+        "that has changed under the same name needs another file",
     )
     parser.add_argument("--max-input-tokens", type=int, default=16384)
     parser.add_argument("--writing", choices=("own words", "quotes"), default="own words")
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=1,
+        help="papers summarized together in own words (default: 1); quotes are written one after the other",
+    )
     parser.add_argument("--threads", type=int, help="CPU threads of torch")
     parser.add_argument("--generation", type=json.loads, default={}, help='JSON, e.g. {"num_beams": 4}')
-    arguments = parser.parse_args()
-    from .loading import LoadingError, load_model, load_tokenizer
+    return parser
 
+
+def main() -> int:
+    """Print the tables; 1 and a sentence on stderr if model or papers can't be read."""
+    arguments = _parser().parse_args()
+    # Without `cpu`, accelerate takes several processes on CPUs for so many single ones.
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
+    processes = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
+    device = "cpu" if on_cpu else f"cuda:{processes.local_process_index}"
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    try:
-        papers = choose_papers(arguments.data, arguments.papers)
-        summarizer = ModelSummarizer(
-            load_model(arguments.model),
-            load_tokenizer(arguments.model),
-            arguments.max_input_tokens,
-            arguments.writing,
-            **arguments.generation,
-        )
-    except (PapersError, LoadingError) as error:
-        print(error, file=sys.stderr)
-        return 1
     name = Path(arguments.model).name
-    finished = arguments.finished or Path(f"evaluation-{name}.jsonl")
-    results = evaluate(papers, summarizer, name, finished)
-    print(table([summarize_scores(system, scores) for system, scores in results.items()]))
+    try:
+        with processes.main_process_first():  # the others find in the cache what it downloads
+            papers = choose_papers(arguments.data, arguments.split, arguments.papers)
+            summarizer = ModelSummarizer(
+                load_model(arguments.model, device_map=device),
+                load_tokenizer(arguments.model),
+                arguments.max_input_tokens,
+                arguments.writing,
+                **arguments.generation,
+            )
+        settings = {
+            key: getattr(arguments, key)
+            for key in ("model", "data", "split", "max_input_tokens", "writing", "generation")
+        }
+        finished = arguments.finished or Path("run", f"evaluation-{name}.jsonl")
+        results = Evaluation(summarizer, finished, settings, processes, arguments.batch_size).run(papers)
+    except (PapersError, LoadingError, EvaluationError) as error:
+        if processes.is_main_process:
+            print(error, file=sys.stderr)
+        return 1
+    if processes.is_main_process:
+        rows = [
+            summarize_scores(name if system == _MODEL else system, scores)
+            for system, scores in results.items()
+        ]
+        print(f"{len(papers)} papers; ROUGE F1 in per cent with 95 % bootstrap intervals.\n")
+        print(rouge_table(rows), faithfulness_table(rows), sep="\n\n")
+    processes.destroy_process_group()
     return 0
 
 

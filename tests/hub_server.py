@@ -1,7 +1,8 @@
 """A small Hub on 127.0.0.1: enough of its HTTP for `from_pretrained("someone/model")` with HF_ENDPOINT set.
 
-Folders `root/someone/model` are its models, each with one branch, "main", at one commit. Weight files are "LFS
-files": they are answered with a redirect to another host, as the Hub does.
+Folders `root/someone/model` are its models, `root/datasets/someone/papers` its data sets, each with one branch, "main",
+at one commit. A data set may have a second, "refs/convert/parquet", in `root/datasets/someone/papers@converted`. Weight
+files are "LFS files": they are answered with a redirect to another host, as the Hub does.
 """
 
 import hashlib
@@ -80,26 +81,33 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        path = unquote(urlsplit(self.path).path)
+        path = urlsplit(self.path).path.replace("refs%2Fconvert%2Fparquet", "converted")
+        path = unquote(path)
         if self.hub.down:
             return self._send(503)
         if match := re.fullmatch(r"/lfs/([^/]+/[^/]+)/(.+)", path):
             return self._send_file(self.hub.files(match[1])[match[2]], {})
-        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree)/([^/]+)(/.*)?)?", path):
-            repo, kind, revision, folder = (
-                match[1],
-                match[2] or "revision",
-                match[3] or "main",
-                match[4] or "",
-            )
+        if match := re.fullmatch(
+            r"/api/(?:models/|(?=datasets/))((?:datasets/)?[^/]+/[^/]+)(?:/(revision|tree)/([^/]+)(/.*)?)?",
+            path,
+        ):
+            kind, revision, folder = match[2] or "revision", match[3] or "main", match[4] or ""
+            repo = self._branch(match[1], revision)
             if self._refused(repo, revision, listing=True):
                 return None
             return self._send_json(self._info(repo) if kind == "revision" else self._tree(repo, folder[1:]))
-        if match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            if self._refused(match[1], match[2], listing=False):
+        if match := re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            repo = self._branch(match[1], match[2])
+            if self._refused(repo, match[2], listing=False):
                 return None
-            return self._resolve(match[1], match[3])
+            return self._resolve(repo, match[3])
         return self._send(404, {"X-Error-Code": "RepoNotFound"})
+
+    def _branch(self, repo: str, revision: str) -> str:
+        """The folder of a revision: that of the conversion if it is one."""
+        converted = f"{repo}@converted"
+        there = (self.hub.root / converted).is_dir()
+        return converted if there and revision in ("converted", self.hub.commit(converted)) else repo
 
     def _refused(self, repo: str, revision: str, listing: bool) -> bool:
         """Sends the Hub's error if the visitor may not have this; says whether it did."""
@@ -108,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, {"X-Error-Code": "RepoNotFound"})
         elif repo in self.hub.gated and not known and not listing:
             self._send(403, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted."})
-        elif revision not in ("main", self.hub.commit(repo)):
+        elif revision not in ("main", self.hub.commit(repo)) and not repo.endswith(f"@{revision}"):
             self._send(404, {"X-Error-Code": "RevisionNotFound"})
         else:
             return False

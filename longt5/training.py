@@ -77,7 +77,9 @@ class Trainer:
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         self.accelerator = Accelerator(
-            gradient_accumulation_steps=config.accumulation_steps, mixed_precision=config.mixed_precision
+            cpu=not torch.accelerator.is_available(),  # or accelerate would not see other processes without a GPU
+            gradient_accumulation_steps=config.accumulation_steps,
+            mixed_precision=config.mixed_precision,
         )
         self.main = self.accelerator.is_main_process
         set_seed(config.seed, device_specific=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import subprocess
 import random
 import sys
 from pathlib import Path
@@ -263,6 +264,24 @@ def test_command_trains_draws_and_saves(config: TrainingConfig, tmp_path: Path) 
     assert last["kind"] == "validation" and last["choice_loss"] > 0
     assert 0 < last["rouge2"] < last["rouge1"] < 1
     assert "ROUGE-1" in (tmp_path / "second" / "loss.svg").read_text()
+
+
+def test_two_processes_train_one_model(config: TrainingConfig, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**dataclasses.asdict(config), "max_steps": 4, "accumulation_steps": 2}))
+    # The same switch on one machine without GPUs: the processes then talk through gloo.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    command = [*launch, "--main_process_port", "0", "-m", "longt5.training", "--config", str(path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=Path(__file__).parents[2])
+    out = Path(config.output)
+    assert json.loads((out / "manifest.json").read_text())["processes"] == 2
+    assert [step for step, _ in losses(out)] == [1, 2, 3, 4]
+    assert len(losses(out, "validation")) == 1
+    states = [TrainingState.load(out / "checkpoint" / f"state-{process}.json") for process in range(2)]
+    assert [state.step for state in states] == [4, 4]
+    alone = Trainer(dataclasses.replace(config, max_steps=4, output=str(tmp_path / "alone")))
+    alone.run()
+    assert losses(tmp_path / "alone")[0] != losses(out)[0]  # each process has examples of its own
 
 
 def test_state_survives_saving(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ WORD = re.compile(r"[^\W_]+")
 class Scores:
     """One summary of one paper, measured. ROUGE is F1; shares are 0..1; ``seconds`` is the time to write it.
 
-    A summary without words has shares of 0, and repeats nothing.
+    ``seconds`` is 0 where it was not measured: for baselines, only sumy's rankings are timed. A summary without
+    words has shares of 0, and repeats nothing.
     """
 
     rouge1: float

@@ -68,13 +68,15 @@ class ModelSummarizer:
             return_offsets_mapping=True,
         )
         offsets = encoding["offset_mapping"][0, :-1].numpy()  # without the end token
-        starts = [start for start, _ in split_sentences(paper.text[: offsets[-1, 1]])]
+        starts = [start for start, _ in split_sentences(paper.text[: offsets[-1:, 1].max(initial=0)])]
         quotable = quotable_sentences(
             paper.text,
             encoding["input_ids"][0, :-1].numpy(),
             offsets,
             np.searchsorted(offsets[:, 1], starts, side="right").tolist(),
         )
+        if not quotable:
+            return ""
         settings = GenerationConfig(**{**self.model.generation_config.to_dict(), **self.generation})
         *_, encoded = encode(self.model, encoding["input_ids"].to(self.model.device))
         assert isinstance(encoded, EncodedText)
@@ -83,7 +85,7 @@ class ModelSummarizer:
             encoded,
             [sentence.tokens for sentence in quotable],
             max_new_tokens=settings.max_new_tokens,
-            num_beams=settings.num_beams,
+            num_beams=settings.num_beams or 1,
             score=self.quote_score,
         )
         assert isinstance(quoted, Quoted)

@@ -11,9 +11,10 @@ import numpy as np
 
 LEAST_WORDS = 6  # fewer are headings, captions and the debris of formulas
 MOST_TOKENS = 120  # more are lists, or what was left of a table
-# From a capital, digit or opening mark to a full stop, maybe with references after it.
+# From a capital, digit or opening mark to a full stop, maybe with references after it. Public sets of papers are
+# split into words, so a space may stand before the full stop.
 _WHOLE_SENTENCE = re.compile(
-    r"[\"“‘(\[]?[A-Z0-9].*[a-zA-Z0-9)\]”’\"%][.!?][\"”’)\]]*(\s*\[[\d,;–\s-]+\])?", re.S
+    r"[\"“‘(\[]?\s?[A-Z0-9].*[a-zA-Z0-9)\]”’\"%]\s?[.!?]\s?[\"”’)\]]*(\s*\[[\d,;–\s-]+\])?", re.S
 )
 
 
@@ -37,12 +38,15 @@ def quotable_sentences(
         starts: the first token of each sentence, ascending; a sentence goes on to the next one or the last token.
     """
     found = []
+    cased = not text.islower()  # public sets of papers are not
     for first, after in pairwise([*starts, len(ids)]):
         if 0 < after - first <= MOST_TOKENS:
-            start, end = int(offsets[first, 0]), int(offsets[after - 1, 1])
-            start = end - len(text[start:end].lstrip())  # a first token may begin with the space before it
-            if is_quotable(text[start:end]):
-                found.append(QuotableSentence(start, end, tuple(ids[first:after].tolist())))
+            begin = int(offsets[first, 0])
+            piece = text[begin : int(offsets[after - 1, 1])]  # tokens may hold the white space around
+            start = begin + len(piece) - len(piece.lstrip())
+            sentence = piece.strip()
+            if is_quotable(sentence if cased else sentence.upper()):
+                found.append(QuotableSentence(start, start + len(sentence), tuple(ids[first:after].tolist())))
     return found
 
 

@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
-import subprocess
 import random
+import subprocess
 import sys
 from pathlib import Path
 

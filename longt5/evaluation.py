@@ -31,6 +31,7 @@ from .loading import LoadingError, load_model, load_tokenizer
 from .model_summarizer import ModelSummarizer
 from .paper_sets import choose_papers
 from .papers import Paper, PapersError
+from .quote_search import SCORES
 from .score_tables import faithfulness_table, rouge_table, summarize_scores
 from .summary_metrics import Scorer, Scores
 
@@ -187,6 +188,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-input-tokens", type=int, default=16384)
     parser.add_argument("--writing", choices=("own words", "quotes"), default="own words")
     parser.add_argument(
+        "--quote-score",
+        choices=SCORES,
+        default=SCORES[0],
+        help=f"what sentences are chosen by in quotes (default: {SCORES[0]}, as everywhere else)",
+    )
+    parser.add_argument(
         "--batch-size",
         type=int,
         default=1,
@@ -215,11 +222,20 @@ def main() -> int:
                 load_tokenizer(arguments.model),
                 arguments.max_input_tokens,
                 arguments.writing,
+                arguments.quote_score,
                 **arguments.generation,
             )
         settings = {
             key: getattr(arguments, key)
-            for key in ("model", "data", "split", "max_input_tokens", "writing", "generation")
+            for key in (
+                "model",
+                "data",
+                "split",
+                "max_input_tokens",
+                "writing",
+                "quote_score",
+                "generation",
+            )
         }
         finished = arguments.finished or Path("run", f"evaluation-{name}.jsonl")
         results = Evaluation(summarizer, finished, settings, processes, arguments.batch_size).run(papers)

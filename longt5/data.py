@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 from tqdm.auto import tqdm
+from transformers import AutoTokenizer
 
 from .papers import read_papers
 from .sentences import split_sentences
@@ -112,13 +113,13 @@ def _tokenize(texts: tuple[str, str]) -> tuple[list[np.ndarray], np.ndarray] | N
     return arrays[:-1], arrays[-1]
 
 
-def prepare_file(papers_file: Path, tokenizer_file: Path, folder: Path, processes: int) -> None:
+def prepare_file(papers_file: Path, tokenizer: Path, folder: Path, processes: int) -> None:
     """Tokenize one file of papers into ``folder``; ``facts.json`` is written last and marks it finished."""
     sentences: list[np.ndarray] = []
     abstracts: list[np.ndarray] = []
     paper_lengths: list[int] = []
     texts: Iterable[tuple[str, str]] = ((paper.text, paper.abstract) for paper in read_papers(papers_file))
-    with multiprocessing.get_context("spawn").Pool(processes, _start_worker, (str(tokenizer_file),)) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, _start_worker, (str(tokenizer),)) as pool:
         for result in tqdm(pool.imap(_tokenize, texts, chunksize=16), unit="paper", desc=papers_file.name):
             if result is not None:
                 sentences.extend(result[0])
@@ -135,7 +136,7 @@ def prepare_file(papers_file: Path, tokenizer_file: Path, folder: Path, processe
     facts = {
         "file": papers_file.name,
         "sha256": _sha256(papers_file),
-        "tokenizer_sha256": _sha256(tokenizer_file),
+        "tokenizer_sha256": _sha256(tokenizer),
         "papers": len(paper_lengths),
         "sentences": len(sentences),
         "tokens": sum(map(len, sentences)),
@@ -156,10 +157,18 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def unfinished_files(corpus: Path, out: Path, tokenizer_file: Path) -> Iterator[tuple[Path, Path]]:
+def tokenizer_file(name: str, out: Path) -> Path:
+    """Return the ``tokenizer.json`` of a folder or, brought from the Hub, of ``out/tokenizer``."""
+    if (Path(name) / "tokenizer.json").is_file():
+        return Path(name) / "tokenizer.json"
+    AutoTokenizer.from_pretrained(name).save_pretrained(out / "tokenizer")
+    return out / "tokenizer" / "tokenizer.json"
+
+
+def unfinished_files(corpus: Path, out: Path, tokenizer: Path) -> Iterator[tuple[Path, Path]]:
     """Yield (file, folder) of what is not prepared yet with this very tokenizer, small files first."""
     files = [*corpus.glob("train-*.jsonl*"), *corpus.glob("validation.jsonl*")]
-    tokenizer_hash = _sha256(tokenizer_file)
+    tokenizer_hash = _sha256(tokenizer)
     for file in sorted(files, key=lambda path: path.stat().st_size):
         folder = out / file.name.split(".")[0].removeprefix("train-")
         facts = folder / "facts.json"
@@ -173,13 +182,13 @@ def main() -> None:
     parser.add_argument(
         "--corpus", type=Path, required=True, help="folder with train-*.jsonl.zst and validation"
     )
-    parser.add_argument("--tokenizer", type=Path, required=True, help="folder with tokenizer.json")
+    parser.add_argument("--tokenizer", required=True, help="folder or Hub id")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the arrays to")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one per core")
     arguments = parser.parse_args()
-    tokenizer_file = arguments.tokenizer / "tokenizer.json"
-    for file, folder in list(unfinished_files(arguments.corpus, arguments.out, tokenizer_file)):
-        prepare_file(file, tokenizer_file, folder, arguments.processes)
+    tokenizer = tokenizer_file(arguments.tokenizer, arguments.out)
+    for file, folder in list(unfinished_files(arguments.corpus, arguments.out, tokenizer)):
+        prepare_file(file, tokenizer, folder, arguments.processes)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def test_a_command_exists(command: str) -> None:
             assert all(re.search(rf"^{word.split('=')[0]} \?=", MAKEFILE, re.MULTILINE) for word in variables)
         case ["python", "-m", "app", *arguments]:
             _parser().parse_args(arguments)
-        case ["python", "-m", module, *arguments]:
+        case ["python", "-m", module, *arguments] | ["accelerate", "launch", "-m", module, *arguments]:
             for word in arguments:
                 if word.startswith("--"):
                     assert f'"{word}"' in options(module)

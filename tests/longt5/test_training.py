@@ -313,6 +313,13 @@ def test_wrong_settings_are_sentences(
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "configs").glob("*.json")), ids=lambda path: path.stem
+)
+def test_the_configurations_that_come_along_can_be_read(path: Path) -> None:
+    TrainingConfig.load(path)
+
+
 def test_missing_settings_and_checkpoints_are_sentences(config: TrainingConfig, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"data": "x"}')
     with pytest.raises(ConfigurationError, match="lacks a setting"):

@@ -36,6 +36,7 @@ from .copy_initialization import initialize_for_copying
 from .data import DataError, PreparedPapers
 from .losses import TargetLosses, target_losses
 from .objectives import Vocabulary
+from .sentence_pooling import add_sentence_pooling
 from .training_config import ConfigurationError, TrainingConfig
 from .training_plot import draw_training
 from .validation import Validation
@@ -252,7 +253,7 @@ def build_model(config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> L
     """Return the model a stage begins with.
 
     Raises:
-        ConfigurationError: the tokenizer has more entries than the model.
+        ConfigurationError: the tokenizer has more entries than the model, or the head to read ahead is none.
     """
     if config.checkpoint is not None:
         model = LongT5ForConditionalGeneration.from_pretrained(config.checkpoint, dtype=torch.float32)
@@ -261,6 +262,11 @@ def build_model(config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> L
         model = LongT5ForConditionalGeneration(LongT5Config(**config.model))
         if config.initialization == "copy":
             initialize_for_copying(model)
+    if config.sentence_pooling is not None:
+        try:
+            add_sentence_pooling(model, config.sentence_pooling)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
     if len(tokenizer) > model.config.vocab_size:
         raise ConfigurationError(
             f"The tokenizer has {len(tokenizer)} entries, the model {model.config.vocab_size} only."

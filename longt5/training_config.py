@@ -30,6 +30,8 @@ class TrainingConfig:
         model: arguments of ``LongT5Config`` for a fresh model.
         checkpoint: folder or Hub id to go on from.
         initialization: of a fresh model: "t5", or "copy" (begins able to copy its input).
+        sentence_pooling: encoder head that is made to read ahead before the stage begins, or None; see
+            ``longt5.sentence_pooling``.
         objectives: weight of each of "principal", "oracle", "selection", "abstract".
         choice_weight: of the mean divergence of the choices ("selection"), beside the mean loss of the tokens.
         curriculum: (share of the training, longest input in tokens), the first share being 0.
@@ -57,6 +59,7 @@ class TrainingConfig:
     model: dict[str, Any] | None = None
     checkpoint: str | None = None
     initialization: str = "t5"
+    sentence_pooling: int | None = None
     objectives: dict[str, float] = field(default_factory=lambda: {"principal": 1.0})
     choice_weight: float = 3.0
     curriculum: tuple[tuple[float, int], ...] = ((0.0, 1024),)

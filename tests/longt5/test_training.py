@@ -253,11 +253,19 @@ def test_command_trains_draws_and_saves(config: TrainingConfig, tmp_path: Path) 
         checkpoint=str(out / "model"),
         output=str(tmp_path / "second"),
         objectives={"selection": 1.0},
+        sentence_pooling=1,
         validation_rouge=2,
         max_steps=4,
     )
     trainer = Trainer(second)
     weights = trainer.model.state_dict()
+    name = "encoder.block.0.layer.0.TransientGlobalSelfAttention.relative_attention_bias.weight"
+    assert [bool((weights[name] == model.state_dict()[name])[:, head].all()) for head in range(2)] == [
+        True,
+        False,
+    ]
+    with pytest.raises(ConfigurationError, match="no head 2"):
+        Trainer(dataclasses.replace(second, sentence_pooling=2))
     torch.testing.assert_close(weights["shared.weight"], model.state_dict()["shared.weight"])
     trainer.run()
     *_, last = map(json.loads, (tmp_path / "second" / "log.jsonl").read_text().splitlines())

@@ -61,7 +61,7 @@ class SummarySettings:
     num_beams: int = 4
     """Beams of beam search; 1 is greedy. Sampling always uses one."""
     length_penalty: float = 1.0
-    """Above 0 beam search prefers longer summaries, below 0 shorter ones."""
+    """Above 0 beam search prefers longer summaries, below 0 shorter ones. In own words only."""
     no_repeat_ngram_size: int = 3
     """The summary never writes the same run of that many tokens twice; 0 turns this off. In own words only."""
     encoder_no_repeat_ngram_size: int = 0

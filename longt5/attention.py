@@ -1,15 +1,8 @@
-"""LongT5's attention kernels as pure functions on tensors (Guo et al. 2022, section 3.1).
+"""What LongT5's attention is made of, as pure functions on tensors (Guo et al. 2022, section 3.1).
 
-What is notable about them:
-- One tile of queries at a time. A tile sees the keys within the radius of its own tokens and, in transient-global
-  attention, the global keys; its scores are the largest tensor that ever exists, so memory is linear in length.
-- The position bias is a lookup by offset: `2 * radius + 1` values a head for the band, and for the globals one value
-  for each difference between a global block and the query's own block.
-- Without gradients a tile is one call of PyTorch's fused attention over [global keys, window keys]: the global keys
-  are written once into the buffer that every tile reads. With gradients a tile is recomputed in the backward pass.
-- Nothing branches on the value of a tensor, so nothing waits for a GPU.
-
-Scores are not scaled by sqrt(d): T5 folds the scale into its initialisation (Raffel et al. 2020).
+Position biases are lookups by offset: `2 * radius + 1` values a head for the band, and for the globals one value for
+each difference between a global block and the query's own block. The encoder's attention itself is in
+`longt5.tiled_attention`; what is here also serves those who want to see its weights.
 """
 
 import math
@@ -18,11 +11,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
-
-# Queries in a tile. Smaller tiles waste less of the band (a tile of 512 computes 766 keys for the 255 that each query
-# uses) but give matrix products too small to be fast; of 64 to 1,024 this was the fastest on a CPU at 16,384 tokens.
-TILE = 512
 
 
 def relative_position_bucket(
@@ -137,54 +125,6 @@ class Globals(NamedTuple):
         return (blocks > self.ids.amax(-1, keepdim=True))[:, None, None]
 
 
-def encoder_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    band_bias: Tensor,
-    global_tokens: Globals | None = None,
-    attention_mask: Tensor | None = None,
-    *,
-    dropout: float = 0.0,
-    tile: int = TILE,
-) -> Tensor:
-    """Local attention, or transient-global attention where there are global tokens.
-
-    Each query attends to the keys at most `radius` tokens away and to every global token, under one softmax.
-    Padding is never attended to; what a padded query gets is finite and without meaning.
-
-    Args:
-        query, key, value: (batch, length, heads, d_kv).
-        band_bias: (heads, 2 * radius + 1), see `band_bias_tile`.
-        attention_mask: (batch, length), non-zero at text; None means that all is text.
-        dropout: probability of dropping an attention weight.
-        tile: queries computed at once.
-    Returns:
-        (batch, length, heads, d_kv)
-    """
-    length = query.shape[1]
-    tile = min(tile, length)
-    differentiable = (query, key, value, band_bias, *(global_tokens or ()))
-    if dropout == 0.0 and not (torch.is_grad_enabled() and any(x.requires_grad for x in differentiable)):
-        return _fused_tiles(query, key, value, band_bias, global_tokens, attention_mask, tile)
-
-    def attend(start: int, *tensors: Tensor) -> Tensor:
-        query, key, value, band_bias, *rest = tensors
-        tokens = Globals(*rest) if rest else None
-        end = min(start + tile, length)
-        weights, keys = tile_weights(query, key, band_bias, tokens, attention_mask, start, end)
-        weights = F.dropout(weights.to(value.dtype), dropout)
-        output = torch.einsum("bhqk,bkhd->bqhd", weights[..., : len(keys)], value[:, keys.start : keys.stop])
-        if tokens is not None:
-            output = output + torch.einsum("bhqg,bghd->bqhd", weights[..., len(keys) :], tokens.value)
-        return output
-
-    outputs = [
-        checkpoint(attend, start, *differentiable, use_reentrant=False) for start in range(0, length, tile)
-    ]
-    return torch.cat(outputs, dim=1)
-
-
 def tile_weights(
     query: Tensor,
     key: Tensor,
@@ -219,63 +159,6 @@ def tile_weights(
             global_scores = global_scores.masked_fill(global_tokens.is_empty_block(), masked)
         scores = torch.cat([scores, global_scores], dim=-1)
     return scores.softmax(-1), keys
-
-
-def _fused_tiles(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    band_bias: Tensor,
-    global_tokens: Globals | None,
-    attention_mask: Tensor | None,
-    tile: int,
-) -> Tensor:
-    """`encoder_attention` without gradients. Every tile reads the same buffers: [global tokens, window]."""
-    batch, length, heads, d_kv = query.shape
-    radius = band_bias.shape[-1] // 2
-    num_globals = 0 if global_tokens is None else global_tokens.key.shape[1]
-    masked = torch.finfo(query.dtype).min
-    window = min(tile + 2 * radius, length)
-    varies = attention_mask is not None or (global_tokens is not None and global_tokens.ids.shape[0] > 1)
-
-    keys = query.new_empty(batch, heads, num_globals + window, d_kv)
-    values = torch.empty_like(keys)
-    bias = query.new_empty(batch if varies else 1, heads, tile, num_globals + window)
-    if global_tokens is not None:
-        keys[:, :, :num_globals] = global_tokens.key.transpose(1, 2)
-        values[:, :, :num_globals] = global_tokens.value.transpose(1, 2)
-        empty = global_tokens.is_empty_block() if attention_mask is not None else None
-        global_bias = global_tokens.bias.to(query.dtype)
-
-    output = torch.empty_like(query)
-    left_of_bias = None
-    for start in range(0, length, tile):
-        end = min(start + tile, length)
-        first, last = max(start - radius, 0), min(end + radius, length)
-        used = num_globals + last - first
-        keys[:, :, num_globals:used] = key[:, first:last].transpose(1, 2)
-        values[:, :, num_globals:used] = value[:, first:last].transpose(1, 2)
-        # The band's bias moves against the window only where the text begins; elsewhere it stands from the tile before.
-        if left_of_bias != start - first or attention_mask is not None:
-            left_of_bias = start - first
-            band = band_bias_tile(band_bias, tile, used - num_globals, left_of_bias, masked)
-            if attention_mask is not None:
-                band = band.masked_fill(attention_mask[:, None, None, first:last] == 0, masked)
-            bias[..., num_globals:used] = band
-        if global_tokens is not None:
-            rows = global_bias_rows(global_bias, global_tokens.ids[:, start:end])
-            bias[:, :, : end - start, :num_globals] = (
-                rows if empty is None else rows.masked_fill(empty, masked)
-            )
-        attended = F.scaled_dot_product_attention(
-            query[:, start:end].transpose(1, 2),
-            keys[:, :, :used],
-            values[:, :, :used],
-            attn_mask=bias[:, :, : end - start, :used].expand(batch, -1, -1, -1),
-            scale=1.0,
-        )
-        output[:, start:end] = attended.transpose(1, 2)
-    return output
 
 
 def dense_attention(

@@ -22,10 +22,10 @@ from longt5.attention import (
     block_sums,
     blocked_attention,
     dense_attention,
-    encoder_attention,
     relative_position_bucket,
 )
 from longt5.configuration import LongT5Config
+from longt5.tiled_attention import encoder_attention
 
 
 def saturate(x: Tensor) -> Tensor:

@@ -9,8 +9,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from longt5 import attention as kernels
+from longt5.tiled_attention import encoder_attention
 from tests.longt5 import dense_reference as dense
 from tests.longt5.factories import ATTENTION_TYPES, assert_close, padded_mask
 
@@ -86,9 +88,7 @@ def by_kernel(case: Case, inputs: dict[str, Tensor], mask: Tensor | None, **opti
             kernels.block_ids(text, case.block),
         )
     band = bias_by_offset(inputs["band table"], -case.radius, case.radius)
-    return kernels.encoder_attention(
-        inputs["query"], inputs["key"], inputs["value"], band, tokens, mask, **options
-    )
+    return encoder_attention(inputs["query"], inputs["key"], inputs["value"], band, tokens, mask, **options)
 
 
 def float32(case: Case) -> dict[str, Tensor]:
@@ -293,6 +293,62 @@ def test_dropout_of_weights():
     assert torch.allclose(kept, kept.round(), atol=1e-5)
     assert abs(kept.mean().item() - 3.0) < 0.3
     assert not torch.equal(output[:96], output[100:196])
+
+
+@pytest.mark.parametrize("has_globals", [False, True], ids=ATTENTION_TYPES)
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_gradients_by_differences(has_globals, dropout):
+    case = make_case(padded_mask(23, 23, 17), 2, 3, 4, has_globals)
+    names = list(case.inputs)
+
+    def attend(*tensors: Tensor) -> Tensor:
+        torch.manual_seed(0)  # the same weights fall out each time
+        output = by_kernel(case, dict(zip(names, tensors)), case.mask, tile=6, dropout=dropout)
+        return output * case.mask[..., None, None]
+
+    assert torch.autograd.gradcheck(attend, tuple(case.inputs.values()))
+
+
+def test_dropout_is_repeatable_and_the_same_when_a_layer_is_computed_again():
+    case = make_case(padded_mask(90, 90), 2, 10, 8, True)
+
+    def gradients(again: bool, seed: int) -> list[Tensor]:
+        inputs = float32(case)
+        torch.manual_seed(seed)
+        output = by_kernel(case, inputs, None, dropout=0.5, tile=32)
+        if again:
+            torch.manual_seed(seed)
+            output = checkpoint(
+                lambda: by_kernel(case, inputs, None, dropout=0.5, tile=32), use_reentrant=False
+            )
+        output.square().sum().backward()
+        return [output.detach(), *(tensor.grad for tensor in inputs.values())]
+
+    once = gradients(False, 1)
+    for first, second in zip(once, gradients(True, 1), strict=True):
+        torch.testing.assert_close(first, second)
+    assert not torch.equal(once[0], gradients(False, 2)[0])
+
+
+def test_no_second_derivatives():
+    case = make_case(padded_mask(20, 20), 1, 3, 4, True)
+    output = by_kernel(case, case.inputs, None)
+    (gradient,) = torch.autograd.grad(output.square().sum(), case.inputs["query"], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_gradients_in_mixed_precision():
+    """Under autocast, gradients are within bfloat16's rounding of those in float32."""
+    case = make_case(padded_mask(90, 90), 2, 10, 8, True)
+    exact, rounded = float32(case), float32(case)
+    by_kernel(case, exact, None, tile=32).square().sum().backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        halves = {name: x.bfloat16() if "table" not in name else x for name, x in rounded.items()}
+        by_kernel(case, halves, None, tile=32).float().square().sum().backward()
+    for name, tensor in exact.items():
+        difference = (tensor.grad - rounded[name].grad).norm() / tensor.grad.norm()
+        assert difference < 0.03, f"{name}: {difference:.3f}"
 
 
 @pytest.mark.parametrize("groups", [1, 3])

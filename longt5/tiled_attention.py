@@ -142,7 +142,7 @@ class _Dropout:
     def __init__(self, probability: float, seed: int, device: torch.device) -> None:
         self.kept = 1.0 - probability
         # The meta device, on which models are built without weights, has no random numbers.
-        self.generator = torch.Generator("cpu" if device.type == "meta" else device).manual_seed(seed)
+        self.generator = None if device.type == "meta" else torch.Generator(device).manual_seed(seed)
 
     def next(self, weights: Tensor) -> Tensor:
         return torch.empty_like(weights).bernoulli_(self.kept, generator=self.generator).div_(self.kept)

@@ -12,6 +12,7 @@ Scores are not scaled by sqrt(d): T5 folds the scale into its initialisation (Ra
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -141,7 +142,6 @@ class _Dropout:
 
     def __init__(self, probability: float, seed: int, device: torch.device) -> None:
         self.kept = 1.0 - probability
-        # The meta device, on which models are built without weights, has no random numbers.
         self.generator = None if device.type == "meta" else torch.Generator(device).manual_seed(seed)
 
     def next(self, weights: Tensor) -> Tensor:
@@ -201,7 +201,7 @@ class _TiledAttention(torch.autograd.Function):
         )
         gradients = _Gradients(attended, query)
         scales = _Dropout(dropout, seed, query.device) if dropout > 0 else None
-        with torch.autocast(query.device.type, enabled=False):
+        with _without_autocast(query.device):
             for one in attended.tiles():
                 gradients.add(one, query, output, gradient, scales)
         of_globals: tuple[Tensor | None, ...] = ()
@@ -223,6 +223,11 @@ class _TiledAttention(torch.autograd.Function):
             None,
             *of_globals,
         )
+
+
+def _without_autocast(device: torch.device) -> AbstractContextManager[None]:
+    """Lets operations run in the dtypes that they are given. The meta device knows neither this nor random numbers."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def _exact(dtype: torch.dtype) -> torch.dtype:
@@ -248,7 +253,7 @@ def _fused(query: Tensor, attended: _Attended) -> Tensor:
 def _dropped_out(query: Tensor, attended: _Attended, scales: _Dropout) -> Tensor:
     """The output with dropout, (batch, length, heads, d_kv)."""
     output = torch.empty_like(query)
-    with torch.autocast(query.device.type, enabled=False):
+    with _without_autocast(query.device):
         for tile in attended.tiles():
             weights = attended.weights(query[:, tile.queries].transpose(1, 2).to(attended.keys.dtype), tile)
             weights.mul_(scales.next(weights))

@@ -21,7 +21,7 @@ def store() -> ModelStore:
 
 
 def written(store: ModelStore, **changes: object) -> Summary:
-    *_, done = summarize(EXAMPLE, SummarySettings(model=str(MODEL), **changes), store)
+    *_, done = summarize(EXAMPLE, SummarySettings(model=MODEL.name, **changes), store)
     assert isinstance(done, Done)
     return done.summary
 

@@ -56,7 +56,8 @@ def encoder_attention(
         (batch, length, heads, d_kv)
     """
     # Drawn from PyTorch's own generator: its seed decides, and a layer that is checkpointed draws the same again.
-    seed = int(torch.randint(2**62, ())) if dropout > 0 else 0
+    # Drawn on the CPU and read as a NumPy number: nothing waits for a GPU.
+    seed = int(torch.randint(2**62, (), device="cpu").numpy()) if dropout > 0 else 0
     return _TiledAttention.apply(
         query, key, value, band_bias, attention_mask, tile, dropout, seed, *(global_tokens or ())
     )

@@ -28,7 +28,7 @@ from tqdm.auto import tqdm
 from .baselines import BASELINES, Ranking, baseline_summaries, fingerprint, proper_sentences, rank
 from .json_lines import JsonLines
 from .loading import LoadingError, load_model, load_tokenizer
-from .model_summarizer import ModelSummarizer
+from .model_summarizer import LONG_PAPERS, ModelSummarizer
 from .paper_sets import choose_papers
 from .papers import Paper, PapersError
 from .quote_search import SCORES
@@ -186,6 +186,12 @@ def _parser() -> argparse.ArgumentParser:
         "that has changed under the same name needs another file",
     )
     parser.add_argument("--max-input-tokens", type=int, default=16384)
+    parser.add_argument(
+        "--long-papers",
+        choices=LONG_PAPERS,
+        default=LONG_PAPERS[0],
+        help="what to read of papers longer than that (default: beginning and end)",
+    )
     parser.add_argument("--writing", choices=("own words", "quotes"), default="own words")
     parser.add_argument(
         "--quote-score",
@@ -223,6 +229,7 @@ def main() -> int:
                 arguments.max_input_tokens,
                 arguments.writing,
                 arguments.quote_score,
+                arguments.long_papers,
                 **arguments.generation,
             )
         settings = {
@@ -232,6 +239,7 @@ def main() -> int:
                 "data",
                 "split",
                 "max_input_tokens",
+                "long_papers",
                 "writing",
                 "quote_score",
                 "generation",

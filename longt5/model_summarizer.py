@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,6 +15,18 @@ from .papers import Paper
 from .quote_search import Quoted, quote
 from .quotes import quotable_sentences
 from .sentences import split_sentences
+from .shortening import beginning_and_end, shortened, shortened_starts
+
+LONG_PAPERS = ("beginning and end", "truncate")
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What is read of a paper, without the end token: (tokens,) ids, (tokens, 2) offsets, (sentences,) starts."""
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    starts: np.ndarray
 
 
 class ModelSummarizer:
@@ -29,56 +42,58 @@ class ModelSummarizer:
         max_input_tokens: int,
         writing: str = "own words",
         quote_score: str = "renormalised",
+        long_papers: str = LONG_PAPERS[0],
         **generation: object,
     ) -> None:
         """Cut papers to ``max_input_tokens``; ``generation`` overrides the model's generation defaults.
 
-        Quotes are chosen by ``quote_score``, one of ``longt5.quote_search.SCORES``.
+        Of longer ones, ``long_papers`` "truncate" reads the beginning, "beginning and end" both
+        (``longt5.shortening``). Quotes are chosen by ``quote_score``, one of ``longt5.quote_search.SCORES``.
         """
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.max_input_tokens = max_input_tokens
         self.writing = writing
         self.quote_score = quote_score
+        self.long_papers = long_papers
         self.generation = generation
 
     @torch.no_grad()
     def __call__(self, papers: Sequence[Paper]) -> list[str]:
         """Return the summary of each paper: in own words written together, in quotes one after the other."""
+        inputs = [self._input(paper) for paper in papers]
         if self.writing == "quotes":
-            return [self._quote(paper) for paper in papers]
-        inputs = self.tokenizer(
-            [paper.text for paper in papers],
-            truncation=True,
-            max_length=self.max_input_tokens,
-            padding=True,
+            return [self._quote(paper, source) for paper, source in zip(papers, inputs)]
+        padded = self.tokenizer.pad(
+            {"input_ids": [[*source.ids.tolist(), self.tokenizer.eos_token_id] for source in inputs]},
             return_tensors="pt",
         ).to(self.model.device)
         written = self.model.generate(
-            input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, **self.generation
+            input_ids=padded.input_ids, attention_mask=padded.attention_mask, **self.generation
         )
         return self.tokenizer.batch_decode(written, skip_special_tokens=True)
 
-    def _quote(self, paper: Paper) -> str:
+    def _input(self, paper: Paper) -> _Input:
         encoding = self.tokenizer(
-            paper.text,
-            truncation=True,
-            max_length=self.max_input_tokens,
-            return_tensors="pt",
-            return_offsets_mapping=True,
+            paper.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
-        offsets = encoding["offset_mapping"][0, :-1].numpy()  # without the end token
-        starts = [start for start, _ in split_sentences(paper.text[: offsets[-1:, 1].max(initial=0)])]
-        quotable = quotable_sentences(
-            paper.text,
-            encoding["input_ids"][0, :-1].numpy(),
-            offsets,
-            np.searchsorted(offsets[:, 1], starts, side="right").tolist(),
-        )
+        ids = np.array(encoding["input_ids"], dtype=np.int64)
+        offsets = np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+        sentences = [start for start, _ in split_sentences(paper.text)]
+        starts = np.unique(np.searchsorted(offsets[:, 1], sentences, side="right"))
+        if self.long_papers == "truncate":
+            cut = min(len(ids), self.max_input_tokens - 1), len(ids)
+        else:
+            cut = beginning_and_end(starts, len(ids), self.max_input_tokens - 1)
+        return _Input(shortened(ids, cut), shortened(offsets, cut), shortened_starts(starts, cut))
+
+    def _quote(self, paper: Paper, source: _Input) -> str:
+        quotable = quotable_sentences(paper.text, source.ids, source.offsets, source.starts.tolist())
         if not quotable:
             return ""
         settings = GenerationConfig(**{**self.model.generation_config.to_dict(), **self.generation})
-        *_, encoded = encode(self.model, encoding["input_ids"].to(self.model.device))
+        input_ids = torch.tensor([[*source.ids.tolist(), self.tokenizer.eos_token_id]])
+        *_, encoded = encode(self.model, input_ids.to(self.model.device))
         assert isinstance(encoded, EncodedText)
         *_, quoted = quote(
             self.model,

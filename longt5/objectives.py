@@ -12,6 +12,7 @@ from .data import TokenizedPaper
 from .principal_sentences import oracle_extract, principal_sentences
 from .quotes import MOST_TOKENS
 from .selection import BranchTargets, branch_targets, draw_extract
+from .shortening import beginning_and_end, shortened, shortened_starts
 
 OBJECTIVES = ("principal", "oracle", "selection", "abstract")
 _SHORTEST_SENTENCE = 8  # tokens; shorter ones are headings and the debris of formulas
@@ -177,16 +178,10 @@ def _run(paper: TokenizedPaper, first: int, length: int) -> _Window:
 
 
 def _beginning_and_end(paper: TokenizedPaper, length: int) -> _Window:
-    """The whole paper, or ``length`` tokens of its beginning and its end, where conclusions stand."""
-    if len(paper.tokens) <= length:
-        return _run(paper, 0, length)
-    begin = _run(paper, 0, length * 3 // 4)
-    ending = int(np.searchsorted(paper.starts, paper.starts[-1] - (length - len(begin.tokens))))
-    end = _run(paper, ending, length)
-    return _Window(
-        np.concatenate([begin.tokens, end.tokens]),
-        np.concatenate([begin.ranges, end.ranges + len(begin.tokens)]),
-    )
+    """The whole paper, or at most ``length`` tokens of its beginning and its end."""
+    cut = beginning_and_end(paper.starts, len(paper.tokens), length)
+    starts = np.append(shortened_starts(paper.starts[:-1], cut), len(paper.tokens) - (cut[1] - cut[0]))
+    return _Window(shortened(paper.tokens, cut), np.stack([starts[:-1], starts[1:]], axis=1))
 
 
 def _principal_choice(window: _Window, vocabulary: Vocabulary, budget: int) -> list[int]:

@@ -74,7 +74,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=("own-words", "quotes"),
         help="free generation, or whole sentences of the paper chosen by the model",
     )
-    parser.add_argument("--truncate", action="store_true", help="read only the beginning of a long paper")
+    parser.add_argument(
+        "--long-papers",
+        choices=("windows", "beginning-and-end", "truncate"),
+        help="read papers longer than the input limit in overlapping windows, or parts of them only",
+    )
     parser.add_argument("--include-references", action="store_true", help="read the reference list too")
     parser.add_argument("--password", help="for encrypted PDFs")
     parser.add_argument("--quiet", action="store_true", help="no progress and no notes")
@@ -128,7 +132,7 @@ def _summary_settings(options: argparse.Namespace, store: ModelStore) -> Summary
     given: dict[str, Any] = {setting: getattr(options, setting) for setting, _, _ in OPTIONS.values()}
     given["do_sample"] = options.sample
     given["writing"] = options.writing and options.writing.replace("-", " ")
-    given["long_papers"] = "truncate" if options.truncate else None
+    given["long_papers"] = options.long_papers and options.long_papers.replace("-", " ")
     given["include_references"] = options.include_references
     defaults = store.profile(store.choices[0]).defaults
     given = {name: value for name, value in given.items() if value is not None}

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from app.settings import Settings
-from app.summary import LEAST_INPUT_TOKENS, LIMITS, WRITING, SummaryError, SummarySettings
+from app.summary import LEAST_INPUT_TOKENS, LIMITS, LONG_PAPERS, WRITING, SummaryError, SummarySettings
 from app.turns import POLL_SECONDS, TurnQueue
 from longt5 import LongT5Config
 from longt5.checkpoints import CONFIG_FILE, GENERATION_CONFIG_FILE, find_folder, read_json
@@ -268,8 +268,9 @@ def _profile(name: str, path: str, most_input_tokens: int) -> ModelProfile:
     values: dict[str, Any] = {
         field: limit.clamp(first(field)) for field, limit in LIMITS.items() if first(field) is not None
     }
-    if first("writing") in WRITING:
-        values["writing"] = first("writing")
+    for field, allowed in (("writing", WRITING), ("long_papers", LONG_PAPERS)):
+        if first(field) in allowed:
+            values[field] = first(field)
     if "max_new_tokens" not in values and first("max_length") is not None:
         values["max_new_tokens"] = LIMITS["max_new_tokens"].clamp(first("max_length") - 1)  # the start token
     return ModelProfile(

@@ -26,6 +26,7 @@ def reading_notes(
     tokens_read: int,
     tokens_cut: int,
     pages_cut: Sequence[int],
+    end_read: bool,
     reference_tokens: int,
     reference_pages: Sequence[int],
     repeats_dropped: int,
@@ -34,8 +35,8 @@ def reading_notes(
     """What was read, in how many windows, and everything that was left out.
 
     Args:
-        tokens_cut: tokens beyond the input limit, when the paper was truncated; `pages_cut`: pages of which
-            not a token was read because of it.
+        tokens_cut: tokens left out because of the input limit; `pages_cut`: pages of which not a token was read
+            because of it; `end_read`: whether they stand before what was read last.
         reference_tokens: tokens of a reference list left out, on `reference_pages`.
         repeats_dropped: summary sentences left out because an earlier window had said the same.
         ends_early: whether the summary, or a window's part of it, was cut at its longest length.
@@ -48,10 +49,17 @@ def reading_notes(
         )
     if tokens_cut:
         pages = f", all of {page_list(pages_cut)} among them," if pages_cut else ""
-        notes.append(
-            f"Only the first {tokens_read:,} of {tokens_read + tokens_cut:,} tokens were read; "
-            f"the last {tokens_cut:,}{pages} were left out."
-        )
+        total = f"{tokens_read + tokens_cut:,} tokens"
+        if end_read:
+            notes.append(
+                f"Only the beginning and the end were read, {tokens_read:,} of {total}; "
+                f"the {tokens_cut:,} between them{pages} were left out."
+            )
+        else:
+            notes.append(
+                f"Only the first {tokens_read:,} of {total} were read; "
+                f"the last {tokens_cut:,}{pages} were left out."
+            )
     if reference_tokens:
         pages = f" on {page_list(reference_pages)}" if reference_pages else ""
         notes.append(f"The reference list{pages} was left out ({reference_tokens:,} tokens).")

@@ -96,7 +96,11 @@ def _controls(store: ModelStore, profile: ModelProfile) -> dict[str, Any]:
         elem_id="writing",
     )
     long_papers = gr.Radio(
-        [("read all of it, in parts", "windows"), ("read the beginning only", "truncate")],
+        [
+            ("read all of it, in parts", "windows"),
+            ("read its beginning and its end", "beginning and end"),
+            ("read its beginning only", "truncate"),
+        ],
         value=default.long_papers,
         label="A paper longer than the model\u2019s input",
     )

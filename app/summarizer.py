@@ -45,7 +45,7 @@ from app.summary import (
     Writing,
 )
 from app.time_left import TimeLeft
-from app.windows import TokenizedText, Window, overlapping_windows, tokenize, truncate
+from app.windows import TokenizedText, Window, overlapping_windows, shorten, tokenize, truncate
 from longt5.generation import EncodedText, Stopped, write
 from longt5.quote_search import Quoted, Sampling, quote
 
@@ -132,9 +132,7 @@ def checked(settings: SummarySettings, store: ModelStore) -> SummarySettings:
     )
     values["seed"] = _within("The seed", settings.seed, 0, 2**63 - 1)
     if settings.long_papers not in LONG_PAPERS:
-        raise SummaryError(
-            f"Long papers are read in {LONG_PAPERS[0]} or with {LONG_PAPERS[1]}, nothing else."
-        )
+        raise SummaryError(f"Long papers are read as one of {', '.join(LONG_PAPERS)}, nothing else.")
     if settings.writing not in WRITING:
         raise SummaryError(f"A summary is written in {WRITING[0]} or in {WRITING[1]}, nothing else.")
     values["do_sample"] = bool(settings.do_sample)
@@ -213,15 +211,17 @@ class _Job:
         self.stop = stop
         left_out = () if settings.include_references else document.references or ()
         tokenizer = loaded.tokenizer
-        self.text = tokenize(
+        self.whole = tokenize(
             tokenizer, document, document.body_ranges if left_out else ((0, len(document.text)),), stop
         )
-        if not len(self.text):
+        if not len(self.whole):
             raise SummaryError(f"There is no text to summarize in {document.name}.")
         self.references = tokenize(tokenizer, document, (left_out,) if left_out else (), stop)
         self.prefix: list[int] = tokenizer(loaded.profile.prefix, add_special_tokens=False)["input_ids"]
+        room = settings.max_input_tokens - len(self.prefix) - 1
+        self.text = shorten(self.whole, room) if settings.long_papers == "beginning and end" else self.whole
         divide = overlapping_windows if settings.long_papers == "windows" else truncate
-        self.windows = divide(self.text, settings.max_input_tokens - len(self.prefix) - 1)
+        self.windows = divide(self.text, room)
         self.lengths = _summary_lengths(self.windows, settings.max_new_tokens)
         self.time_left = TimeLeft([len(window) for window in self.windows], self.lengths)
         self.sentences: list[Sentence] = []
@@ -316,16 +316,18 @@ class _Job:
             )
 
     def _summary(self) -> Summary:
-        document, text, references = self.document, self.text, self.references
+        document, references = self.document, self.references
         tokens_read = self.windows[-1].end
-        pages_read = pages_of(document, text.offsets[:tokens_read])
+        tokens_cut = len(self.whole) - tokens_read
+        pages_read = pages_of(document, self.text.offsets[:tokens_read])
         written = zip(self.traces, self.lengths, strict=True)
         notes = reading_notes(
             windows=len(self.windows),
             max_input_tokens=self.settings.max_input_tokens,
             tokens_read=tokens_read,
-            tokens_cut=len(text) - tokens_read,
-            pages_cut=_missing(pages_of(document, text.offsets[tokens_read:]), pages_read),
+            tokens_cut=tokens_cut,
+            pages_cut=_missing(pages_of(document, self.whole.offsets), pages_read),
+            end_read=len(self.text) < len(self.whole),
             reference_tokens=len(references),
             reference_pages=pages_of(document, references.offsets),
             repeats_dropped=self.repeats_dropped,
@@ -337,7 +339,7 @@ class _Job:
             sentences=tuple(self.sentences),
             settings=self.settings,
             tokens_read=tokens_read,
-            tokens_left_out=len(text) - tokens_read + len(references),
+            tokens_left_out=tokens_cut + len(references),
             pages_read=pages_read,
             notes=(*document.notes, *notes),
             seconds=0.0,

@@ -44,7 +44,7 @@ LIMITS: dict[str, Limit] = {
 """Limits of the settings with a fixed range. The input limit's end is `Settings.max_input_tokens`."""
 
 LEAST_INPUT_TOKENS = 64
-LONG_PAPERS = ("windows", "truncate")
+LONG_PAPERS = ("windows", "beginning and end", "truncate")
 WRITING = ("own words", "quotes")
 
 
@@ -79,7 +79,8 @@ class SummarySettings:
     max_input_tokens: int = 16_384
     """Most tokens the model reads at once, prefix and end token included."""
     long_papers: str = "windows"
-    """A paper longer than that: "windows" reads it in overlapping windows, "truncate" reads its beginning."""
+    """A paper longer than that: "windows" reads it in overlapping windows, "beginning and end" those two parts of it,
+    "truncate" its beginning."""
     include_references: bool = False
     """Read the reference list too."""
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from longt5.generation import Stopped
 from longt5.sentences import split_sentences
+from longt5.shortening import beginning_and_end, shortened, shortened_starts
 
 if TYPE_CHECKING:
     from app.documents import Document
@@ -120,6 +121,13 @@ def _tight(text: str, offsets: Sequence[tuple[int, int]]) -> np.ndarray:
 def truncate(text: TokenizedText, size: int) -> list[Window]:
     """One window of the first `size` tokens."""
     return [Window(0, min(size, len(text)))]
+
+
+def shorten(text: TokenizedText, size: int) -> TokenizedText:
+    """The text, or at most `size` tokens of its beginning and its end (`longt5.shortening`)."""
+    cut = beginning_and_end(text.sentence_starts, len(text), size)
+    starts = shortened_starts(text.sentence_starts, cut)
+    return TokenizedText(shortened(text.ids, cut), shortened(text.offsets, cut), starts)
 
 
 def overlapping_windows(text: TokenizedText, size: int) -> list[Window]:

@@ -102,7 +102,16 @@ def test_several_files_are_told_apart(
 def test_options_reach_the_summary(
     one_model: None, papers: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--truncate", "--max-input-tokens", "100", "--include-references", "--length-penalty", "0.5"]
+    options = [
+        "--long-papers",
+        "beginning-and-end",
+        "--max-input-tokens",
+        "100",
+        "--include-references",
+        "--length-penalty",
+        "0.5",
+    ]
+    options += ["--length-penalty", "0.5"]
     sampling = ["--sample", "--seed", "4", "--temperature", "1.5", "--top-p", "0.9"]
     texts = []
     for _ in range(2):
@@ -113,7 +122,7 @@ def test_options_reach_the_summary(
     used = found["settings"]
     assert (used["max_input_tokens"], used["long_papers"], used["include_references"]) == (
         100,
-        "truncate",
+        "beginning and end",
         True,
     )
     assert (used["do_sample"], used["seed"], used["temperature"], used["top_p"]) == (True, 4, 1.5, 0.9)

@@ -37,6 +37,7 @@ def _notes(**changes: object) -> str:
         "tokens_read": 3000,
         "tokens_cut": 0,
         "pages_cut": (),
+        "end_read": False,
         "reference_tokens": 0,
         "reference_pages": (),
         "repeats_dropped": 0,
@@ -52,6 +53,8 @@ def test_everything_left_out_is_said() -> None:
     cut = _notes(tokens_read=4095, tokens_cut=905, pages_cut=(4, 5))
     assert "first 4,095 of 5,000 tokens" in cut and "last 905" in cut and "pages 4 to 5" in cut
     assert "All" not in cut.split()
+    middle = _notes(tokens_read=4095, tokens_cut=905, pages_cut=(4,), end_read=True)
+    assert "the beginning and the end were read, 4,095 of 5,000 tokens; the 905 between" in middle
     references = _notes(reference_tokens=1234, reference_pages=(9,))
     assert "reference list on page 9 was left out (1,234 tokens)" in references
     windows = _notes(windows=3, tokens_read=9000)

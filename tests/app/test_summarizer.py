@@ -5,6 +5,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -105,9 +106,7 @@ def test_sentences_are_the_text_and_know_their_tokens(store: ModelStore, paper: 
         assert window.input_ids[-1] == 1  # the end token
 
 
-def test_windows_read_everything_and_truncation_says_what_it_left_out(
-    store: ModelStore, paper: Document
-) -> None:
+def test_windows_read_everything_and_less_is_said_to_be_left_out(store: ModelStore, paper: Document) -> None:
     whole = _summary(store, paper)
     assert len(whole.windows) == 1 and whole.tokens_left_out == 0
     windows = _summary(store, paper, max_input_tokens=600)
@@ -121,7 +120,16 @@ def test_windows_read_everything_and_truncation_says_what_it_left_out(
     assert cut.tokens_read + cut.tokens_left_out == whole.tokens_read
     assert cut.pages_read == (1, 2)
     assert any(f"{cut.tokens_left_out:,}" in note and "pages 3 to 4" in note for note in cut.notes)
-    assert all("A note of the reader." in summary.notes for summary in (whole, windows, cut))
+    ends = _summary(store, paper, max_input_tokens=600, long_papers="beginning and end")
+    assert len(ends.windows) == 1 and len(ends.windows[0].input_ids) <= 600
+    assert 400 < ends.tokens_read == whole.tokens_read - ends.tokens_left_out
+    assert (ends.pages_read[0], ends.pages_read[-1]) == (1, 4)
+    assert any(f"the {ends.tokens_left_out:,} between them" in note for note in ends.notes)
+    read = [whole.windows[0].offsets.index(offset) for offset in ends.windows[0].offsets[:-1]]
+    assert read[0] == 0 and read[-1] == whole.tokens_read - 1
+    assert sum(after - before > 1 for before, after in pairwise(read)) == 1
+    summaries = (whole, windows, cut, ends)
+    assert all("A note of the reader." in summary.notes for summary in summaries)
 
 
 def test_each_window_writes_its_share(store: ModelStore, paper: Document) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app import windows
 from app.documents import Document, Page
 from app.models import ModelStore
-from app.windows import TokenizedText, overlapping_windows, tokenize, truncate
+from app.windows import TokenizedText, overlapping_windows, shorten, tokenize, truncate
 from longt5.generation import Stopped
 from tests.app.factories import paragraphs
 
@@ -62,6 +62,28 @@ def test_truncation_reads_the_beginning(text: TokenizedText, size: int) -> None:
     (window,) = truncate(text, size)
     assert window.start == 0
     assert len(window) == min(size, len(text))
+
+
+@given(texts(), st.integers(2, 1000))
+def test_shortening_keeps_beginning_and_end_in_whole_sentences(text: TokenizedText, size: int) -> None:
+    short = shorten(text, size)
+    assert len(short) <= max(size, 0)
+    if len(text) <= size:
+        assert len(short) == len(text)
+        return
+    places = np.flatnonzero(np.isin(text.offsets[:, 0], short.offsets[:, 0]))
+    np.testing.assert_array_equal(text.ids[places], short.ids)
+    assert places[0] == 0
+    gaps = np.flatnonzero(np.diff(places) > 1)
+    if len(gaps):
+        (gap,) = gaps.tolist()
+        ending = places[gap + 1]
+        assert ending in text.sentence_starts
+        assert gap + 1 in short.sentence_starts
+        assert places[-1] == len(text) - 1
+    np.testing.assert_array_equal(
+        short.sentence_starts, np.flatnonzero(np.isin(places, text.sentence_starts))
+    )
 
 
 def _document(text: str) -> Document:

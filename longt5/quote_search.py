@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers.cache_utils import EncoderDecoderCache
@@ -161,6 +162,7 @@ class _Decoders:
     """What scores sentences: a decoder that reads the paper and, for "pmi", one that reads nothing."""
 
     score: str
+    paper: bytes
     with_paper: _Decoder
     without_paper: _Decoder | None
 
@@ -170,12 +172,14 @@ class _Decoders:
         if score == "pmi":
             nothing = model.encoder(input_ids=encoded.input_ids[:, -1:]).last_hidden_state  # </s> alone
             without_paper = _Decoder.at_start(model, nothing)
-        return cls(score, _Decoder.at_start(model, encoded.last_hidden_state), without_paper)
+        paper = _as_bytes(encoded.input_ids[0].tolist())
+        return cls(score, paper, _Decoder.at_start(model, encoded.last_hidden_state), without_paper)
 
     def after(self, sentence: Tokens) -> _Decoders:
         """The same decoders when they have read a sentence more; these here stay as they are."""
-        without_paper = None if self.without_paper is None else self.without_paper.after(sentence)
-        return replace(self, with_paper=self.with_paper.after(sentence), without_paper=without_paper)
+        without_paper = None if self.without_paper is None else self.without_paper.after(sentence, ())
+        with_paper = self.with_paper.after(sentence, occurrences(sentence, self.paper))
+        return replace(self, with_paper=with_paper, without_paper=without_paper)
 
     def scores(self, possible: Sequence[Tokens], wanted: Sequence[Tokens]) -> Tensor:
         """The scores (wanted,) of some of the possible sentences, float32 on the CPU."""
@@ -188,6 +192,22 @@ class _Decoders:
         if self.without_paper is not None:
             scores = scores - _choice_scores(self.without_paper, possible, wanted)
         return scores
+
+
+def occurrences(sentence: Sequence[int], paper: bytes) -> list[int]:
+    """Where the tokens of a sentence stand in a paper, given as 4 bytes a token."""
+    wanted = _as_bytes(sentence)
+    found = []
+    place = paper.find(wanted)
+    while place != -1:
+        if place % 4 == 0:
+            found.append(place // 4)
+        place = paper.find(wanted, place + 1)
+    return found
+
+
+def _as_bytes(tokens: Sequence[int]) -> bytes:
+    return np.array(tokens, dtype=np.int32).tobytes()
 
 
 def branches(sentences: Sequence[Tokens]) -> dict[Tokens, list[int]]:
@@ -236,6 +256,7 @@ class _Decoder:
 
     model: LongT5ForConditionalGeneration
     source: Tensor  # (1, length, d_model)
+    unread: Tensor  # (1, length): 1 where the paper may be looked at, 0 in sentences already chosen
     cache: EncoderDecoderCache
     next_logits: Tensor  # (vocabulary,) float32
 
@@ -245,13 +266,17 @@ class _Decoder:
         output = model(
             encoder_outputs=BaseModelOutput(last_hidden_state=source), decoder_input_ids=start, use_cache=True
         )
-        return cls(model, source, output.past_key_values, output.logits[0, -1].float())
+        unread = torch.ones(source.shape[:2], dtype=torch.long, device=source.device)
+        return cls(model, source, unread, output.past_key_values, output.logits[0, -1].float())
 
-    def after(self, sentence: Tokens) -> _Decoder:
-        """The decoder when it has read a sentence more."""
+    def after(self, sentence: Tokens, places: Sequence[int]) -> _Decoder:
+        """The decoder when it has read a sentence more, which stands in the paper from each of the places on."""
+        unread = self.unread.clone()
+        for place in places:
+            unread[:, place : place + len(sentence)] = 0
         cache = self._cache(1)
-        logits = self._read([sentence], cache)[0, -1]
-        return replace(self, cache=cache, next_logits=logits)
+        logits = replace(self, unread=unread)._read([sentence], cache)[0, -1]
+        return replace(self, unread=unread, cache=cache, next_logits=logits)
 
     def logits_after(self, prefixes: Sequence[Tokens]) -> Iterator[Tensor]:
         """The logits (vocabulary,) after each prefix."""
@@ -286,6 +311,7 @@ class _Decoder:
             tensor[: len(row)] = torch.tensor(row)
         return self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=self.source),
+            attention_mask=self.unread,
             decoder_input_ids=tokens.to(self.source.device),
             past_key_values=cache,
             use_cache=True,

@@ -1,10 +1,10 @@
-"""How much a sentence matters to its paper, learned in minutes: words that abstracts like, and words of the paper.
+"""Where a good summary of a paper would begin to read: a distribution over its tokens, learned in minutes.
 
 Two things tell a good sentence for a summary, and both are bags of words: what it says is what abstracts say ("we
 show that"), and it is about what the paper is about (centrality, as in LexRank). Each token gets a vector of a few
-dimensions here; p is the weighted mean of the vectors of the tokens from a sentence's beginning on, d the mean of those
-of the whole paper, and the sentence scores p.W d + p.b. That is a form which an encoder can compute in its first
-layer, exactly, and `longt5.salience_circuit` writes it there.
+dimensions here; p is the weighted mean of the vectors of the tokens from a place on, d the mean of those of the whole
+paper, and the place scores p.W d + p.b. To that comes whether a sentence begins there, by its token and the one before.
+That is a form which an encoder can compute in its first layer, exactly, and `longt5.salience_circuit` writes it there.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from longt5.attention import relative_position_bucket
 from longt5.modeling import LongT5ForConditionalGeneration
 from longt5.objectives import Selectable
 
-DIMENSIONS = 20
-READ_AHEAD = 128  # tokens from a sentence's first on, as far as local attention goes
+DIMENSIONS = 19
+READ_AHEAD = 128  # tokens from a place on, as far as local attention goes
 _LEARNING_RATE = 0.01
 _DECAY = 1e-4
 _WARM = 0.4  # share of the training before the learning rate begins to fall
 _GAIN = 4.0  # scores are sums of small numbers
+_MOST_BEGINNING = 8.0  # logits of a beginning, at most, as counts give them
 
 
 @dataclass(frozen=True)
 class ScoredText:
-    """A text whose sentences are to be scored.
+    """A text whose places are to be scored.
 
     ``tokens`` (length,); ``shares_of_text`` (length,): each token's weight in the mean over the text; ``starts``
     (sentences,) first tokens of the sentences that may be chosen, ``shares`` (sentences,) how likely they should be.
@@ -45,46 +46,65 @@ class ScoredText:
 
 
 class Salience(nn.Module):
-    """The scores of sentences; see above.
+    """The scores of places; see above.
 
     Attributes:
         vectors: (vocabulary, DIMENSIONS).
         match: (DIMENSIONS, DIMENSIONS), W.
         words: (DIMENSIONS,), b.
-        ahead: (buckets,) logarithms of the weights of tokens, by T5's bucket of their distance from the first one.
+        ahead: (buckets,) logarithms of the weights of tokens, by T5's bucket of their distance.
+        begins: (vocabulary,) how much a token looks like the first of a sentence, in logits.
+        ends: (vocabulary,) how much a token looks like one before the first.
     """
 
-    def __init__(
-        self, document_frequencies: Tensor, documents: int, num_buckets: int, max_distance: int
-    ) -> None:
-        """Begin with random vectors, longer for rarer tokens, and no preference for words."""
+    def __init__(self, vocab_size: int, num_buckets: int, max_distance: int) -> None:
+        """Begin with nothing learned."""
         super().__init__()
-        rarity = torch.log((documents + 1) / (document_frequencies + 1))
-        vectors = torch.randn(len(rarity), DIMENSIONS) * rarity[:, None] * 0.3 / DIMENSIONS**0.5
-        vectors[:, 0] = 0.0
-        self.vectors = nn.Parameter(vectors)
+        self.vectors = nn.Parameter(torch.zeros(vocab_size, DIMENSIONS))
         self.match = nn.Parameter(8.0 * torch.eye(DIMENSIONS))
         self.words = nn.Parameter(F.one_hot(torch.tensor(0), DIMENSIONS).float())
         self.ahead = nn.Parameter(torch.zeros(num_buckets))
-        self.register_buffer(
-            "buckets",
-            relative_position_bucket(
-                torch.arange(READ_AHEAD),
-                bidirectional=True,
-                num_buckets=num_buckets,
-                max_distance=max_distance,
-            ),
+        self.begins = nn.Parameter(torch.zeros(vocab_size))
+        self.ends = nn.Parameter(torch.zeros(vocab_size))
+        distances = relative_position_bucket(
+            torch.arange(READ_AHEAD), bidirectional=True, num_buckets=num_buckets, max_distance=max_distance
         )
+        buckets, sizes = distances.unique_consecutive(return_counts=True)
+        self.register_buffer("buckets", buckets)
+        self.register_buffer("bounds", F.pad(sizes.cumsum(0), (1, 0)))
+
+    @torch.no_grad()
+    def count(self, texts: Sequence[Selectable]) -> None:
+        """Begin with what counting tells: rarer tokens get longer vectors, and where sentences begin."""
+        found, first, before, all_tokens = torch.zeros(4, len(self.vectors))
+        one = torch.ones(1)
+        for text in texts:
+            tokens = torch.from_numpy(text.tokens)
+            found[tokens.unique()] += 1
+            all_tokens.index_add_(0, tokens, one.expand(len(tokens)))
+            first.index_add_(0, tokens[text.starts], one.expand(len(text.starts)))
+            inner = text.starts[text.starts > 0] - 1
+            before.index_add_(0, tokens[inner], one.expand(len(inner)))
+        rarity = torch.log((len(texts) + 1) / (found + 1))
+        self.vectors.copy_(torch.randn(self.vectors.shape) * rarity[:, None] * 0.3 / DIMENSIONS**0.5)
+        self.vectors[:, 0] = 0.0
+        rate = first.sum() / all_tokens.sum()
+        for values, counts in ((self.begins, first), (self.ends, before)):
+            of_token = (counts + rate) / (all_tokens + 1)
+            values.copy_((of_token.logit() - rate.logit()).clamp(-_MOST_BEGINNING, _MOST_BEGINNING))
 
     def forward(self, text: ScoredText) -> Tensor:
-        """Return scores (sentences,), logarithms of shares but for a constant."""
+        """Return scores (length,), logarithms of shares but for a constant."""
         vectors = self.vectors[text.tokens]
         about = text.shares_of_text @ vectors
-        places = text.starts[:, None] + torch.arange(READ_AHEAD)
-        inside = places < len(text.tokens)
-        weights = torch.where(inside, self.ahead[self.buckets], -torch.inf).softmax(-1)
-        said = torch.einsum("st,std->sd", weights, vectors[places.clamp(max=len(text.tokens) - 1)])
-        return _GAIN * said @ (self.match @ about + self.words)
+        length = len(vectors)
+        sums = F.pad(vectors.cumsum(0), (0, 0, 1, 0))  # (length + 1, DIMENSIONS)
+        bounds = (torch.arange(length)[:, None] + self.bounds).clamp(max=length)  # (length, buckets + 1)
+        weights = self.ahead[self.buckets].exp()
+        said = torch.einsum("pbd,b->pd", sums[bounds].diff(dim=1), weights)
+        said = said / (bounds.diff(dim=1) * weights).sum(1, keepdim=True)
+        beginning = self.begins[text.tokens] + F.pad(self.ends[text.tokens[:-1]], (1, 0))
+        return _GAIN * said @ (self.match @ about + self.words) + beginning
 
     @property
     def gain(self) -> float:
@@ -110,19 +130,14 @@ def shares_of_text(model: LongT5ForConditionalGeneration, tokens: Tensor) -> Ten
 def learn_salience(
     model: LongT5ForConditionalGeneration, texts: Sequence[Selectable], *, epochs: int, seed: int = 0
 ) -> Salience:
-    """Learn the scores of sentences by the Kullback-Leibler divergence from the shares that they should have."""
+    """Learn the scores of places by the Kullback-Leibler divergence from the shares that they should have."""
     torch.manual_seed(seed)
     chance = np.random.default_rng(seed)
     config = model.config
-    frequencies = torch.zeros(config.vocab_size)
-    for text in texts:
-        frequencies[torch.from_numpy(np.unique(text.tokens))] += 1
     salience = Salience(
-        frequencies,
-        len(texts),
-        config.relative_attention_num_buckets,
-        config.relative_attention_max_distance,
+        config.vocab_size, config.relative_attention_num_buckets, config.relative_attention_max_distance
     )
+    salience.count(texts)
     steps = epochs * len(texts)
     optimizer = torch.optim.Adam(salience.parameters(), lr=_LEARNING_RATE, betas=(0.9, 0.98))
     falling = torch.optim.lr_scheduler.LambdaLR(
@@ -144,8 +159,8 @@ def learn_salience(
 
 
 def salience_loss(salience: Salience, text: ScoredText) -> Tensor:
-    """Return the divergence in nats of the scores' softmax from the shares of a text."""
-    return (text.shares * (text.shares.log() - salience(text).log_softmax(-1))).sum()
+    """Return the divergence in nats from the shares of a text, of the scores' softmax over all its places."""
+    return (text.shares * (text.shares.log() - salience(text).log_softmax(-1)[text.starts])).sum()
 
 
 @torch.no_grad()

@@ -1,6 +1,5 @@
 """The search for quotes: scores against the model asked token by token, choices against all that are possible."""
 
-import itertools
 import math
 import threading
 
@@ -15,6 +14,7 @@ from longt5.generation import EncodedText, Stopped, WritingProgress, encode
 from longt5.quote_search import Quoted, Sampling, _draw, branches, quote
 from tests.longt5.factories import randomize, tiny_config
 
+PAPER = list(range(2, 42))
 SENTENCES = [(2, 3, 4), (2, 3, 5, 6), (2, 7), (8, 9, 10), (8, 11, 12, 13), (14, 15, 16)]
 
 
@@ -25,20 +25,38 @@ def model() -> LongT5ForConditionalGeneration:
 
 @pytest.fixture(scope="module")
 def encoded(model: LongT5ForConditionalGeneration) -> EncodedText:
-    *_, last = encode(model, torch.arange(2, 42)[None])
+    *_, last = encode(model, torch.tensor([PAPER]))
     assert isinstance(last, EncodedText)
     return last
 
 
 @torch.no_grad()
 def log_shares(
-    model, source: torch.Tensor, written: tuple[int, ...], allowed: set[int] | None
+    model,
+    source: torch.Tensor,
+    written: tuple[tuple[int, ...], ...],
+    begun: tuple[int, ...],
+    allowed: set[int] | None,
 ) -> torch.Tensor:
-    """The logarithms of the next token's probabilities after a text, among the allowed ones, without a cache."""
-    logits = model(
-        encoder_outputs=BaseModelOutput(last_hidden_state=source),
-        decoder_input_ids=torch.tensor([[0, *written]]),
-    ).logits[0, -1]
+    """The logarithms of the next token's probabilities after sentences and a begun one, among the allowed ones.
+
+    From a sentence on, the paper is read without it.
+    """
+    mask = torch.ones(source.shape[:2], dtype=torch.long)
+    cache = None
+    for piece, read_without in (((0,), ()), *((sentence, sentence) for sentence in written), (begun, ())):
+        for start in range(mask.shape[1]):
+            if read_without and tuple(PAPER[start : start + len(read_without)]) == read_without:
+                mask[:, start : start + len(read_without)] = 0
+        if piece:
+            output = model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=source),
+                attention_mask=mask if mask.shape[1] == len(PAPER) else None,
+                decoder_input_ids=torch.tensor([piece]),
+                past_key_values=cache,
+                use_cache=True,
+            )
+            cache, logits = output.past_key_values, output.logits[0, -1]
     if allowed is not None:
         barred = torch.full_like(logits, -torch.inf)
         barred[sorted(allowed)] = 0
@@ -52,13 +70,13 @@ def renormalised(model, source, written, sentence, possible) -> float:
         allowed = {
             other[depth] for other in possible if len(other) > depth and other[:depth] == sentence[:depth]
         }
-        total += float(log_shares(model, source, (*written, *sentence[:depth]), allowed)[token])
+        total += float(log_shares(model, source, written, sentence[:depth], allowed)[token])
     return total
 
 
 def likelihood(model, source, written, sentence, possible) -> float:
     return sum(
-        float(log_shares(model, source, (*written, *sentence[:depth]), None)[token])
+        float(log_shares(model, source, written, sentence[:depth], None)[token])
         for depth, token in enumerate(sentence)
     )
 
@@ -95,9 +113,9 @@ def test_choices_are_the_best_by_the_model_asked_token_by_token(model, encoded, 
     expected: list[tuple[int, ...]] = []
     room = 13
     while possible := [s for s in SENTENCES if s not in expected and len(s) <= room]:
-        written = tuple(itertools.chain(*expected))
         scores = {
-            s: REFERENCES[score](model, encoded.last_hidden_state, written, s, possible) for s in possible
+            s: REFERENCES[score](model, encoded.last_hidden_state, tuple(expected), s, possible)
+            for s in possible
         }
         expected.append(max(scores, key=scores.__getitem__))
         room -= len(expected[-1])
@@ -112,9 +130,8 @@ def test_beams_find_the_best_of_all_sequences(model, encoded) -> None:
         possible = [s for s in SENTENCES if s not in written and len(s) <= room]
         if not possible:
             yield total / len(written), written
-        tokens = tuple(itertools.chain(*written))
         for s in possible:
-            score = renormalised(model, encoded.last_hidden_state, tokens, s, possible)
+            score = renormalised(model, encoded.last_hidden_state, written, s, possible)
             yield from sequences((*written, s), total + score)
 
     best = max(sequences((), 0.0))

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from longt5 import LongT5ForConditionalGeneration
+from longt5.copy_initialization import initialize_for_copying
 from longt5.objectives import Selectable
 from longt5.salience import Salience, learn_salience, salience_loss, scored_text
-from longt5.salience_circuit import write_salience
+from longt5.salience_circuit import Gains, write_salience
 from tests.longt5.factories import tiny_config
 
 SENTENCE = 12  # tokens
@@ -32,7 +33,8 @@ def text(chance: np.random.Generator, good: str) -> Selectable:
     finding = chance.random(20) < 0.3
     tokens[finding, chance.integers(SENTENCE - 1)] = FINDING
     likely = np.where(finding if good == "word" else of_sentence == topics[0], 9.0, 1.0)
-    return Selectable(tokens.ravel(), np.arange(20) * SENTENCE, likely / likely.sum())
+    everything = np.append(tokens.ravel(), 1)
+    return Selectable(everything, np.arange(20) * SENTENCE, likely / likely.sum())
 
 
 @pytest.mark.parametrize("good", ["word", "topic"])
@@ -47,23 +49,50 @@ def test_words_and_topics_are_found(good: str) -> None:
     assert left < equal / 2
 
 
-def test_the_encoder_computes_the_scores() -> None:
-    own = model(d_model=256)
-    torch.manual_seed(1)
+def salient_model() -> tuple[LongT5ForConditionalGeneration, Salience, Selectable]:
+    """A model with some salience in it, and a text for it."""
+    own = model(d_model=128)
+    initialize_for_copying(own)
     buckets = own.config.relative_attention_num_buckets, own.config.relative_attention_max_distance
-    salience = Salience(torch.full((99,), 3.0), 1000, *buckets)
-    torch.nn.init.normal_(salience.match, std=1.5)
-    torch.nn.init.normal_(salience.words, std=0.2)
+    salience = Salience(99, *buckets)
+    chance = np.random.default_rng(1)
+    texts = [text(chance, "topic") for _ in range(200)]
+    salience.count(texts)
+    torch.nn.init.normal_(salience.match, std=3.0)
     torch.nn.init.normal_(salience.ahead)
-    tokens = torch.randint(4, 99, (600,))
-    starts = np.arange(0, 560, 7)
-    wide = write_salience(own, salience, [tokens])
-    assert wide.config.num_heads == own.config.num_heads + 2
-    inputs = {"input_ids": tokens[None], "output_hidden_states": True}
+    one = texts[0]
+    samples = [torch.from_numpy(one.tokens)]
+    wide = write_salience(own, salience, torch.tensor([END]), samples, Gains(1.0, 3.0, 10.0, 10.0))
+    return wide.eval(), salience, one
+
+
+def cross_attention(
+    wide: LongT5ForConditionalGeneration, one: Selectable, written: list[int]
+) -> torch.Tensor:
+    """What the last token written attends to in the first layer: (heads, tokens)."""
+    inputs = torch.from_numpy(one.tokens)[None], torch.tensor([[0, *written]])
     with torch.no_grad():
-        states = wide.encoder(**inputs).hidden_states[1][0]
-        wanted = salience(scored_text(own, Selectable(tokens.numpy(), starts, np.full(80, 1 / 80))))
-        assert 0.3 < float(wanted.std()) < 1.5
-        # Of all dimensions it is the one that is written to last.
-        scores = states[torch.from_numpy(starts), own.config.d_model + 60]
-    assert np.corrcoef(scores.numpy(), wanted.numpy())[0, 1] > 0.97
+        output = wide(input_ids=inputs[0], decoder_input_ids=inputs[1], output_attentions=True)
+    return output.cross_attentions[0][0, :, -1]
+
+
+def test_the_decoder_attends_as_the_salience_says() -> None:
+    wide, salience, one = salient_model()
+    tokens = torch.from_numpy(one.tokens)
+    everywhere = Selectable(one.tokens, np.arange(len(tokens)), np.full(len(tokens), 1 / len(tokens)))
+    with torch.no_grad():
+        wanted = salience(scored_text(model(d_model=128), everywhere)).softmax(-1)
+    assert float(wanted[one.starts].sum()) > 0.9 and float(wanted.max()) < 0.5
+    for written in ([], [40, END]):  # at the start, and after the end of a sentence
+        found = cross_attention(wide, one, written)[-2]
+        assert float((found - wanted).abs().sum()) / 2 < 0.2
+    assert float(cross_attention(wide, one, [END, 40])[-2][tokens == 1].sum()) > 0.99  # nothing was asked
+
+
+def test_the_second_token_follows_the_first() -> None:
+    wide, _, one = salient_model()
+    first = int(one.tokens[one.starts[3]])
+    found = cross_attention(wide, one, [first])[-1]
+    seconds = [start + 1 for start in one.starts.tolist() if one.tokens[start] == first]
+    assert float(found[seconds].sum()) > 0.8
+    assert float(cross_attention(wide, one, [])[-1][torch.from_numpy(one.tokens) == 1].sum()) > 0.99

@@ -24,7 +24,7 @@ from longt5.objectives import Selectable
 
 DIMENSIONS = 19
 READ_AHEAD = 128  # tokens from a place on, as far as local attention goes
-_LEARNING_RATE = 0.01
+_LEARNING_RATE = 0.004
 _DECAY = 1e-4
 _WARM = 0.4  # share of the training before the learning rate begins to fall
 _GAIN = 4.0  # scores are sums of small numbers

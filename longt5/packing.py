@@ -28,7 +28,6 @@ def pack(
     Args:
         max_input_tokens: longest input the model is meant for, kept as the tokenizer's ``model_max_length``.
         generation: generation defaults beside the special tokens, e.g. ``{"num_beams": 2}``.
-
         averaged_with: a model that ``model_folder`` was trained on from; the mean of both models' weights is packed.
             It keeps much of what either can do (Wortsman et al. 2022, arXiv 2109.01903).
 
@@ -42,10 +41,12 @@ def pack(
             parameter.data = parameter.data.lerp(value.data, 0.5)
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     tokenizer.model_max_length = max_input_tokens
+    prompt = getattr(model.generation_config, "quote_prompt", None)
     model.generation_config = GenerationConfig(
         pad_token_id=model.config.pad_token_id,
         eos_token_id=model.config.eos_token_id,
         decoder_start_token_id=model.config.decoder_start_token_id,
+        **({} if prompt is None else {"quote_prompt": prompt}),
         **generation,
     )
     model.generation_config.validate(strict=True)

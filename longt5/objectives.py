@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from .data import TokenizedPaper
 from .principal_sentences import oracle_extract, principal_sentences
 from .quotes import MOST_TOKENS
-from .selection import BranchTargets, Choice, branch_targets, draw_extract
+from .selection import BranchTargets, branch_targets, draw_extract
 from .shortening import beginning_and_end, shortened, shortened_starts
 
 OBJECTIVES = ("principal", "oracle", "selection", "abstract")
@@ -138,54 +138,6 @@ def quotable_part(
     return source, [_sentence(window, index).tolist() for index in quotable.tolist()]
 
 
-@dataclass(frozen=True)
-class Selectable:
-    """The input that a paper gives, ``</s>`` included, and the sentences of it that an extract may begin with.
-
-    ``tokens`` (length,); ``starts`` (sentences,) their first tokens; ``shares`` (sentences,) the probability that
-    each should have of being chosen first.
-    """
-
-    tokens: np.ndarray
-    starts: np.ndarray
-    shares: np.ndarray
-
-
-def first_choice(
-    paper: TokenizedPaper, vocabulary: Vocabulary, chance: np.random.Generator, source_tokens: int
-) -> Selectable | None:
-    """Return what "selection" teaches of a paper's first choice, or None if no sentence may be chosen."""
-    window = _beginning_and_end(paper, source_tokens - 1)
-    choices = _draw(window, paper, vocabulary, chance, enough=1, budget=MOST_TOKENS)
-    if not choices:
-        return None
-    [shares] = [choice.shares for choice in choices]
-    possible = np.flatnonzero(shares)
-    source = np.append(window.tokens, vocabulary.eos_token_id)
-    return Selectable(source, window.ranges[possible, 0], shares[possible])
-
-
-def _draw(
-    window: _Window,
-    paper: TokenizedPaper,
-    vocabulary: Vocabulary,
-    chance: np.random.Generator,
-    *,
-    enough: int,
-    budget: int,
-) -> list[Choice]:
-    return draw_extract(
-        _unit_sentences(window, vocabulary),
-        _units(paper.abstract, vocabulary),
-        chance,
-        lengths=window.ranges[:, 1] - window.ranges[:, 0],
-        enough=enough,
-        budget=budget,
-        candidates=_writable(window, vocabulary, MOST_TOKENS),
-        temperature=_TEMPERATURE,
-    )
-
-
 def _selection(
     window: _Window,
     paper: TokenizedPaper,
@@ -193,7 +145,16 @@ def _selection(
     chance: np.random.Generator,
     target_tokens: int,
 ) -> Example | None:
-    choices = _draw(window, paper, vocabulary, chance, enough=len(paper.abstract), budget=target_tokens - 1)
+    choices = draw_extract(
+        _unit_sentences(window, vocabulary),
+        _units(paper.abstract, vocabulary),
+        chance,
+        lengths=window.ranges[:, 1] - window.ranges[:, 0],
+        enough=len(paper.abstract),
+        budget=target_tokens - 1,
+        candidates=_writable(window, vocabulary, MOST_TOKENS),
+        temperature=_TEMPERATURE,
+    )
     if not choices:
         return None
     sentences = [_sentence(window, index) for index in range(len(window.ranges))]

@@ -41,12 +41,10 @@ def pack(
             parameter.data = parameter.data.lerp(value.data, 0.5)
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     tokenizer.model_max_length = max_input_tokens
-    prompt = getattr(model.generation_config, "quote_prompt", None)
     model.generation_config = GenerationConfig(
         pad_token_id=model.config.pad_token_id,
         eos_token_id=model.config.eos_token_id,
         decoder_start_token_id=model.config.decoder_start_token_id,
-        **({} if prompt is None else {"quote_prompt": prompt}),
         **generation,
     )
     model.generation_config.validate(strict=True)

@@ -6,9 +6,6 @@ forced token costs nothing, and a sentence's score is the logarithm of its share
 the places where sentences part are few, these scores are computed exactly for every sentence of the paper; beam
 search token by token would lose a good sentence for the common word that it begins with. The beams here are of
 sentences: each is chosen given the sentences chosen before it and the rest of the paper, which is read without them.
-
-A model that was taught to write in both ways may be told which is wanted: its decoder then begins with the tokens of
-``quote_prompt`` in its generation configuration.
 """
 
 from __future__ import annotations
@@ -265,12 +262,9 @@ class _Decoder:
 
     @classmethod
     def at_start(cls, model: LongT5ForConditionalGeneration, source: Tensor) -> _Decoder:
-        settings = model.generation_config
-        start = [settings.decoder_start_token_id, *(getattr(settings, "quote_prompt", None) or ())]
+        start = torch.tensor([[model.generation_config.decoder_start_token_id]], device=source.device)
         output = model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=source),
-            decoder_input_ids=torch.tensor([start], device=source.device),
-            use_cache=True,
+            encoder_outputs=BaseModelOutput(last_hidden_state=source), decoder_input_ids=start, use_cache=True
         )
         unread = torch.ones(source.shape[:2], dtype=torch.long, device=source.device)
         return cls(model, source, unread, output.past_key_values, output.logits[0, -1].float())

@@ -23,7 +23,6 @@ def test_packed_model_is_small_and_the_same(tmp_path: Path, tied: bool) -> None:
         tie_word_embeddings=tied,
     )
     model = LongT5ForConditionalGeneration(config).eval()
-    model.generation_config.quote_prompt = [1]
     model.save_pretrained(tmp_path / "run" / "model")
     train_tokenizer(iter(["A band of blocks."] * 9), 330).save_pretrained(tmp_path / "run" / "model")
     (tmp_path / "run" / "loss.svg").write_text("<svg></svg>")
@@ -33,7 +32,6 @@ def test_packed_model_is_small_and_the_same(tmp_path: Path, tied: bool) -> None:
     assert size == (tmp_path / "out" / "model.safetensors").stat().st_size
     packed = LongT5ForConditionalGeneration.from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
     assert packed.generation_config.num_beams == 2 and packed.generation_config.max_new_tokens == 9
-    assert packed.generation_config.quote_prompt == [1]
     assert AutoTokenizer.from_pretrained(tmp_path / "out").model_max_length == 4096
     assert (tmp_path / "out" / "training.svg").exists()
     for (name, value), (_, original) in zip(packed.state_dict().items(), model.state_dict().items()):

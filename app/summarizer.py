@@ -48,6 +48,7 @@ from app.time_left import TimeLeft
 from app.windows import TokenizedText, Window, overlapping_windows, shorten, tokenize, truncate
 from longt5.generation import EncodedText, Stopped, write
 from longt5.quote_search import Quoted, Sampling, quote
+from longt5.word_repetition import word_processors
 
 __all__ = [
     "Done",
@@ -258,7 +259,10 @@ class _Job:
         config = _generation_config(self.loaded, self.settings, self.lengths[index])
         seed = self.settings.seed + index if self.settings.do_sample else None
         token_ids: tuple[int, ...] = ()
-        for step in write(self.loaded.model, encoded, config, seed=seed, stop=self.stop):
+        processors = word_processors(self.loaded.tokenizer, config)
+        for step in write(
+            self.loaded.model, encoded, config, seed=seed, logits_processor=processors, stop=self.stop
+        ):
             token_ids = step.token_ids
             yield self._writing(index, token_ids)
         return token_ids

@@ -16,6 +16,7 @@ from .quote_search import Quoted, quote
 from .quotes import quotable_sentences
 from .sentences import split_sentences
 from .shortening import beginning_and_end, shortened, shortened_starts
+from .word_repetition import word_processors
 
 LONG_PAPERS = ("beginning and end", "truncate")
 
@@ -69,7 +70,10 @@ class ModelSummarizer:
             return_tensors="pt",
         ).to(self.model.device)
         written = self.model.generate(
-            input_ids=padded.input_ids, attention_mask=padded.attention_mask, **self.generation
+            input_ids=padded.input_ids,
+            attention_mask=padded.attention_mask,
+            logits_processor=word_processors(self.tokenizer, self.model.generation_config),
+            **self.generation,
         )
         return self.tokenizer.batch_decode(written, skip_special_tokens=True)
 

@@ -19,6 +19,9 @@ _SHORTEST_SENTENCE = 8  # tokens; shorter ones are headings and the debris of fo
 # Of the draw of sentences: 14 of 196 are then likely in a validation paper (perplexity), and extracts drawn so
 # have 58.7 ROUGE-1 where the greedy choice has 61.3 (both in sub-words).
 _TEMPERATURE = 0.1
+_SMOOTH_TEMPERATURE = (
+    0.2  # single words are learned better from less certain shares: 45.6 ROUGE-1 instead of 45.4
+)
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,41 @@ def quotable_part(
     quotable = np.flatnonzero(_writable(window, vocabulary, MOST_TOKENS))
     source = np.append(window.tokens, vocabulary.eos_token_id)
     return source, [_sentence(window, index).tolist() for index in quotable.tolist()]
+
+
+@dataclass(frozen=True)
+class Selectable:
+    """The input that a paper gives, ``</s>`` included, and the sentences of it that an extract may begin with.
+
+    ``tokens`` (length,); ``beginnings`` (all sentences,) the first token of each sentence; ``starts`` (sentences,)
+    those of sentences that may be chosen, ``shares`` (sentences,) how likely each should be to be chosen first.
+    """
+
+    tokens: np.ndarray
+    beginnings: np.ndarray
+    starts: np.ndarray
+    shares: np.ndarray
+
+
+def selectable(paper: TokenizedPaper, vocabulary: Vocabulary, source_tokens: int) -> Selectable | None:
+    """Return what "selection" teaches of a paper's first choice, or None if no sentence may be chosen."""
+    window = _beginning_and_end(paper, source_tokens - 1)
+    choices = draw_extract(
+        _unit_sentences(window, vocabulary),
+        _units(paper.abstract, vocabulary),
+        np.random.default_rng(0),
+        lengths=window.ranges[:, 1] - window.ranges[:, 0],
+        enough=1,
+        budget=MOST_TOKENS,
+        candidates=_writable(window, vocabulary, MOST_TOKENS),
+        temperature=_SMOOTH_TEMPERATURE,
+    )
+    if not choices:
+        return None
+    [shares] = [choice.shares for choice in choices]
+    possible = np.flatnonzero(shares)
+    source = np.append(window.tokens, vocabulary.eos_token_id)
+    return Selectable(source, window.ranges[:, 0], window.ranges[possible, 0], shares[possible])
 
 
 def _selection(

@@ -5,7 +5,7 @@ and its likelihood tells nothing about the summary; so scores are renormalised o
 forced token costs nothing, and a sentence's score is the logarithm of its share among all that could come next. As
 the places where sentences part are few, these scores are computed exactly for every sentence of the paper; beam
 search token by token would lose a good sentence for the common word that it begins with. The beams here are of
-sentences: each is chosen given the sentences chosen before it and the rest of the paper, which is read without them.
+sentences: each is chosen as the first of a summary of the rest of the paper, read without the sentences chosen before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from transformers.cache_utils import EncoderDecoderCache
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from .generation import EncodedText, WritingProgress, stream
@@ -145,7 +145,7 @@ def _best(beams: Sequence[_Beam], count: int) -> list[_Beam]:
         kept.setdefault(frozenset(beam.chosen), beam)
     best = list(kept.values())[:count]
     return [
-        beam if beam.finished else replace(beam, decoders=beam.decoders.after(beam.chosen[-1]))
+        beam if beam.finished else replace(beam, decoders=beam.decoders.without(beam.chosen[-1]))
         for beam in best
     ]
 
@@ -175,11 +175,10 @@ class _Decoders:
         paper = _as_bytes(encoded.input_ids[0].tolist())
         return cls(score, paper, _Decoder.at_start(model, encoded.last_hidden_state), without_paper)
 
-    def after(self, sentence: Tokens) -> _Decoders:
-        """The same decoders when they have read a sentence more; these here stay as they are."""
-        without_paper = None if self.without_paper is None else self.without_paper.after(sentence, ())
-        with_paper = self.with_paper.after(sentence, occurrences(sentence, self.paper))
-        return replace(self, with_paper=with_paper, without_paper=without_paper)
+    def without(self, sentence: Tokens) -> _Decoders:
+        """The same decoders when a sentence more may not be read; these here stay as they are."""
+        places = occurrences(sentence, self.paper)
+        return replace(self, with_paper=self.with_paper.without(places, len(sentence)))
 
     def scores(self, possible: Sequence[Tokens], wanted: Sequence[Tokens]) -> Tensor:
         """The scores (wanted,) of some of the possible sentences, float32 on the CPU."""
@@ -269,13 +268,17 @@ class _Decoder:
         unread = torch.ones(source.shape[:2], dtype=torch.long, device=source.device)
         return cls(model, source, unread, output.past_key_values, output.logits[0, -1].float())
 
-    def after(self, sentence: Tokens, places: Sequence[int]) -> _Decoder:
-        """The decoder when it has read a sentence more, which stands in the paper from each of the places on."""
+    def without(self, places: Sequence[int], length: int) -> _Decoder:
+        """The decoder at its start when it may not read a sentence of a length, standing at each of the places."""
         unread = self.unread.clone()
         for place in places:
-            unread[:, place : place + len(sentence)] = 0
-        cache = self._cache(1)
-        logits = replace(self, unread=unread)._read([sentence], cache)[0, -1]
+            unread[:, place : place + length] = 0
+        start = self.model.generation_config.decoder_start_token_id
+        cache = EncoderDecoderCache(
+            DynamicCache(config=self.model.config.get_text_config(decoder=True)),
+            self.cache.cross_attention_cache,
+        )
+        logits = replace(self, unread=unread)._read([(start,)], cache)[0, -1]
         return replace(self, unread=unread, cache=cache, next_logits=logits)
 
     def logits_after(self, prefixes: Sequence[Tokens]) -> Iterator[Tensor]:

@@ -32,16 +32,17 @@ from transformers.optimization import Adafactor
 
 from . import LongT5Config, LongT5ForConditionalGeneration
 from .batches import Batch, BatchStream, Position
-from .copy_initialization import initialize_for_copying
 from .data import DataError, PreparedPapers
+from .extractive_initialization import initialize_as_extractor
 from .losses import TargetLosses, target_losses
 from .objectives import Vocabulary
-from .sentence_pooling import add_sentence_pooling
+from .salience import learn_tokens, selectable_texts
 from .training_config import ConfigurationError, TrainingConfig
 from .training_plot import draw_training
 from .validation import Validation
 
-_SMALLEST_SCALE = 1e-3  # a parameter that begins at zero must still be able to leave it
+_TEXTS_COUNTED, _TEXTS_MEASURED = 9000, 8  # for the extractive initialisation
+_SMALLEST_SCALE = 0.02  # a parameter that begins at zero must still be able to leave it
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Trainer:
         set_seed(config.seed, device_specific=True)
         self.tokenizer = AutoTokenizer.from_pretrained(config.tokenizer)
         self.vocabulary = Vocabulary.of(self.tokenizer)
-        model = build_model(config, self.tokenizer)
+        model = build_model(config, self.tokenizer, self.vocabulary)
         self.stream = BatchStream(
             config, self.vocabulary, self.tokenizer.pad_token_id, self.accelerator.process_index
         )
@@ -249,24 +250,27 @@ def loss_values(losses: TargetLosses, choice_weight: float) -> dict[str, float]:
     return {name: round(value, 4) for name, value in values.items()}
 
 
-def build_model(config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> LongT5ForConditionalGeneration:
+def build_model(
+    config: TrainingConfig, tokenizer: PreTrainedTokenizerBase, vocabulary: Vocabulary
+) -> LongT5ForConditionalGeneration:
     """Return the model a stage begins with.
 
     Raises:
-        ConfigurationError: the tokenizer has more entries than the model, or the head to read ahead is none.
+        ConfigurationError: the tokenizer has more entries than the model, or the model no room for its initialisation.
     """
     if config.checkpoint is not None:
         model = LongT5ForConditionalGeneration.from_pretrained(config.checkpoint, dtype=torch.float32)
     else:
         assert config.model is not None
         model = LongT5ForConditionalGeneration(LongT5Config(**config.model))
-        if config.initialization == "copy":
-            initialize_for_copying(model)
-    if config.sentence_pooling is not None:
-        try:
-            add_sentence_pooling(model, config.sentence_pooling)
-        except ValueError as error:
-            raise ConfigurationError(str(error)) from error
+        if config.initialization == "extract":
+            texts = selectable_texts(Path(config.data), config.sources, vocabulary, _TEXTS_COUNTED)
+            knowledge = learn_tokens(model.config, vocabulary, texts)
+            samples = [torch.from_numpy(text.tokens) for text in texts[:_TEXTS_MEASURED]]
+            try:
+                initialize_as_extractor(model, knowledge, samples, config.seed)
+            except ValueError as error:
+                raise ConfigurationError(str(error)) from error
     if len(tokenizer) > model.config.vocab_size:
         raise ConfigurationError(
             f"The tokenizer has {len(tokenizer)} entries, the model {model.config.vocab_size} only."

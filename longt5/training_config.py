@@ -29,9 +29,7 @@ class TrainingConfig:
         validation: the prepared folder to validate on.
         model: arguments of ``LongT5Config`` for a fresh model.
         checkpoint: folder or Hub id to go on from.
-        initialization: of a fresh model: "t5", or "copy" (begins able to copy its input).
-        sentence_pooling: encoder head that is made to read ahead before the stage begins, or None; see
-            ``longt5.sentence_pooling``.
+        initialization: of a fresh model: "t5", or "extract" (``longt5.extractive_initialization``).
         objectives: weight of each of "principal", "oracle", "selection", "abstract".
         choice_weight: of the mean divergence of the choices ("selection"), beside the mean loss of the tokens.
         curriculum: (share of the training, longest input in tokens), the first share being 0.
@@ -44,7 +42,7 @@ class TrainingConfig:
         too).
         schedule: "constant", "inverse_sqrt" or "linear", after ``warmup_steps``.
         cooldown: share of the training at its end in which the learning rate falls to zero.
-        max_steps: steps after which training ends.
+        max_steps: steps after which training ends; with 0 a model is only initialised and saved.
         max_minutes: minutes after which it ends, whichever comes first; schedules are fitted to that.
         mixed_precision: "no", "bf16" or "fp16".
         validation_rouge: validation papers to quote from and measure ROUGE on, each time losses are measured.
@@ -59,7 +57,6 @@ class TrainingConfig:
     model: dict[str, Any] | None = None
     checkpoint: str | None = None
     initialization: str = "t5"
-    sentence_pooling: int | None = None
     objectives: dict[str, float] = field(default_factory=lambda: {"principal": 1.0})
     choice_weight: float = 3.0
     curriculum: tuple[tuple[float, int], ...] = ((0.0, 1024),)
@@ -94,7 +91,7 @@ class TrainingConfig:
             ConfigurationError: with what to change.
         """
         choices = {
-            "initialization": ("t5", "copy"),
+            "initialization": ("t5", "extract"),
             "optimizer": ("adamw", "adamw_scaled", "adafactor"),
             "schedule": ("constant", "inverse_sqrt", "linear"),
             "mixed_precision": ("no", "bf16", "fp16"),
@@ -141,7 +138,8 @@ class TrainingConfig:
     def progress(self, step: int, minutes: float) -> float:
         """Share of the training that is done, 0..1, by steps or by time, whichever is further."""
         by_time = 0.0 if self.max_minutes is None else minutes / self.max_minutes
-        return min(1.0, max(step / self.max_steps, by_time))
+        by_steps = step / self.max_steps if self.max_steps else 1.0
+        return min(1.0, max(by_steps, by_time))
 
     def learning_rate_at(self, step: int, progress: float) -> float:
         """Learning rate of step ``step`` (from 0)."""

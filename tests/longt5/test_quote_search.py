@@ -38,25 +38,20 @@ def log_shares(
     begun: tuple[int, ...],
     allowed: set[int] | None,
 ) -> torch.Tensor:
-    """The logarithms of the next token's probabilities after sentences and a begun one, among the allowed ones.
+    """The logarithms of the next token's probabilities after a begun sentence, among the allowed ones.
 
-    From a sentence on, the paper is read without it.
+    The paper is read without the sentences written before.
     """
     mask = torch.ones(source.shape[:2], dtype=torch.long)
-    cache = None
-    for piece, read_without in (((0,), ()), *((sentence, sentence) for sentence in written), (begun, ())):
+    for sentence in written:
         for start in range(mask.shape[1]):
-            if read_without and tuple(PAPER[start : start + len(read_without)]) == read_without:
-                mask[:, start : start + len(read_without)] = 0
-        if piece:
-            output = model(
-                encoder_outputs=BaseModelOutput(last_hidden_state=source),
-                attention_mask=mask if mask.shape[1] == len(PAPER) else None,
-                decoder_input_ids=torch.tensor([piece]),
-                past_key_values=cache,
-                use_cache=True,
-            )
-            cache, logits = output.past_key_values, output.logits[0, -1]
+            if tuple(PAPER[start : start + len(sentence)]) == sentence:
+                mask[:, start : start + len(sentence)] = 0
+    logits = model(
+        encoder_outputs=BaseModelOutput(last_hidden_state=source),
+        attention_mask=mask if mask.shape[1] == len(PAPER) else None,
+        decoder_input_ids=torch.tensor([[0, *begun]]),
+    ).logits[0, -1]
     if allowed is not None:
         barred = torch.full_like(logits, -torch.inf)
         barred[sorted(allowed)] = 0

@@ -21,24 +21,17 @@ def pack(
     out: Path,
     max_input_tokens: int,
     generation: dict[str, object],
-    averaged_with: Path | None = None,
 ) -> int:
     """Write the packed model to ``out`` and return the bytes of its weights.
 
     Args:
         max_input_tokens: longest input the model is meant for, kept as the tokenizer's ``model_max_length``.
         generation: generation defaults beside the special tokens, e.g. ``{"num_beams": 2}``.
-        averaged_with: a model that ``model_folder`` was trained on from; the mean of both models' weights is packed.
-            It keeps much of what either can do (Wortsman et al. 2022, arXiv 2109.01903).
 
     Raises:
         ValueError: ``generation`` has settings that contradict each other.
     """
     model = LongT5ForConditionalGeneration.from_pretrained(model_folder, dtype=torch.float32)
-    if averaged_with is not None:
-        other = LongT5ForConditionalGeneration.from_pretrained(averaged_with, dtype=torch.float32)
-        for parameter, value in zip(model.parameters(), other.parameters(), strict=True):
-            parameter.data = parameter.data.lerp(value.data, 0.5)
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     tokenizer.model_max_length = max_input_tokens
     model.generation_config = GenerationConfig(
@@ -67,7 +60,6 @@ def main() -> None:
     parser.add_argument(
         "--model", type=Path, required=True, help="folder written by python -m longt5.training"
     )
-    parser.add_argument("--averaged-with", type=Path, help="an earlier stage: the mean of both is packed")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--max-input-tokens", type=int, default=16384)
     parser.add_argument("--generation", type=json.loads, default={}, help='JSON, e.g. {"num_beams": 2}')
@@ -77,7 +69,6 @@ def main() -> None:
         arguments.out,
         arguments.max_input_tokens,
         arguments.generation,
-        arguments.averaged_with,
     )
     print(f"{arguments.out}: {size / 2**20:.1f} MiB of weights")
 

@@ -38,23 +38,6 @@ def test_packed_model_is_small_and_the_same(tmp_path: Path, tied: bool) -> None:
         torch.testing.assert_close(value, original, rtol=1e-2, atol=1e-2, msg=name)
 
 
-def test_the_mean_of_two_models(tmp_path: Path) -> None:
-    config = LongT5Config(
-        vocab_size=330, d_model=16, d_kv=4, num_heads=2, d_ff=16, num_layers=1, decoder_start_token_id=0
-    )
-    models = [LongT5ForConditionalGeneration(config) for _ in range(2)]
-    for model, name in zip(models, ("before", "after"), strict=True):
-        model.save_pretrained(tmp_path / name)
-        train_tokenizer(iter(["A band."] * 9), 330).save_pretrained(tmp_path / name)
-    pack(tmp_path / "after", tmp_path / "out", 4096, {}, averaged_with=tmp_path / "before")
-    packed = LongT5ForConditionalGeneration.from_pretrained(
-        tmp_path / "out", dtype=torch.float32
-    ).state_dict()
-    before, after = (model.state_dict() for model in models)
-    for name, value in packed.items():
-        torch.testing.assert_close(value, (before[name] + after[name]) / 2, rtol=1e-2, atol=1e-2, msg=name)
-
-
 def test_contradicting_generation_defaults_are_refused(tmp_path: Path) -> None:
     config = LongT5Config(
         vocab_size=330, d_model=16, d_kv=4, num_heads=2, d_ff=16, num_layers=1, decoder_start_token_id=0

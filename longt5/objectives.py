@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from .data import TokenizedPaper
 from .principal_sentences import oracle_extract, principal_sentences
 from .quotes import MOST_TOKENS
-from .selection import BranchTargets, branch_targets, draw_extract
+from .selection import BranchTargets, Choice, branch_targets, draw_extract
 from .shortening import beginning_and_end, shortened, shortened_starts
 
 OBJECTIVES = ("principal", "oracle", "selection", "abstract")
@@ -158,15 +158,9 @@ class Selectable:
 def selectable(paper: TokenizedPaper, vocabulary: Vocabulary, source_tokens: int) -> Selectable | None:
     """Return what "selection" teaches of a paper's first choice, or None if no sentence may be chosen."""
     window = _beginning_and_end(paper, source_tokens - 1)
-    choices = draw_extract(
-        _unit_sentences(window, vocabulary),
-        _units(paper.abstract, vocabulary),
-        np.random.default_rng(0),
-        lengths=window.ranges[:, 1] - window.ranges[:, 0],
-        enough=1,
-        budget=MOST_TOKENS,
-        candidates=_writable(window, vocabulary, MOST_TOKENS),
-        temperature=_SMOOTH_TEMPERATURE,
+    chance = np.random.default_rng(0)  # the shares do not depend on what is drawn first
+    choices = _draw(
+        window, paper, vocabulary, chance, enough=1, budget=MOST_TOKENS, temperature=_SMOOTH_TEMPERATURE
     )
     if not choices:
         return None
@@ -176,6 +170,28 @@ def selectable(paper: TokenizedPaper, vocabulary: Vocabulary, source_tokens: int
     return Selectable(source, window.ranges[:, 0], window.ranges[possible, 0], shares[possible])
 
 
+def _draw(
+    window: _Window,
+    paper: TokenizedPaper,
+    vocabulary: Vocabulary,
+    chance: np.random.Generator,
+    *,
+    enough: int,
+    budget: int,
+    temperature: float,
+) -> list[Choice]:
+    return draw_extract(
+        _unit_sentences(window, vocabulary),
+        _units(paper.abstract, vocabulary),
+        chance,
+        lengths=window.ranges[:, 1] - window.ranges[:, 0],
+        enough=enough,
+        budget=budget,
+        candidates=_writable(window, vocabulary, MOST_TOKENS),
+        temperature=temperature,
+    )
+
+
 def _selection(
     window: _Window,
     paper: TokenizedPaper,
@@ -183,14 +199,13 @@ def _selection(
     chance: np.random.Generator,
     target_tokens: int,
 ) -> Example | None:
-    choices = draw_extract(
-        _unit_sentences(window, vocabulary),
-        _units(paper.abstract, vocabulary),
+    choices = _draw(
+        window,
+        paper,
+        vocabulary,
         chance,
-        lengths=window.ranges[:, 1] - window.ranges[:, 0],
         enough=len(paper.abstract),
         budget=target_tokens - 1,
-        candidates=_writable(window, vocabulary, MOST_TOKENS),
         temperature=_TEMPERATURE,
     )
     if not choices:

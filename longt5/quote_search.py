@@ -119,7 +119,7 @@ def quote(
 
 @dataclass(frozen=True)
 class _Beam:
-    """Some chosen sentences, and the decoders as they were before the last of them."""
+    """Some chosen sentences, and decoders that do not read them (until `_best` the last one still)."""
 
     decoders: _Decoders
     chosen: tuple[Tokens, ...] = ()
@@ -251,12 +251,12 @@ def _choice_scores(decoder: _Decoder, possible: Sequence[Tokens], wanted: Sequen
 
 @dataclass(frozen=True)
 class _Decoder:
-    """A decoder that has read its start token and maybe more."""
+    """A decoder that has read its start token, and may look at some of the paper."""
 
     model: LongT5ForConditionalGeneration
     source: Tensor  # (1, length, d_model)
     unread: Tensor  # (1, length): 1 where the paper may be looked at, 0 in sentences already chosen
-    cache: EncoderDecoderCache
+    cache: EncoderDecoderCache  # of the start token alone
     next_logits: Tensor  # (vocabulary,) float32
 
     @classmethod

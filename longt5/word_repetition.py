@@ -15,13 +15,12 @@ from transformers import GenerationConfig, LogitsProcessor, PreTrainedTokenizerB
 class NoRepeatedWords(LogitsProcessor):
     """Bars the first token of a word that would complete a run of words already written, case aside."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, size: int, start_length: int = 1) -> None:
-        """Bar runs of ``size`` words; the first ``start_length`` tokens of each row are no text."""
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, size: int) -> None:
+        """Bar runs of ``size`` words."""
         pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
         special = set(tokenizer.all_special_tokens)
         self._pieces = ["" if piece in special else piece.lower() for piece in pieces]
         self._size = size
-        self._start = start_length
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return scores (rows, vocabulary) with barred tokens at minus infinity."""
@@ -37,7 +36,7 @@ class NoRepeatedWords(LogitsProcessor):
         words: list[str] = []
         firsts: list[int] = []
         inside = False  # a word that may go on
-        for token in ids[self._start :]:
+        for token in ids:  # special ones, the start token among them, are no text
             piece = self._pieces[token]
             text = piece.lstrip("▁")
             if not text or not text[0].isalnum():

@@ -1,8 +1,8 @@
 """What LongT5's attention is made of, as pure functions on tensors (Guo et al. 2022, section 3.1).
 
 Position biases are lookups by offset: `2 * radius + 1` values a head for the band, and for the globals one value for
-each difference between a global block and the query's own block. The encoder's attention itself is in
-`longt5.tiled_attention`; what is here also serves those who want to see its weights.
+each difference between a global block and the query's own block. The encoder's attention itself is
+behind `longt5.kernels`; what is here also serves those who want to see its weights.
 """
 
 import math
@@ -105,10 +105,10 @@ def global_bias_rows(global_bias: Tensor, ids: Tensor) -> Tensor:
     Returns:
         (batch, heads, queries, globals)
     """
-    heads, num_globals = global_bias.shape[0], global_bias.shape[1] // 2
+    num_globals = global_bias.shape[1] // 2
     # Row j of the unfolded table starts at the difference j + 1 - globals: it is that of block globals - 1 - j.
-    rows = global_bias.unfold(-1, num_globals, 1).index_select(1, (num_globals - 1 - ids).flatten())
-    return rows.view(heads, *ids.shape, num_globals).transpose(0, 1)
+    # (`index_select` would write the whole unfolded table out before it takes rows of it.)
+    return global_bias.unfold(-1, num_globals, 1)[:, num_globals - 1 - ids].transpose(0, 1)
 
 
 class Globals(NamedTuple):
@@ -118,6 +118,7 @@ class Globals(NamedTuple):
     value: Tensor  # (batch, globals, heads, d_kv)
     bias: Tensor  # (heads, 2 * globals), see `global_bias_rows`
     ids: Tensor  # (batch or 1, length), see `block_ids`
+    block_size: int  # tokens in a global block
 
     def is_empty_block(self) -> Tensor:
         """(batch or 1, 1, 1, globals): blocks of padding alone, which nothing may attend to."""

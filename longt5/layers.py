@@ -25,7 +25,7 @@ from longt5.attention import (
     relative_position_bucket,
 )
 from longt5.configuration import LongT5Config
-from longt5.tiled_attention import encoder_attention
+from longt5.kernels import encoder_attention
 
 
 def saturate(x: Tensor) -> Tensor:
@@ -299,7 +299,8 @@ class LongT5TransientGlobalAttention(_EncoderAttention):
         ids = block_ids(attention_mask, self.global_block_size)
         sums = block_sums(hidden_states, ids, hidden_states.shape[1] // self.global_block_size)
         states = self.global_input_layer_norm(sums)
-        return Globals(self.project(self.k, states), self.project(self.v, states), global_bias, ids)
+        key, value = self.project(self.k, states), self.project(self.v, states)
+        return Globals(key, value, global_bias, ids, self.global_block_size)
 
 
 class LongT5LayerAttention(nn.Module):

@@ -29,7 +29,7 @@ TILE = 512
 GRADIENT_TILE = 256
 
 
-def encoder_attention(
+def tiled_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -40,21 +40,7 @@ def encoder_attention(
     dropout: float = 0.0,
     tile: int = TILE,
 ) -> Tensor:
-    """Local attention, or transient-global attention where there are global tokens.
-
-    Each query attends to the keys at most `radius` tokens away and to every global token, under one softmax.
-    Padding is never attended to; what a padded query gets is finite and without meaning. It can be differentiated
-    once: asking for a gradient of its gradients raises RuntimeError.
-
-    Args:
-        query, key, value: (batch, length, heads, d_kv).
-        band_bias: (heads, 2 * radius + 1), see `band_bias_tile`.
-        attention_mask: (batch, length), non-zero at text; None means that all is text.
-        dropout: probability of dropping an attention weight.
-        tile: most queries computed at once.
-    Returns:
-        (batch, length, heads, d_kv)
-    """
+    """See `longt5.kernels.encoder_attention`. `tile`: most queries computed at once."""
     # Drawn from PyTorch's own generator: its seed decides, and a layer that is checkpointed draws the same again.
     # Drawn on the CPU and read as a NumPy number: nothing waits for a GPU.
     seed = int(torch.randint(2**62, (), device="cpu").numpy()) if dropout > 0 else 0
@@ -163,7 +149,7 @@ class _TiledAttention(torch.autograd.Function):
         tile: int,
         dropout: float,
         seed: int,
-        *global_tokens: Tensor,
+        *global_tokens: Any,
     ) -> Tensor:
         attended_globals = Globals(*global_tokens) if global_tokens else None
         if dropout == 0.0:
@@ -182,20 +168,20 @@ class _TiledAttention(torch.autograd.Function):
                 dtype=_exact(query.dtype),
             )
             output = _dropped_out(query, attended, _Dropout(dropout, seed, query.device))
-        ctx.save_for_backward(query, key, value, band_bias, attention_mask, output, *global_tokens)
-        ctx.settings = tile, dropout, seed
+        ctx.save_for_backward(query, key, value, band_bias, attention_mask, output, *global_tokens[:4])
+        ctx.settings = tile, dropout, seed, global_tokens[4:]
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, band_bias, attention_mask, output, *global_tokens = ctx.saved_tensors
-        tile, dropout, seed = ctx.settings
+        tile, dropout, seed, block_size = ctx.settings
         attended = _Attended(
             key,
             value,
             band_bias,
-            Globals(*global_tokens) if global_tokens else None,
+            Globals(*global_tokens, *block_size) if global_tokens else None,
             attention_mask,
             min(tile, GRADIENT_TILE),
             dtype=_exact(query.dtype),
@@ -211,6 +197,7 @@ class _TiledAttention(torch.autograd.Function):
                 gradients.global_key.transpose(1, 2).to(key.dtype),
                 gradients.global_value.transpose(1, 2).to(value.dtype),
                 gradients.global_bias().to(global_tokens[2].dtype),
+                None,
                 None,
             )
         return (

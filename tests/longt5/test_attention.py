@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import pytest
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+import longt5.kernels
+import longt5.split_attention
 from longt5 import attention as kernels
-from longt5.tiled_attention import encoder_attention
+from longt5.kernels import encoder_attention, text_lengths, use
+from longt5.tiled_attention import tiled_attention
 from tests.longt5 import dense_reference as dense
 from tests.longt5.factories import ATTENTION_TYPES, assert_close, padded_mask
 
@@ -76,7 +80,9 @@ def bias_by_offset(table: Tensor, low: int, high: int) -> Tensor:
     return table[buckets].T
 
 
-def by_kernel(case: Case, inputs: dict[str, Tensor], mask: Tensor | None, **options) -> Tensor:
+def by_kernel(
+    case: Case, inputs: dict[str, Tensor], mask: Tensor | None, kernel=tiled_attention, **options
+) -> Tensor:
     """The same by our kernel. `inputs` are those of the case, in any dtype."""
     tokens = None
     if case.num_globals:
@@ -86,9 +92,10 @@ def by_kernel(case: Case, inputs: dict[str, Tensor], mask: Tensor | None, **opti
             inputs["global value"],
             bias_by_offset(inputs["global table"], 1 - case.num_globals, case.num_globals),
             kernels.block_ids(text, case.block),
+            case.block,
         )
     band = bias_by_offset(inputs["band table"], -case.radius, case.radius)
-    return encoder_attention(inputs["query"], inputs["key"], inputs["value"], band, tokens, mask, **options)
+    return kernel(inputs["query"], inputs["key"], inputs["value"], band, tokens, mask, **options)
 
 
 def float32(case: Case) -> dict[str, Tensor]:
@@ -141,6 +148,63 @@ def test_equals_the_dense_reference(mask, heads, radius, block, has_globals, til
         assert_close(by_kernel(case, float32(case), None, tile=tile).double(), expected, 2e-6)
 
 
+@settings(max_examples=60, deadline=None)
+@given(**{name: strategy for name, strategy in shapes.items() if name != "tile"})
+@example(padded_mask(700, 700, 129), 3, 127, 16, True)
+@example(padded_mask(700, 638, 385, 384, 383), 2, 127, 16, True)
+@example(padded_mask(300, 300, 129, side="left"), 3, 127, 16, True)
+@example(padded_mask(20, 15, 0), 1, 3, 16, True)
+@example(padded_mask(1, 1), 1, 1, 1, True)
+@torch.no_grad()
+def test_what_is_chosen_without_gradients_equals_the_dense_reference(mask, heads, radius, block, has_globals):
+    """Where padding lies behind the text that is the split kernel, elsewhere the tiles."""
+    case = make_case(mask, heads, radius, block, has_globals)
+    expected = by_reference(case)
+    actual = by_kernel(case, float32(case), mask, encoder_attention)
+    real = mask.bool()
+    if text_lengths(mask) is not None:
+        assert not actual[~real].any()
+    assert torch.isfinite(actual).all()
+    if real.any():
+        assert_close(actual[real].double(), expected[real], 2e-6)
+    if real.all():
+        assert_close(by_kernel(case, float32(case), None, encoder_attention).double(), expected, 2e-6)
+
+
+@pytest.mark.parametrize("has_globals", [False, True], ids=ATTENTION_TYPES)
+@torch.no_grad()
+def test_more_queries_than_the_globals_are_attended_from_at_once(has_globals, monkeypatch):
+    monkeypatch.setattr(longt5.split_attention, "GLOBAL_QUERIES", 64)
+    case = make_case(padded_mask(333, 333, 200), 3, 60, 16, has_globals)
+    actual = by_kernel(case, float32(case), case.mask, encoder_attention)
+    real = case.mask.bool()
+    assert_close(actual[real].double(), by_reference(case)[real], 2e-6)
+
+
+@pytest.mark.parametrize("given", ["gradient", "dropout", "holes", "forced"])
+def test_the_split_kernel_is_not_chosen_for_what_it_does_not_know(given, monkeypatch):
+    monkeypatch.setattr(
+        longt5.kernels, "split_attention", lambda *_: pytest.fail("the split kernel was chosen")
+    )
+    mask = padded_mask(50, 50, 20, side="left" if given == "holes" else "right")
+    case = make_case(mask, 2, 5, 8, True)
+    inputs = float32(case)
+    dropout = 0.5 if given == "dropout" else 0.0
+    with torch.set_grad_enabled(given == "gradient"), use("tiled") if given == "forced" else nullcontext():
+        by_kernel(case, inputs, mask, encoder_attention, dropout=dropout)
+
+
+@pytest.mark.parametrize("mask, lengths", [
+    ([[1, 1, 0], [1, 1, 1]], [2, 3]),
+    ([[0, 0, 0]], [0]),
+    ([[1, 1], [0, 1]], None),
+    ([[1, 0, 1]], None),
+])  # fmt: skip
+def test_lengths_of_text(mask, lengths):
+    for dtype in (torch.int64, torch.bool, torch.float32):
+        assert text_lengths(torch.tensor(mask).to(dtype)) == lengths
+
+
 @settings(max_examples=25, deadline=None)
 @given(**shapes)
 @example(padded_mask(300, 300, 129), 3, 127, 16, True, 128)
@@ -185,7 +249,7 @@ def test_all_weights_give_the_same_output_and_sum_to_one(has_globals):
     if has_globals:
         bias = bias_by_offset(inputs["global table"], 1 - case.num_globals, case.num_globals)
         ids = kernels.block_ids(mask, 8)
-        tokens = kernels.Globals(inputs["global key"], inputs["global value"], bias, ids)
+        tokens = kernels.Globals(inputs["global key"], inputs["global value"], bias, ids, 8)
     band = bias_by_offset(inputs["band table"], -20, 20)
     output, weights = kernels.blocked_attention(
         inputs["query"], inputs["key"], inputs["value"], band, tokens, mask
@@ -205,9 +269,10 @@ def test_rows_of_padding_stay_finite(dtype, gradients, has_globals):
     mask = padded_mask(200, 200, 40, 0)
     case = make_case(mask, 2, 10, 8, has_globals)
     inputs = {name: t.detach().to(dtype).requires_grad_() for name, t in case.inputs.items()}
-    with torch.set_grad_enabled(gradients):
-        output = by_kernel(case, inputs, mask, tile=64)
-    assert torch.isfinite(output).all()
+    for kernel in (tiled_attention, encoder_attention):
+        with torch.set_grad_enabled(gradients):
+            output = by_kernel(case, inputs, mask, kernel)
+        assert torch.isfinite(output).all()
     if gradients:
         output.float().square().sum().backward()
         assert all(torch.isfinite(t.grad).all() for t in inputs.values())
@@ -234,9 +299,10 @@ def test_no_score_is_high_enough_to_let_padding_in(dtype, gradients, has_globals
         inputs["global key"][:, 5:] = high
         inputs["global value"][:, 5:] = 1.0
     inputs = {name: t.requires_grad_(gradients) for name, t in inputs.items()}
-    with torch.set_grad_enabled(gradients):
-        output = by_kernel(case, inputs, mask)
-    assert not output[:, 6:40].any()
+    for kernel in (tiled_attention, encoder_attention):
+        with torch.set_grad_enabled(gradients):
+            output = by_kernel(case, inputs, mask, kernel)
+        assert not output[:, 6:40].any()
 
 
 @pytest.mark.parametrize("num_buckets", [8, 32, 64])

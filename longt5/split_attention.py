@@ -1,0 +1,153 @@
+"""The encoder's attention on a CPU, band and globals apart, merged by their log-sum-exp (Guo et al. 2022, section 3.1).
+
+What is notable about it:
+- Both biases depend on differences alone, so the bias of many queries is one small table read with overlapping
+  strides. No bias of queries by globals is ever written out, and no key is copied for a second block.
+- The band is one fused call for all blocks of queries, each against its own window of the keys.
+- The globals are few calls of many queries: those at the same place of their blocks make one batch, in which every
+  query is one global block further on than the one before.
+- Padding behind the text is not computed at all.
+
+It knows neither gradients nor dropout, nor padding in other places: `longt5.tiled_attention` does.
+"""
+
+import torch
+from torch import Tensor
+
+from longt5.attention import Globals, band_bias_tile
+
+# Fewest queries in a block of the band: with a short radius, smaller ones would waste less of it but be slower.
+BLOCK = 64
+# About as many queries at a time are attended to the globals. More of them were not faster, and take more memory.
+GLOBAL_QUERIES = 4096
+
+
+def split_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    band_bias: Tensor,
+    global_tokens: Globals | None,
+    lengths: list[int],
+) -> Tensor:
+    """See `longt5.kernels.encoder_attention`.
+
+    Args:
+        lengths: how many tokens of text each row begins with; all behind them is padding, and its output is zero.
+    """
+    output = torch.empty_like(query)
+    for row, length in enumerate(lengths):
+        text = output[row, :length]
+        output[row, length:] = 0
+        if length == 0:
+            continue
+        log_sums = _attend_to_band(
+            text, query[row, :length], key[row, :length], value[row, :length], band_bias
+        )
+        if global_tokens is not None:
+            _add_globals(text, log_sums, query[row, :length], global_tokens, row)
+    return output
+
+
+def _attend_to_band(output: Tensor, query: Tensor, key: Tensor, value: Tensor, band_bias: Tensor) -> Tensor:
+    """Writes to `output` what each query gets of the keys within the radius, all (length, heads, d_kv).
+
+    Returns:
+        (length, heads): the logarithm of what the softmax of each query divided by.
+    """
+    length = len(query)
+    radius = band_bias.shape[-1] // 2
+    block = max(BLOCK, radius + 1)
+    bias = band_bias_tile(
+        band_bias.to(query.dtype), block, block + 2 * radius, radius, torch.finfo(query.dtype).min
+    )
+    log_sums = query.new_empty(length, query.shape[1], dtype=torch.promote_types(query.dtype, torch.float32))
+
+    def attend(first: int, blocks: int, queries: int, before: int, keys: int) -> None:
+        """Attends from `blocks` blocks of `queries` to windows of `keys` that begin `before` the blocks."""
+        part = slice(first, first + blocks * queries)
+        attended, of_part = _fused(
+            _windows(query, first, blocks, queries, block),
+            _windows(key, first - before, blocks, keys, block),
+            _windows(value, first - before, blocks, keys, block),
+            bias[:, :queries, radius - before : radius - before + keys].expand(blocks, -1, -1, -1),
+        )
+        output[part] = attended.transpose(1, 2).flatten(0, 1)
+        log_sums[part] = of_part.transpose(1, 2).flatten(0, 1)
+
+    # Blocks whose windows lie within the text go together; those at its ends have windows of their own lengths.
+    first_whole = -(-radius // block)
+    end_whole = max(first_whole, (length - radius) // block)
+    for index in [*range(first_whole), *range(end_whole, -(-length // block))]:
+        first = index * block
+        before, end = min(first, radius), min(first + block, length)
+        attend(first, 1, end - first, before, min(end + radius, length) - first + before)
+    if end_whole > first_whole:
+        attend(first_whole * block, end_whole - first_whole, block, radius, block + 2 * radius)
+    return log_sums
+
+
+def _windows(x: Tensor, first: int, count: int, size: int, step: int) -> Tensor:
+    """(length, heads, d_kv) -> (count, heads, size, d_kv): `count` overlapping views, `step` tokens apart."""
+    token, head, one = x.stride()
+    shape, strides = (count, x.shape[1], size, x.shape[2]), (step * token, head, token, one)
+    return x.as_strided(shape, strides, x.storage_offset() + first * token)
+
+
+def _add_globals(output: Tensor, log_sums: Tensor, query: Tensor, global_tokens: Globals, row: int) -> None:
+    """Mixes what the queries get of the globals into what they got of the band.
+
+    Args:
+        output, query: (length, heads, d_kv).
+        log_sums: (length, heads) of the band.
+        row: of the batch.
+    """
+    length, heads, _ = query.shape
+    block = global_tokens.block_size
+    count = length // block  # of blocks that are whole, to which the rest of the text also belongs
+    if count == 0:
+        return
+    # With keys and table the other way round, the bias of the next own block begins one entry further on.
+    key = global_tokens.key[row, :count].flip(0).transpose(0, 1)[None]
+    value = global_tokens.value[row, :count].flip(0).transpose(0, 1)[None]
+    table = global_tokens.bias.to(query.dtype).flip(-1).contiguous()
+    width = table.shape[1]
+    start_of_own = width // 2 - count + 1  # in the table, for queries of the first block
+
+    def mix(part: slice, own_blocks: int, own_size: int, bias_step: int) -> None:
+        """Treats queries as (own_blocks, own_size), the bias moving on by `bias_step` from own block to own block."""
+        own = min(part.start // block, count - 1)
+        attended, of_globals = _fused(
+            query[part].unflatten(0, (own_blocks, own_size)).permute(1, 2, 0, 3),
+            key.expand(own_size, -1, -1, -1),
+            value.expand(own_size, -1, -1, -1),
+            table.as_strided(
+                (own_size, heads, own_blocks, count), (0, width, bias_step, 1), start_of_own + own
+            ),
+        )
+        of_globals = of_globals.permute(2, 0, 1)  # (own_blocks, own_size, heads)
+        of_band = log_sums[part].view_as(of_globals)
+        share = torch.sigmoid(of_globals - of_band)[..., None].to(output.dtype)
+        output[part].unflatten(0, (own_blocks, own_size)).lerp_(attended.permute(2, 0, 1, 3), share)
+
+    step = max(1, GLOBAL_QUERIES // block)
+    for first in range(0, count, step):
+        blocks = min(step, count - first)
+        mix(slice(first * block, (first + blocks) * block), blocks, block, bias_step=1)
+    if length > count * block:
+        mix(slice(count * block, length), 1, length - count * block, bias_step=0)
+
+
+def _fused(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """PyTorch's fused attention with the logarithm of the softmax's sums, which its public function keeps to itself.
+
+    Args:
+        query: (batch, heads, queries, d_kv).
+        key, value: (batch, heads, keys, d_kv).
+        bias: (batch, heads, queries, keys), of any strides.
+    Returns:
+        output like the query and log-sum-exp (batch, heads, queries), at least float32.
+    """
+    return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query, key, value, 0.0, False, attn_mask=bias, scale=1.0
+    )

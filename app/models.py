@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -106,6 +107,12 @@ class ModelStore:
         with self._changed:
             return self._current is not None and self._current.profile.name == name
 
+    def load_ahead(self, name: str) -> None:
+        """Starts to load a model unless one is there or on its way; a failure is in the log, and `use` tries again."""
+        with self._changed:
+            if self._current is None and self._load is None:
+                self._start_load(name)
+
     @contextmanager
     def use(self, name: str, stop: threading.Event | None = None) -> Iterator[LoadedModel]:
         """Lends out a model, loading it first if need be; waits until nobody uses the one it replaces.
@@ -164,21 +171,26 @@ class ModelStore:
                         self._users += 1
                         return current
                 elif self._load is None and self._users == 0:
-                    self._current = None
-                    self._load = _Load(name)
-                    # In a thread of its own, so that whoever waits for it can be stopped.
-                    threading.Thread(target=self._run_load, args=(self._load,), daemon=True).start()
+                    self._start_load(name)
                 if self._load is not None and self._load.name == name:
                     watched = self._load
                 self._changed.wait(POLL_SECONDS)
 
+    def _start_load(self, name: str) -> None:
+        """In a thread of its own, so that whoever waits for it can be stopped; `_changed` is held."""
+        self._current = None
+        self._load = _Load(name)
+        threading.Thread(target=self._run_load, args=(self._load,), daemon=True).start()
+
     def _run_load(self, load: _Load) -> None:
+        started = time.monotonic()
         loaded = None
         try:
             gc.collect()  # the model that goes must be gone before the next one comes
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             loaded = self._loaded_model(load.name)
+            logger.info("Model %s ready after %.1f s", load.name, time.monotonic() - started)
         except Exception as error:
             logger.exception("Model %s could not be loaded", load.name)
             load.error = error

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,17 @@ def test_one_model_in_memory_loaded_once_and_shared(model_folder: Path, copy: Pa
     assert not models[0].training
     with store.use("copy"):
         assert store.loaded("copy") and not store.loaded("tiny")
+
+
+def test_a_model_is_loaded_before_anybody_asks(model_folder: Path, copy: Path) -> None:
+    store = _store(model_folder, copy)
+    store.load_ahead("tiny")
+    deadline = time.monotonic() + 30
+    while not store.loaded("tiny") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert store.loaded("tiny")
+    store.load_ahead("copy")  # there is one already
+    assert store.loaded("tiny")
 
 
 def test_a_model_in_use_is_not_replaced(model_folder: Path, copy: Path) -> None:

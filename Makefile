@@ -4,7 +4,7 @@
 #   make test       every test but the slow ones, the browser's included
 #   make test-all   every test
 #   make lint       ruff (lint and format) and mypy
-#   make bench      speed and memory against transformers
+#   make bench      speed and memory against transformers, and of the app, on small models: some minutes
 #   make screenshot makes the README's picture again
 #   make example    writes assets/example/longt5-explained.pdf again
 #   make clean      removes the environment and the caches
@@ -42,7 +42,9 @@ format: $(DEV_READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.encoder
-	$(BIN)/python -m benchmarks.generation
+	$(BIN)/python -m benchmarks.generate
+	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.app
 
 example: $(DEV_READY)
 	$(BIN)/python assets/example/make_example_paper.py

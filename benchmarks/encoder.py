@@ -1,27 +1,65 @@
-"""Time and memory of encoding (and, with --train, of a training step of the encoder) against transformers.
+"""Time and memory of encoding, against transformers.
 
 python -m benchmarks.encoder --size base --lengths 4096 16384
+python -m benchmarks.encoder --size base --lengths 4096 65536 --skip-reference
 """
 
-from benchmarks._measure import Job, parser, print_table
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks._job import Job, build, source
+from benchmarks._report import TABLE_HEAD, circumstances, digits, parser, row, sides
+from benchmarks._turns import Measured, take_turns
+
+
+def prepare(job: Job) -> dict[str, Callable[[], dict[str, Tensor]]]:
+    """The job's one stage, ready to run."""
+    model, ids = build(job, "LongT5EncoderModel"), source(job)
+
+    def encode() -> dict[str, Tensor]:
+        with torch.inference_mode():
+            return {"states": model(ids).last_hidden_state}
+
+    return {"encode": encode}
+
+
+def agreement(ours: Measured, theirs: Measured) -> str:
+    """How far our states are from the reference's, in units of their root mean square, and their cosine."""
+    a, b = (side.outputs["states"].flatten().double() for side in (ours, theirs))
+    largest = (a - b).abs().max() / b.square().mean().sqrt()
+    return f"differ by {largest:.1e}, cosine {torch.cosine_similarity(a, b, dim=0):.6f}"
+
+
+def growth(attention: str, peaks: dict[int, int]) -> str:
+    """How memory grows with the length, from the shortest to the longest. `peaks`: tokens -> bytes."""
+    shortest, longest = min(peaks), max(peaks)
+    times = peaks[longest] / max(1, peaks[shortest])
+    return (
+        f"{attention}: memory grows {digits(times)} times from {shortest:,} to {longest:,} tokens, "
+        f"{times * shortest / longest:.2f} of the growth in tokens."
+    )
 
 
 def main() -> None:
-    arguments = parser(__doc__.splitlines()[0], lengths=[1024, 4096, 16_384], repeats=3)
-    arguments.add_argument("--train", action="store_true", help="forward and backward, dropout included")
-    chosen = arguments.parse_args()
-    shared = {
-        name: getattr(chosen, name) for name in ("size", "batch", "dtype", "device", "threads", "repeats")
-    }
-    kind = "train" if chosen.train else "encode"
-    print_table(
-        chosen,
-        (
-            (f"{attention}, {length:,} tokens", Job(kind, "", attention=attention, length=length, **shared))
-            for attention in chosen.attention
-            for length in chosen.lengths
-        ),
-    )
+    options = parser(__doc__.splitlines()[0], lengths=[512, 2048, 8192]).parse_args()
+    print(circumstances(options, sides(options, "encoder", options.attention[0], options.lengths[0])[0]))
+    print(TABLE_HEAD, flush=True)
+    peaks: dict[str, dict[int, int]] = {attention: {} for attention in options.attention}
+    for attention in options.attention:
+        for length in options.lengths:
+            label = f"{attention}, {length:,} tokens"
+            measured = take_turns(sides(options, "encoder", attention, length), options.repeats, label)
+            print(row(label, measured, "encode", agreement), flush=True)
+            if not measured[0].failure:
+                peaks[attention][length] = measured[0].peak_bytes["encode"]
+    print()
+    for attention, found in peaks.items():
+        if len(found) > 1:
+            print(growth(attention, found))
 
 
 if __name__ == "__main__":

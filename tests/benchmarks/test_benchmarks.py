@@ -1,4 +1,4 @@
-"""The benchmark commands run and print a whole table."""
+"""The benchmark commands run and print whole tables, also where one side fails."""
 
 from __future__ import annotations
 
@@ -7,25 +7,75 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from benchmarks._job import OURS, REFERENCE, Job, build
+from benchmarks._report import row
+from benchmarks._turns import Measured, take_turns
+from benchmarks.encoder import agreement, growth
 
 ROOT = Path(__file__).resolve().parents[2]
+TINY = Job("encoder", OURS, "small", "local", length=40, batch=1, dtype="float32", device="cpu", threads=1)
+
+
+def printed(*arguments: str) -> list[str]:
+    command = [sys.executable, "-m", *arguments, "--repeats", "1"]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "rows"),
     [
-        ["encoder", "--lengths", "40", "--attention", "local"],
-        ["encoder", "--lengths", "40", "--attention", "local", "--train"],
-        ["generation", "--lengths", "40", "--attention", "local", "--new-tokens", "3", "--beams", "2"],
+        (["encoder", "--lengths", "40", "80"], 2),
+        (["generate", "--lengths", "40", "--new-tokens", "3"], 3),
+        (["train", "--lengths", "40", "--target-tokens", "8", "--autocast"], 1),
     ],
-    ids=lambda arguments: " ".join(arguments),
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_command_prints_a_table(arguments):
-    command = [sys.executable, "-m", f"benchmarks.{arguments[0]}", *arguments[1:], "--repeats", "1"]
-    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert "float32" in printed and "threads" in printed
-    row = printed.strip().splitlines()[-1]
-    assert row.startswith("| local, 40 tokens")
-    assert "failed" not in row
-    assert len(row.split("|")) == 9
+def test_a_command_prints_a_table(arguments: list[str], rows: int) -> None:
+    lines = printed(f"benchmarks.{arguments[0]}", *arguments[1:], "--attention", "local")
+    assert "float32" in lines[0] and "threads" in lines[0]
+    head = next(line for line in lines if line.startswith("| | longt5"))
+    table = [line for line in lines if line.startswith("| local, ")]
+    assert len(table) == rows
+    assert all(line.count("|") == head.count("|") for line in table)
+
+
+@pytest.mark.slow
+def test_what_the_app_takes_is_printed() -> None:
+    lines = printed("benchmarks.app", "--tokens", "300")
+    assert sum(line.startswith("| --- |") for line in lines) == 3
+    for name in ("the page answers", "the model is ready too", "band, ", "any view", "longt5-explained.pdf"):
+        assert any(line.startswith(f"| {name}") for line in lines)
+
+
+@pytest.mark.slow
+def test_a_side_that_fails_leaves_the_other_going() -> None:
+    broken = Job(**{**vars(TINY), "library": REFERENCE, "dtype": "float31"})
+    ours, theirs = take_turns([TINY, broken], 2, "tiny")
+    assert len(ours.seconds["encode"]) == 2 and not ours.failure
+    assert theirs.failure == "AttributeError"
+    assert "AttributeError" in row("tiny", [ours, theirs], "encode", agreement)
+
+
+def test_both_sides_have_the_same_weights() -> None:
+    ours, theirs = (
+        build(Job(**{**vars(TINY), "library": library}), "LongT5EncoderModel").state_dict()
+        for library in (OURS, REFERENCE)
+    )
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_row_has_medians_spreads_and_ratios() -> None:
+    ours = Measured({"encode": [1.0, 3.0, 2.0]}, {"encode": 2**30})
+    theirs = Measured({"encode": [8.0, 8.0, 9.0]}, {"encode": 2**32})
+    cells = "a | 2 (1–3) | 8 (8–9) | 4.00 | 1 | 4 | 25% | same"
+    assert row("a", [ours, theirs], "encode", lambda *_: "same") == f"| {cells} |"
+    halves = row("a", [ours], "encode", parts=2)
+    assert halves == "| a | 1 (0.5–1.5) | skipped | - | 1 | skipped | - | - |"
+
+
+def test_growth_is_by_the_shortest_and_longest() -> None:
+    assert "3 times from 4,000 to 16,000 tokens, 0.75 of" in growth("local", {4000: 100, 8000: 1, 16000: 300})

@@ -1,0 +1,110 @@
+"""How long the page's attention views take after a long paper was summarized, from the question to the figure."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tqdm import tqdm
+
+from app import figures, inspector
+from app.documents import Document, Page
+from app.inspection import ALL_HEADS, CLOSEST, Inspection, Question, answer, place, title
+from app.models import ModelStore
+from app.settings import from_environment
+from app.summarizer import Done, summarize
+from benchmarks._job import EXAMPLE_TEXT
+
+PAGE_CHARACTERS = 3000
+
+
+@dataclass(frozen=True)
+class Views:
+    """Seconds."""
+
+    tokens: int
+    """Of the paper, as the model read it."""
+    summary: float
+    opening: float
+    """The outline and the overview of every head, when the tab is opened."""
+    views: dict[str, list[float]]
+    """band, global, cross -> for each layer, head and window asked for, the median of its repeats."""
+
+
+def time_views(tokens: int, repeats: int) -> Views:
+    """Summarizes the example paper, repeated to more than `tokens`, with the first model of the environment."""
+    store = ModelStore(from_environment())
+    defaults = store.profile(store.choices[0]).defaults
+    settings = replace(defaults, max_input_tokens=tokens, long_papers="truncate")
+    with store.use(settings.model) as loaded:
+        document = _long_document(loaded.tokenizer, tokens)
+    started = time.perf_counter()
+    *_, done = summarize(document, settings, store)
+    summarized = time.perf_counter() - started
+    assert isinstance(done, Done)
+
+    started = time.perf_counter()
+    outline = inspector.outline(store, done.summary, 0)
+    overview = inspector.overview(store, done.summary, 0)
+    opening = time.perf_counter() - started
+    held = Inspection(done.summary, outline, overview, Question(0, "band", 0, 0, 0, 0, outline.tokens))
+
+    asked = questions(held)
+    seconds: dict[Question, list[float]] = {question: [] for question in asked}
+    for question in tqdm(asked * repeats, desc="attention views", leave=False):
+        started = time.perf_counter()
+        _draw(store, held, question)
+        seconds[question].append(time.perf_counter() - started)
+    views: dict[str, list[float]] = {}
+    for question, repeated in seconds.items():
+        views.setdefault(question.view, []).append(statistics.median(repeated))
+    return Views(outline.tokens, summarized, opening, views)
+
+
+def questions(held: Inspection) -> list[Question]:
+    """First and last layer, first head, last head and all; the whole text, a page, and close up at both ends."""
+    outline = held.outline
+    _, first, after = outline.pages[len(outline.pages) // 2]
+    windows = {
+        (0, outline.tokens),
+        (first, after - first),
+        (0, CLOSEST),
+        (outline.tokens // 2, CLOSEST),
+        (outline.tokens - CLOSEST, CLOSEST),
+    }
+    views = ["band", *(["global"] if outline.has_globals else []), *(["cross"] if outline.sentences else [])]
+    asked = []
+    for view, head, (start, count) in itertools.product(views, {0, outline.heads - 1, ALL_HEADS}, windows):
+        layers = outline.decoder_layers if view == "cross" else outline.encoder_layers
+        sentence = outline.sentences[0] if outline.sentences else 0
+        asked += [Question(0, view, layer, head, sentence, start, count) for layer in {0, layers - 1}]
+    return asked
+
+
+def _draw(store: ModelStore, held: Inspection, question: Question) -> None:
+    """What the page does for a question, up to the figures it hands to Gradio."""
+    held.labelled = answer(store, held, question)
+    held.question = question
+    note = figures.pooling_note(held.labelled, held.outline.global_block_size)
+    figure = figures.map_figure(
+        held.labelled, title=title(question), subtitle=f"{place(held)}. {note}".strip(), scale="log"
+    )
+    figures.untitled(figure)
+    overview = figures.overview_map(
+        held.statistics.global_share, title="Attention on globals", unit="%", selected=None
+    )
+    figures.untitled(overview)
+
+
+def _long_document(tokenizer: Any, tokens: int) -> Document:
+    """The example paper over and over, of more than `tokens` tokens, on pages of an ordinary size."""
+    text = EXAMPLE_TEXT.read_text(encoding="utf-8")
+    text *= tokens // len(tokenizer(text, verbose=False).input_ids) + 1
+    starts = range(0, len(text), PAGE_CHARACTERS)
+    pages = [
+        Page(number, start, min(start + PAGE_CHARACTERS, len(text))) for number, start in enumerate(starts, 1)
+    ]
+    return Document("long.md", "The example paper, repeated", text, tuple(pages), None, ())

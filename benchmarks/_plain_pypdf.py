@@ -1,0 +1,39 @@
+"""A process that reads a PDF as the app's reader does, with pypdf's part of the work alone.
+
+`python -m benchmarks._plain_pypdf FILE` prints the seconds that pypdf's calls took, without the import of pypdf.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+
+import pypdf
+
+from app.pdf_reader import TIGHT_LIMITS
+
+
+def main() -> None:
+    logging.disable(logging.CRITICAL)
+    pypdf.overwrite_configuration(None, jbig2dec_binary=None, disable_legacy_handling=True, **TIGHT_LIMITS)
+    started = time.perf_counter()
+    with open(sys.argv[1], "rb") as file:
+        reader = pypdf.PdfReader(file, strict=False)
+        if reader.is_encrypted:
+            reader.decrypt("")
+        for page in reader.pages:
+            with contextlib.suppress(Exception):  # a damaged page, which the app leaves out too
+                page.extract_text(visitor_text=_ignore)
+        print(time.perf_counter() - started, flush=True)
+    os._exit(0)  # as the app's reader: objects of a large file are not freed one by one
+
+
+def _ignore(*_: object) -> None:
+    """Without a visitor pypdf does less."""
+
+
+if __name__ == "__main__":
+    main()

@@ -11,8 +11,8 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from app.guarded_reader import ReaderStopped, run_reader
@@ -260,17 +260,18 @@ def _read_pdf(
             elif "page" not in message:
                 count, title = message["pages"], message["title"]
             else:
-                lines = [Line(*line) for line in message.get("lines", ())]
+                lines = message.get("lines", ())
                 if "failed" in message:
                     failed[message["page"]] = message["failed"]
                 if message.get("cut"):
                     cut.append(message["page"])
-                characters += sum(max(len(line.text), LINE_CHARACTERS) for line in lines)
+                characters += sum(max(len(text), LINE_CHARACTERS) for text, *_ in lines)
                 if characters > limits.max_characters:
                     end = "characters"
                     break
-                raw.extend(line.text for line in lines)
-                pages.append(lines)
+                raw.extend(text for text, *_ in lines)
+                # Here and not at the end: meanwhile the child reads the next page.
+                pages.append([Line(clean_characters(text), *style) for text, *style in lines])
                 yield PageRead(message["page"], count)
     except ReaderStopped:
         raise ReadingStopped from None
@@ -278,13 +279,13 @@ def _read_pdf(
         messages.close()
 
     unread = count - len(pages)
-    if not any(line.text.strip() for page in pages for line in page):
+    if not any(map(str.strip, raw)):
         raise DocumentError(_why_nothing(end, failed, count, unread))
     if not readable(raw):
         raise DocumentError(_UNREADABLE)
     notes = _notes(end, count, len(pages), failed, cut, [not page for page in pages])
     pages += [[] for _ in range(unread)]
-    yield _document(name, title, pages, notes, stop)
+    yield _document(name, title, pages, notes, _checking(stop))
 
 
 def _refusal(message: dict[str, object], password: str | None, limits: ReadingLimits) -> DocumentError:
@@ -373,16 +374,27 @@ def _read_text(
         raise DocumentError(_UNSUPPORTED)
     for number in range(1, len(pages) + 1):
         yield PageRead(number, len(pages))
-    yield _document(name, title, pages, notes, stop)
+    check = _checking(stop)
+    for page in pages:
+        for place, line in enumerate(page):
+            check()
+            page[place] = replace(line, text=clean_characters(line.text))
+    yield _document(name, title, pages, notes, check)
 
 
-def _document(
-    name: str, title: str | None, pages: Pages, notes: Sequence[str], stop: threading.Event | None
-) -> Document:
+def _checking(stop: threading.Event | None) -> Callable[[], None]:
+    """What raises ReadingStopped once `stop` is set."""
+
     def check() -> None:
         if stop is not None and stop.is_set():
             raise ReadingStopped
 
+    return check
+
+
+def _document(
+    name: str, title: str | None, pages: Pages, notes: Sequence[str], check: Callable[[], None]
+) -> Document:
     result = run_together(pages, title, fallback_title=name, check=check)
     ranges = tuple(Page(number, start, end) for number, (start, end) in enumerate(result.page_ranges, 1))
     return Document(name, result.title, result.text, ranges, result.references, tuple(notes))

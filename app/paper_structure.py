@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 from app.page_lines import Line
@@ -66,22 +67,21 @@ def readable(raw_lines: Sequence[str]) -> bool:
     would hide what was wrong with them, and in a long text on every second, third ... line.
     """
     sample = raw_lines[:: 1 + sum(map(len, raw_lines)) // SAMPLE_CHARACTERS]
-    visible = letters = in_words = digits = junk = vowels = latin = 0
-    for line in sample:
-        line = line[:SAMPLE_CHARACTERS]
-        for character in line:
-            if character.isspace() or unicodedata.combining(character):
-                continue
-            visible += 1
-            if character.isalpha():
-                letters += 1
-                latin += character.isascii()
-                vowels += character in _VOWELS
-            elif character.isdigit():
-                digits += 1
-            elif not character.isprintable() or character == "\ufffd":
-                junk += 1
-        in_words += sum(len(word) for word in _LETTERS.findall(line) if len(word) > 1 or not word.isascii())
+    text = "\n".join(line[:SAMPLE_CHARACTERS] for line in sample)
+    visible = letters = digits = junk = vowels = latin = 0
+    for character, count in Counter(text).items():
+        if character.isspace() or unicodedata.combining(character):
+            continue
+        visible += count
+        if character.isalpha():
+            letters += count
+            latin += count * character.isascii()
+            vowels += count * (character in _VOWELS)
+        elif character.isdigit():
+            digits += count
+        elif not character.isprintable() or character == "\ufffd":
+            junk += count
+    in_words = sum(len(word) for word in _LETTERS.findall(text) if len(word) > 1 or not word.isascii())
     if not letters or junk > 0.25 * visible:
         return False
     if latin > 1000 and latin > 0.9 * letters and not 0.2 < vowels / latin < 0.65:

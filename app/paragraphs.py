@@ -118,7 +118,7 @@ def is_heading(text: str, line: Line, body: Style) -> bool:
         return not text.endswith((".", ",", ";")) and len(text) > 2
     # Without a layout the pattern has to do; with one, ordinary lines that start with a number are common.
     return (
-        _NUMBERED_HEADING.fullmatch(text) is not None and len(text) < 80 and (not body.size or text.isupper())
+        len(text) < 80 and (not body.size or text.isupper()) and _NUMBERED_HEADING.fullmatch(text) is not None
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.page_lines import Pages, without_furniture
 from app.paper_structure import find_references, find_title
 from app.paragraphs import Paragraph, body_style, goes_on_after, split_paragraphs
-from app.text_cleaning import clean_characters, count_words, ends_with_hyphen, keeps_hyphen
+from app.text_cleaning import count_words, ends_with_hyphen, keeps_hyphen
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,12 @@ class RunningText:
 
 
 def run_together(
-    raw_pages: Pages, stated_title: str | None, *, fallback_title: str, check: Callable[[], None]
+    pages: Pages, stated_title: str | None, *, fallback_title: str, check: Callable[[], None]
 ) -> RunningText:
-    """Clean the lines, drop the furniture, join the paragraphs.
+    """Drop the furniture and join the paragraphs of pages whose lines are clean (`clean_characters`).
 
     `stated_title` is what the file says of itself. `check` is called often and may raise to stop the work.
     """
-    pages: Pages = []
-    for raw in raw_pages:
-        pages.append([])
-        for line in raw:
-            check()
-            pages[-1].append(replace(line, text=clean_characters(line.text)))
     if any(line.size for page in pages for line in page):
         pages = [[line for line in page if line.text] for page in pages]
         pages = without_furniture(pages)

@@ -96,6 +96,8 @@ def clean_characters(line: str) -> str:
 
     Applying it twice changes nothing more. A soft hyphen at the end stays, as a hyphen.
     """
+    if line.isascii() and line.isprintable():  # most lines: nothing in them but spaces can be wrong
+        return " ".join(line.split())
     if _SURROGATE.search(line):
         # Two halves of one character that arrived as two; what is left without a partner goes.
         line = line.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")

@@ -25,6 +25,7 @@ from transformers.utils import DUMMY_INPUTS, DUMMY_MASK, ModelOutput, logging
 
 from longt5.configuration import LongT5Config
 from longt5.layers import (
+    Linear,
     LongT5Block,
     LongT5DenseActDense,
     LongT5DenseGatedActDense,
@@ -396,7 +397,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
     def __init__(self, config: LongT5Config):
         super().__init__(config)
         self.model_dim = config.d_model
-        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.lm_head = Linear(config.d_model, config.vocab_size)
         self.post_init()
 
     def forward(  # type: ignore[override]  # transformers has `labels` in this place

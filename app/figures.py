@@ -50,7 +50,8 @@ class Axis:
 
 def plain(text: str) -> str:
     """Text that Plotly shows letter by letter: no tags, no links, no TeX, no control characters."""
-    text = "".join(c if c.isprintable() else " " for c in text)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
     # Plotly hands "$...$" to MathJax where a page has loaded one; a zero-width joiner stops that.
     return html.escape(text, quote=False).replace("$", "$\u2060")
 
@@ -171,7 +172,9 @@ def heat_map(
         hovertemplate="%{y}<br>\u2192 %{x}<br><b>%{z:.3%}</b><extra></extra>",
     )
     if key_texts is not None:
-        trace.text = [[plain(text) for text in line] for line in key_texts]
+        escaped = {text: plain(text) for text in set(key_texts.flat)}  # a token stands in many rows
+        # An array: Plotly would look at every cell of a list.
+        trace.text = np.array([[escaped[text] for text in line] for line in key_texts], dtype=object)
         trace.hovertemplate = "%{y}<br>\u2192 %{text} (%{x})<br><b>%{z:.3%}</b><extra></extra>"
     colorbar: dict[str, object] = {"tickformat": "~%"}
     if scale == "log":
@@ -184,9 +187,7 @@ def heat_map(
         trace.z = weights
         trace.zmin = 0.0
     trace.colorbar = _colour_bar(colorbar)
-    figure = go.Figure(trace)
-    _lay_out(figure, rows, columns, title, subtitle)
-    return figure
+    return go.Figure(trace, _layout(rows, columns, title, subtitle))
 
 
 def overview_map(
@@ -216,14 +217,12 @@ def overview_map(
     if layers * heads <= 150:  # numbers stay legible in the cells of small models only
         trace.texttemplate = f"%{{z:{'.0%' if unit == '%' else form}}}"
         trace.textfont = {"size": 11}
-    figure = go.Figure(trace)
-    _lay_out(figure, rows, columns, title, "")
-    figure.update_layout(height=min(640, 150 + 44 * layers))
+    layout = _layout(rows, columns, title, "") | {"height": min(640, 150 + 44 * layers)}
     if selected is not None:
         layer, head = selected
         box = {"y0": layer - 0.5, "y1": layer + 0.5, "x0": head - 0.5, "x1": head + 0.5}
-        figure.add_shape(type="rect", line={"color": "#ff7a59", "width": 3}, **box)
-    return figure
+        layout["shapes"] = [{"type": "rect", "line": {"color": "#ff7a59", "width": 3}, **box}]
+    return go.Figure(trace, layout)
 
 
 def untitled(figure: go.Figure) -> go.Figure:
@@ -279,13 +278,9 @@ def _key_texts(labelled: LabelledMap) -> np.ndarray | None:
     attention = labelled.map
     if not labelled.tokens or attention.weights.size > MOST_KEY_TEXTS:
         return None
-    texts = np.full(attention.weights.shape, "", dtype=object)
-    for row, (start, _) in enumerate(attention.row_spans):
-        for column, (offset, _) in enumerate(attention.column_spans):
-            key = int(start) + int(offset) - labelled.tokens_start
-            if 0 <= key < len(labelled.tokens):
-                texts[row, column] = labelled.tokens[key]
-    return texts
+    tokens = np.array([*labelled.tokens, ""], dtype=object)  # the last for keys outside of the text
+    keys = attention.row_spans[:, :1] + attention.column_spans[:, 0] - labelled.tokens_start
+    return tokens[np.where((keys >= 0) & (keys < len(labelled.tokens)), keys, -1)]
 
 
 def _unique(labels: Sequence[str]) -> list[str]:
@@ -314,7 +309,8 @@ def _colour_bar(settings: dict[str, object]) -> dict[str, object]:
     return {"thickness": 12, "outlinewidth": 0, "len": 1.0, "tickfont": {"size": 11}, **settings}
 
 
-def _lay_out(figure: go.Figure, rows: Axis, columns: Axis, title: str, subtitle: str) -> None:
+def _layout(rows: Axis, columns: Axis, title: str, subtitle: str) -> dict[str, object]:
+    """What both kinds of figure share, for `go.Figure`: its `update_layout` takes five times as long."""
     sides = {
         "showgrid": False,
         "zeroline": False,
@@ -328,9 +324,9 @@ def _lay_out(figure: go.Figure, rows: Axis, columns: Axis, title: str, subtitle:
     heading = "<br>".join(
         [f"<b>{plain(title)}</b>", *(f'<span style="font-size:11px">{plain(line)}</span>' for line in lines)]
     )
-    figure.update_layout(
-        template=None,
-        title={
+    return {
+        "template": {},  # none: None would be Plotly's own
+        "title": {
             "text": heading,
             "font": {"size": 14},
             "x": 0,
@@ -339,21 +335,21 @@ def _lay_out(figure: go.Figure, rows: Axis, columns: Axis, title: str, subtitle:
             "yanchor": "top",
             "pad": {"t": 12},
         },
-        font={"family": FONT, "size": 12, "color": INK},
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        margin={"l": 10, "r": 10, "t": 40 + 15 * len(lines), "b": 10},
-        height=int(np.clip(140 + 16 * len(rows.labels), 320, 620)),
-        hoverlabel={"align": "left", "font": {"family": FONT, "size": 12}},
-        dragmode=False,  # a click zooms; dragging must scroll the page on a phone
-        xaxis={**sides, **_ticks(columns), "title": {"text": plain(columns.title), "font": {"size": 12}}},
-        yaxis={
+        "font": {"family": FONT, "size": 12, "color": INK},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "margin": {"l": 10, "r": 10, "t": 40 + 15 * len(lines), "b": 10},
+        "height": int(np.clip(140 + 16 * len(rows.labels), 320, 620)),
+        "hoverlabel": {"align": "left", "font": {"family": FONT, "size": 12}},
+        "dragmode": False,  # a click zooms; dragging must scroll the page on a phone
+        "xaxis": {**sides, **_ticks(columns), "title": {"text": plain(columns.title), "font": {"size": 12}}},
+        "yaxis": {
             **sides,
             **_ticks(rows),
             "title": {"text": plain(rows.title), "font": {"size": 12}},
             "autorange": "reversed",
         },
-    )
+    }
 
 
 def _ticks(axis: Axis) -> dict[str, object]:

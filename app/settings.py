@@ -86,8 +86,8 @@ def _max_memory(value: str) -> dict[int | str, int | str]:
 
 
 def _dtype(value: str) -> str:
-    if value not in {"auto", "float32", "float16", "bfloat16"}:
-        raise ValueError("auto, float32, float16 or bfloat16")
+    if value not in {"auto", "float32", "float16", "bfloat16", "int8"}:
+        raise ValueError("auto, float32, float16, bfloat16 or int8")
     return value
 
 

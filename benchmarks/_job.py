@@ -11,6 +11,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from longt5.int8 import quantize
 from longt5.loading import load_model, load_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +24,7 @@ SIZES = {
     "large": (1024, 2816, 24, 16),
     "xl": (2048, 5120, 24, 32),
 }
+INT8 = "int8"  # float32, with the linear layers of our side in 8 bits
 FIRST_WORD = 2  # after the tokens for padding and for the end
 
 
@@ -53,7 +55,7 @@ class Job:
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        return getattr(torch, self.dtype)
+        return torch.float32 if self.dtype == INT8 else getattr(torch, self.dtype)
 
 
 def configuration(job: Job) -> Any:
@@ -79,9 +81,7 @@ def configuration(job: Job) -> Any:
 def build(job: Job, class_name: str = "LongT5ForConditionalGeneration") -> nn.Module:
     """The model in evaluation mode, with the same weights whichever the library."""
     if job.model and job.library == OURS:
-        return load_model(
-            job.model, dtype=job.torch_dtype, device_map=None if job.device == "cpu" else job.device
-        )
+        return load_model(job.model, dtype=job.dtype, device_map=None if job.device == "cpu" else job.device)
     model_class = getattr(importlib.import_module(job.library), class_name)
     if job.model:
         model = model_class.from_pretrained(job.model, dtype=job.torch_dtype).to(job.device).eval()
@@ -94,6 +94,8 @@ def build(job: Job, class_name: str = "LongT5ForConditionalGeneration") -> nn.Mo
     with torch.device("meta"):
         reference = getattr(transformers, class_name)(config)
     model.load_state_dict(_weights(reference.state_dict(), config))
+    if job.dtype == INT8:
+        quantize(model)
     return model
 
 

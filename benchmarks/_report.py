@@ -15,11 +15,11 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks._job import OURS, REFERENCE, SIZES, Job, configuration
+from benchmarks._job import INT8, OURS, REFERENCE, SIZES, Job, configuration
 from benchmarks._turns import Measured
 
 ATTENTION_TYPES = ("transient-global", "local")
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "bfloat16", "float16", INT8)
 TABLE_HEAD = (
     f"| | {OURS}, s | {REFERENCE}, s | times faster | {OURS}, GiB | {REFERENCE}, GiB | share of memory | outputs |\n"
     "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
@@ -36,7 +36,7 @@ def parser(description: str, *, lengths: list[int]) -> argparse.ArgumentParser:
     options.add_argument("--attention", choices=ATTENTION_TYPES, nargs="+", default=list(ATTENTION_TYPES))
     options.add_argument("--batch", type=int, default=1)
     options.add_argument("--dtype", choices=DTYPES, default="float32", help="of the weights")
-    options.add_argument("--reference-dtype", choices=DTYPES, help=f"for {REFERENCE}, if not the same")
+    options.add_argument("--reference-dtype", choices=DTYPES[:3], help=f"for {REFERENCE}, if not the same")
     options.add_argument("--device", default="cpu", help="cpu or cuda")
     options.add_argument("--threads", type=int, default=torch.get_num_threads())
     options.add_argument("--repeats", type=int, default=3, help="timed runs of each side after the first")
@@ -57,16 +57,20 @@ def sides(options: argparse.Namespace, kind: str, attention: str, length: int) -
     ours = Job(**{**values, "kind": kind, "library": OURS, "attention": attention, "length": length})
     if options.skip_reference:
         return [ours]
-    theirs = dataclasses.replace(ours, library=REFERENCE, dtype=options.reference_dtype or ours.dtype)
-    return [ours, theirs]
+    return [ours, dataclasses.replace(ours, library=REFERENCE, dtype=reference_dtype(options))]
+
+
+def reference_dtype(options: argparse.Namespace) -> str:
+    """What was asked for, else what our side has; of 8 bits the reference knows nothing."""
+    return options.reference_dtype or ("float32" if options.dtype == INT8 else options.dtype)
 
 
 def circumstances(options: argparse.Namespace, job: Job) -> str:
     """Everything that a reader needs to check the figures. `job` is any row's."""
     config = configuration(job)
     dtype = options.dtype + (" with bfloat16 autocast" if job.autocast else "")
-    if options.reference_dtype not in (None, options.dtype):
-        dtype += f" ({REFERENCE}: {options.reference_dtype})"
+    if reference_dtype(options) != options.dtype:
+        dtype += f" ({REFERENCE}: {reference_dtype(options)})"
     encoder, decoder = config.num_layers, config.num_decoder_layers
     name = Path(job.model).name if job.model else options.size
     return (

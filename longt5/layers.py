@@ -76,7 +76,8 @@ class Linear(nn.Linear):
         super().__init__(in_features, out_features, bias=False)
 
     def forward(self, states: Tensor) -> Tensor:
-        return linear(states, self.weight)
+        """(..., in) -> (..., out), in the weight's dtype: in a float16 model `wo` is float32"""
+        return linear(states.to(self.weight.dtype), self.weight)
 
 
 class LongT5LayerNorm(nn.Module):
@@ -108,7 +109,7 @@ class LongT5DenseActDense(nn.Module):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         hidden_states = self.dropout(saturate(self.act(saturate(self.wi(hidden_states)))))
-        return self.wo(hidden_states.to(self.wo.weight.dtype))
+        return self.wo(hidden_states)
 
 
 class LongT5DenseGatedActDense(nn.Module):
@@ -125,7 +126,7 @@ class LongT5DenseGatedActDense(nn.Module):
     def forward(self, hidden_states: Tensor) -> Tensor:
         gate = self.act(saturate(self.wi_0(hidden_states)))
         hidden_states = self.dropout(saturate(gate * saturate(self.wi_1(hidden_states))))
-        return self.wo(hidden_states.to(self.wo.weight.dtype))
+        return self.wo(hidden_states)
 
 
 class LongT5LayerFF(nn.Module):

@@ -28,6 +28,7 @@ from longt5.checkpoints import (
     stored_tensors,
 )
 from longt5.configuration import LongT5Config
+from longt5.int8 import quantize
 from longt5.modeling import LongT5ForConditionalGeneration
 from longt5.placement import DeviceMap, MaxMemory, place
 
@@ -66,7 +67,8 @@ def load_model(
         offload_folder: for weights on disk that are not in safetensors files (those are read where they lie,
             so the files must stay). A temporary folder that goes with the model, if None.
         dtype: of the weights in memory. If None, bfloat16 on a GPU that computes in it, else float32,
-            whatever the file holds: CPUs without bfloat16 units are a hundred times slower in it.
+            whatever the file holds: CPUs without bfloat16 units are a hundred times slower in it. "int8" rounds the
+            linear layers, on a CPU, and keeps the rest in float32 (see `longt5.int8`).
         revision: branch, tag or commit on the Hub.
         token: for private and gated models; if None, the one logged in with.
 
@@ -79,12 +81,19 @@ def load_model(
     if device_map is None and max_memory is not None:
         device_map = "auto"
     tensors = _recognise(checkpoint.name, config, stored_tensors(checkpoint))
-    model = _empty_model(config, _dtype(dtype, device_map, max_memory))
+    in_int8 = dtype in ("int8", torch.int8)
+    if in_int8 and device_map not in (None, "cpu"):
+        raise LoadingError(
+            "int8 is for models that are wholly in the CPU's memory: leave the device map unset."
+        )
+    model = _empty_model(config, torch.float32 if in_int8 else _dtype(dtype, device_map, max_memory))
     _compare(checkpoint.name, model, tensors)
     try:
         place(model, tensors, device_map, max_memory, offload_folder)
     except (ValueError, RuntimeError, MemoryError, OSError) as error:
         raise LoadingError(_placement_failure(checkpoint.name, error)) from error
+    if in_int8:
+        quantize(model)
     model.generation_config = generation_config
     model.config.name_or_path = checkpoint.name
     return model.eval()
@@ -266,7 +275,7 @@ def _dtype(
         dtype = getattr(torch, asked, None) if isinstance(asked, str) else asked
         if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
             raise LoadingError(
-                f"There is no dtype '{asked}' for weights: use 'float32', 'bfloat16' or 'float16'."
+                f"There is no dtype '{asked}' for weights: use 'float32', 'bfloat16', 'float16' or 'int8'."
             )
         return dtype
     if device_map is None or not torch.cuda.is_available():

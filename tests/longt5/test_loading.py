@@ -13,7 +13,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 import longt5
 from longt5.checkpoints import ROWS_AT_ONCE
@@ -509,7 +509,22 @@ def test_float16_keeps_what_overflows_in_float32(tmp_path, model, device_map):
     assert_close(logits(loaded).float(), logits(model), 2e-2)
 
 
-@pytest.mark.parametrize("dtype", ["int8", "float3", torch.int64])
+def test_int8_rounds_the_linear_layers_alone(tmp_path):
+    loaded = load_model(write(tmp_path), dtype="int8")
+    whole = load_model(tmp_path)
+    rounded = {name for name, buffer in loaded.named_buffers() if buffer.dtype == torch.int8}
+    linear = {f"{name}.weight" for name, module in whole.named_modules() if isinstance(module, nn.Linear)}
+    assert rounded == linear - {"lm_head.weight"} != set()
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("device_map", ["auto", "disk", {"": "disk"}], ids=str)
+def test_int8_is_not_offloaded(tmp_path, device_map):
+    with pytest.raises(LoadingError, match="int8 is for models that are wholly in the CPU's memory"):
+        load_model(write(tmp_path), dtype="int8", device_map=device_map)
+
+
+@pytest.mark.parametrize("dtype", ["int4", "float3", torch.int64])
 def test_no_such_dtype(tmp_path, dtype):
     with pytest.raises(LoadingError, match="no dtype"):
         load_model(write(tmp_path), dtype=dtype)

@@ -120,18 +120,23 @@ class EncoderWeights:
         width, reach = 2 * self.radius + 1, n + 2 * self.radius
         # Query i meets the keys i to i + 2 * radius: a row of the band starts one key after the row above it.
         tile = (queries @ keys.mT).contiguous()
-        scores = tile.as_strided((heads, n, width), (n * reach, reach + 1, 1))
-        scores = scores + self.band_bias[:, None].to(device)
+        band = tile.as_strided((heads, n, width), (n * reach, reach + 1, 1))
+        scores = torch.empty(heads, n, width + self.num_globals, device=device)
+        torch.add(band, self.band_bias[:, None].to(device), out=scores[..., :width])
         visible = self.padded_mask[start : start + reach].unfold(0, width, 1)  # (n, width)
         if self.num_globals:
             ids = self.block_ids[:, start : start + n]
             bias = global_bias_rows(self.global_bias, ids.to(self.global_bias.device))[0].to(device)
-            scores = torch.cat([scores, queries @ self.global_keys.mT.to(device) + bias], dim=-1)
+            torch.baddbmm(bias, queries, self.global_keys.mT.to(device), out=scores[..., width:])
             holds_text = torch.arange(self.num_globals) <= self.block_ids.max()
             visible = torch.cat([visible, holds_text.expand(n, -1)], dim=-1)
-        hidden = ~(visible & self.mask[start : start + n, None]).to(device)
-        # Filled once more after the softmax: a row of padding is -inf throughout, and NaN then.
-        weights = scores.masked_fill(hidden, -torch.inf).softmax(dim=-1).masked_fill(hidden, 0.0)
+        hidden = ~(visible & self.mask[start : start + n, None])
+        if not hidden.any():  # nearly every tile of a long text: two passes over the scores less
+            weights = scores.softmax(dim=-1)
+        else:
+            hidden = hidden.to(device)
+            # Filled once more after the softmax: a row of padding is -inf throughout, and NaN then.
+            weights = scores.masked_fill_(hidden, -torch.inf).softmax(dim=-1).masked_fill_(hidden, 0.0)
         return weights[..., :width], weights[..., width:]
 
 

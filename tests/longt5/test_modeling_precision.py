@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import longt5.flex_attention
 from longt5.kernels import use
 from tests.longt5.factories import (
     ATTENTION_TYPES,
@@ -178,12 +179,15 @@ class Waits(TorchDispatchMode):
 
 @pytest.mark.parametrize("dtype", [torch.float32, *HALVES], ids=str)
 @pytest.mark.parametrize("attention", ATTENTION_TYPES)
-@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-def test_nothing_waits_for_the_device(dtype, attention, training):
+@pytest.mark.parametrize("kernel, training", [("tiled", False), ("tiled", True), ("flex", False)])
+def test_nothing_waits_for_the_device(dtype, attention, kernel, training, monkeypatch):
+    # What is compiled runs on a GPU alone (see the test for it below); here it is all around it.
+    monkeypatch.setattr(longt5.flex_attention, "_compiled", lambda: lambda query, *_: query)
+    longt5.flex_attention._layout.cache_clear()
     model = driven_model("everywhere", dtype, encoder_attention_type=attention).train(training)
     ids, mask, labels = random_ids(2, 200), padded_mask(200, 200, 60), random_ids(2, 5)
-    # By the kernel that a GPU would take; that of the CPU may look at the mask.
-    with torch.set_grad_enabled(training), use("tiled"), Waits() as waits:
+    # By the kernels that a GPU would take; that of the CPU may look at the mask.
+    with torch.set_grad_enabled(training), use(kernel), Waits() as waits:
         model(input_ids=ids, attention_mask=mask, labels=labels)
     assert not waits.seen
 
@@ -201,13 +205,18 @@ def test_waiting_would_be_noticed():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("attention", ATTENTION_TYPES)
-def test_nothing_waits_for_the_gpu(dtype, attention):
-    model = driven_model("everywhere", dtype, encoder_attention_type=attention).cuda()
+@pytest.mark.parametrize("kernel", ["tiled", "flex"])
+def test_nothing_waits_for_the_gpu(dtype, attention, kernel):
+    model = driven_model("everywhere", dtype, encoder_attention_type=attention, d_kv=16).cuda()
     ids, mask = random_ids(2, 1024).cuda(), padded_mask(1024, 1024, 600).cuda()
     decoder_ids = random_ids(2, 5).cuda()
+    torch._dynamo.reset()
+    with torch.no_grad(), use(kernel):  # compiles
+        model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder_ids)
+    longt5.flex_attention._layout.cache_clear()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        with torch.no_grad():
+        with torch.no_grad(), use(kernel):
             outputs = model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder_ids)
     finally:
         torch.cuda.set_sync_debug_mode("default")

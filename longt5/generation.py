@@ -71,8 +71,6 @@ def encode(
     Raises:
         Stopped: `stop` was set.
     """
-    if attention_mask is None:
-        attention_mask = torch.ones_like(input_ids)
 
     def work(report: Callable[[EncodingProgress | EncodedText], None]) -> None:
         blocks = model.encoder.block
@@ -93,7 +91,8 @@ def encode(
         finally:
             for hook in hooks:
                 hook.remove()
-        report(EncodedText(input_ids, attention_mask, last_hidden_state, tuple(layer_inputs)))
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        report(EncodedText(input_ids, mask, last_hidden_state, tuple(layer_inputs)))
 
     return stream(work, stop)
 

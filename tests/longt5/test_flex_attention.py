@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
+from torch.overrides import TorchFunctionMode
 
 import longt5.flex_attention
 import longt5.kernels
@@ -60,6 +61,19 @@ def check(case: Case) -> None:
 @torch.no_grad()
 def test_equals_the_dense_reference(mask, heads, radius, block, has_globals):
     check(make_case(mask, heads, radius, block, has_globals))
+
+
+def test_a_mode_that_watches_operations_does_not_reach_it():
+    """As the one that lets the encoder be stopped: it would be compiled into the kernel, or taken for its failure."""
+
+    class Watching(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            pytest.fail(f"{func} was watched")
+
+    inputs = [torch.randn(1, 40, 2, 4) for _ in range(3)]
+    band_bias = torch.randn(2, 7)
+    with torch.no_grad(), use("flex"), Watching():
+        encoder_attention(*inputs, band_bias)
 
 
 @torch.no_grad()

@@ -134,7 +134,7 @@ def linear(states: Tensor, weight: Tensor) -> Tensor:
     """states @ weight.T, (..., in) and (out, in) -> (..., out).
 
     float32 goes to MKL in PyTorch, which on AMD's processors is slower than oneDNN: by 1.3 for a thousand tokens, by 2
-    for the four tokens of four beams. (`torch.mkldnn` is where torch.compile has its products from, too.)
+    for the four tokens of four beams. The operator is the one that torch.compile puts in the place of F.linear.
     """
     if (
         torch.is_grad_enabled()

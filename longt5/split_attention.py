@@ -16,7 +16,7 @@ from torch import Tensor
 
 from longt5.attention import Globals, band_bias_tile
 
-# Fewest queries in a block of the band: with a short radius, smaller ones would waste less of it but be slower.
+# Fewest queries in a block of the band, which otherwise has radius + 1 of them: products of few tokens are slow.
 BLOCK = 64
 # About as many queries at a time are attended to the globals. More of them were not faster, and take more memory.
 GLOBAL_QUERIES = 4096

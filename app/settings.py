@@ -108,7 +108,7 @@ class Settings:
     offload_folder: str | None = None
     """Folder for weights on disk; a temporary one if unset."""
     dtype: str | None = None
-    """Number type of the weights: float32, float16, bfloat16 or auto. Unset: chosen by the machine."""
+    """Number type of the weights: float32, float16, bfloat16, int8 (on a CPU) or auto. Unset: chosen by the machine."""
     threads: int | None = None
     """CPU threads of the model. Unset: torch's choice."""
     max_input_tokens: int = 65_536

@@ -142,6 +142,7 @@ def linear(states: Tensor, weight: Tensor) -> Tensor:
         or weight.dtype != torch.float32
         or states.device.type != "cpu"
         or not torch.backends.mkldnn.is_available()
+        or torch.is_autocast_enabled("cpu")
         or torch.compiler.is_compiling()
     ):
         return F.linear(states, weight)

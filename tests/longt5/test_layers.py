@@ -53,7 +53,9 @@ def test_products_are_pytorchs(shape):
     with torch.no_grad():
         torch.testing.assert_close(linear(states, weight), F.linear(states, weight))
         halves = linear(states.bfloat16(), weight.bfloat16())
-    assert halves.dtype == torch.bfloat16
+        with torch.autocast("cpu", torch.bfloat16):
+            cast = linear(states, weight)
+    assert halves.dtype == cast.dtype == torch.bfloat16
     weight.requires_grad_()
     linear(states, weight).sum().backward()
     torch.testing.assert_close(weight.grad, states.reshape(-1, 3).sum(0).expand(7, -1))

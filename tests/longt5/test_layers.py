@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
-from longt5 import layers
+from longt5 import kernels, layers
 from longt5.kernels import linear
 from longt5.layers import activation, in_pieces
 from tests.longt5.factories import ATTENTION_TYPES, assert_close, padded_mask, random_ids, tiny_model
@@ -47,7 +47,9 @@ def test_tokens_are_cut_into_pieces_unless_weights_would_be_fetched_for_each(mon
 
 
 @pytest.mark.parametrize("shape", [(3,), (1, 3), (2, 5, 3), (0, 3)], ids=str)
-def test_products_are_pytorchs(shape):
+@pytest.mark.parametrize("fewest", [0, 2**20], ids=["oneDNN", "MKL"])
+def test_products_are_pytorchs(shape, fewest, monkeypatch):
+    monkeypatch.setattr(kernels, "FEWEST_PRODUCTS", fewest)
     generator = torch.Generator().manual_seed(0)
     states, weight = torch.randn(*shape, generator=generator), torch.randn(7, 3, generator=generator)
     with torch.no_grad():

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from app.page_lines import Line
 from app.running_text import RunningText, run_together
+from app.text_cleaning import clean_characters
 
 
 def run(*pages: list[str], title: str | None = None) -> RunningText:
@@ -66,7 +67,7 @@ def test_check_can_stop_the_work() -> None:
 any_line = st.builds(
     Line,
     st.one_of(
-        st.text(st.characters(), max_size=40),
+        st.text(st.characters(), max_size=40).map(clean_characters),
         st.sampled_from(["References", "[1] J. Doe. Paper, 2004.", "half-", "word"]),
     ),
     st.sampled_from([72.0, 82.0, 310.0]),

@@ -201,9 +201,10 @@ class ModelStore:
 
     def _loaded_model(self, name: str) -> LoadedModel:
         path, settings = self._path(name), self.settings
+        wants_gpu = torch.cuda.is_available() and settings.dtype != "int8"  # which is for CPUs
         model = load_model(
             path,
-            device_map=settings.device_map or ("auto" if torch.cuda.is_available() else None),
+            device_map=settings.device_map or ("auto" if wants_gpu else None),
             max_memory=settings.max_memory,
             offload_folder=settings.offload_folder,
             dtype=settings.dtype,

@@ -8,7 +8,8 @@ exactly. Norms, attention, embeddings and the head stay as they are.
 import torch
 from torch import Tensor, nn
 
-from longt5.layers import TOKENS_AT_ONCE, Linear
+from longt5.layers import Linear
+from longt5.memory import in_pieces
 
 LARGEST = 127  # of the 8-bit numbers; -128 is left out, so that both signs are the same
 
@@ -26,14 +27,13 @@ class Int8Linear(nn.Module):
         self.register_buffer("scale", scale[:, 0])
 
     def forward(self, states: Tensor) -> Tensor:
-        """(..., in) -> (..., out), in float32. Some tokens at a time: what lies in between then stays in the caches."""
-        tokens = states.flatten(0, -2)
-        result = self.scale.new_empty(len(tokens), len(self.weight))
-        pieces = tokens.split(TOKENS_AT_ONCE), result.split(TOKENS_AT_ONCE)
-        for piece, of_piece in zip(*pieces, strict=True):
-            codes, scale = rounded(piece)
-            torch.mul(torch._int_mm(codes, self.weight.t()), self.scale, out=of_piece).mul_(scale)
-        return result.unflatten(0, states.shape[:-1])
+        """(..., in) -> (..., out), in float32."""
+        return in_pieces(self._product, states, len(self.weight), torch.float32)
+
+    def _product(self, states: Tensor) -> Tensor:
+        codes, scale = rounded(states.flatten(0, -2))
+        product = torch._int_mm(codes, self.weight.t()) * self.scale
+        return product.mul_(scale).unflatten(0, states.shape[:-1])
 
 
 def rounded(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from longt5.attention import Globals
 from longt5.flex_attention import flex_encoder_attention
+from longt5.memory import in_pieces
 from longt5.split_attention import split_attention
 from longt5.tiled_attention import tiled_attention
 
@@ -150,7 +151,12 @@ def linear(states: Tensor, weight: Tensor) -> Tensor:
         or torch.compiler.is_compiling()
     ):
         return F.linear(states, weight)
-    return torch.ops.mkldnn._linear_pointwise(states, weight, None, "none", [], "")
+    return in_pieces(
+        lambda piece: torch.ops.mkldnn._linear_pointwise(piece, weight, None, "none", [], ""),
+        states,
+        len(weight),
+        states.dtype,
+    )
 
 
 def text_lengths(attention_mask: Tensor) -> list[int] | None:

@@ -7,7 +7,6 @@ In float16 every projection saturates at the largest finite value instead of ove
 does overflow: transformers #9295, #17978), without asking the device whether it did.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -27,11 +26,7 @@ from longt5.attention import (
 )
 from longt5.configuration import LongT5Config
 from longt5.kernels import encoder_attention, linear
-
-# Tokens that a feed-forward network or a norm treats at once. On a CPU, products of 512 and 1,024 tokens were faster
-# than those of 256, 2,048 and 16,384; on a GPU this bounds the memory, and its speed has not been measured.
-TOKENS_AT_ONCE = 1024
-TOKENS_AT_ONCE_ON_GPU = 16_384
+from longt5.memory import add, in_pieces
 
 
 def saturate(x: Tensor) -> Tensor:
@@ -45,29 +40,6 @@ def saturate(x: Tensor) -> Tensor:
 def activation(name: str) -> nn.Module:
     """transformers' activation of that name; T5 v1.1's GELU as one operation, where transformers has eight."""
     return nn.GELU(approximate="tanh") if name == "gelu_new" else ACT2FN[name]
-
-
-def in_pieces(
-    function: Callable[[Tensor], Tensor], states: Tensor, weight: Tensor, dtype: torch.dtype
-) -> Tensor:
-    """`function(states)`, a function of each token alone, computed for some tokens after the others.
-
-    What it holds in between then stays in a CPU's caches, in memory that need not be asked for anew, and does not grow
-    with the text. With gradients all is kept anyway; and a weight that is offloaded would be fetched for each piece.
-
-    Args:
-        states: (..., d_model).
-        weight: one of the function's, which tells whether they are offloaded.
-        dtype: of the result.
-    """
-    tokens = states.numel() // states.shape[-1]
-    size = TOKENS_AT_ONCE if states.device.type == "cpu" else TOKENS_AT_ONCE_ON_GPU
-    if torch.is_grad_enabled() or tokens <= size or weight.is_meta or torch.compiler.is_compiling():
-        return function(states)
-    result = states.new_empty(tokens, states.shape[-1], dtype=dtype)
-    for piece, of_piece in zip(states.flatten(0, -2).split(size), result.split(size), strict=True):
-        of_piece.copy_(function(piece))
-    return result.view_as(states)
 
 
 class Linear(nn.Linear):
@@ -91,7 +63,7 @@ class LongT5LayerNorm(nn.Module):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """(batch, length, d_model), in any dtype -> the same in the weight's"""
-        return in_pieces(self._normed, hidden_states, self.weight, self.weight.dtype)
+        return in_pieces(self._normed, hidden_states, hidden_states.shape[-1], self.weight.dtype)
 
     def _normed(self, hidden_states: Tensor) -> Tensor:
         normed = F.rms_norm(hidden_states.float(), self.weight.shape, eps=self.variance_epsilon)
@@ -142,7 +114,9 @@ class LongT5LayerFF(nn.Module):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """(batch, length, d_model) -> the same"""
-        return in_pieces(self._updated, hidden_states, self.DenseReluDense.wo.weight, hidden_states.dtype)
+        if self.DenseReluDense.wo.weight.is_meta:  # offloaded: accelerate would fetch it for each piece
+            return self._updated(hidden_states)
+        return in_pieces(self._updated, hidden_states, hidden_states.shape[-1], hidden_states.dtype)
 
     def _updated(self, hidden_states: Tensor) -> Tensor:
         update = self.dropout(self.DenseReluDense(self.layer_norm(hidden_states)))
@@ -370,7 +344,7 @@ class LongT5LayerAttention(nn.Module):
         """Returns hidden states (batch, length, d_model), position bias and weights, see the attention."""
         attention = self.get_submodule(self.attention_name)
         update, position_bias, weights = attention(self.layer_norm(hidden_states), **kwargs)
-        return saturate(hidden_states + self.dropout(update)), position_bias, weights
+        return saturate(add(hidden_states, self.dropout(update))), position_bias, weights
 
 
 class LongT5Block(GradientCheckpointingLayer):

@@ -6,6 +6,7 @@ to one copy of the encoder's output and of the cross-attention's keys and values
 """
 
 import copy
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ from longt5.layers import (
     Projections,
     saturate,
 )
+from longt5.memory import shared_buffers
 
 logger = logging.get_logger(__name__)
 
@@ -193,24 +195,25 @@ class LongT5Stack(LongT5PreTrainedModel):
         all_hidden_states: tuple[Tensor, ...] = ()
         all_attentions: tuple[Tensor, ...] = ()
         all_cross_attentions: tuple[Tensor | None, ...] = ()
-        for block in self.block:
-            if output_hidden_states:
-                all_hidden_states += (hidden_states,)
-            hidden_states, position_bias, weights, *cross = block(
-                hidden_states,
-                attention_mask,
-                position_bias,
-                encoder_hidden_states,
-                encoder_attention_mask,
-                cross_position_bias,
-                past_key_values=past_key_values,
-                output_attentions=output_attentions,
-            )
-            if output_attentions:
-                all_attentions += (weights,)
-            if cross:
-                cross_position_bias, cross_weights = cross
-                all_cross_attentions += (cross_weights,)
+        with nullcontext() if torch.compiler.is_compiling() else shared_buffers():
+            for block in self.block:
+                if output_hidden_states:
+                    all_hidden_states += (hidden_states,)
+                hidden_states, position_bias, weights, *cross = block(
+                    hidden_states,
+                    attention_mask,
+                    position_bias,
+                    encoder_hidden_states,
+                    encoder_attention_mask,
+                    cross_position_bias,
+                    past_key_values=past_key_values,
+                    output_attentions=output_attentions,
+                )
+                if output_attentions:
+                    all_attentions += (weights,)
+                if cross:
+                    cross_position_bias, cross_weights = cross
+                    all_cross_attentions += (cross_weights,)
         hidden_states = self.dropout(self.final_layer_norm(hidden_states))
         if output_hidden_states:
             all_hidden_states += (hidden_states,)

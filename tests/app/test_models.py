@@ -13,6 +13,7 @@ from app.models import ModelStore
 from app.settings import Settings
 from app.summary import SummaryError
 from longt5.generation import EncodedText, EncodingProgress, Stopped
+from longt5.int8 import Int8Linear
 from tests.app.factories import make_model
 
 
@@ -168,6 +169,13 @@ def test_an_offloaded_model_is_used_by_one_at_a_time(model_folder: Path, tmp_pat
     with store.use("tiny") as loaded:
         *_, encoded = store.encoded(loaded, [5, 6, 7, 1])
         assert isinstance(encoded, EncodedText)
+
+
+def test_int8_is_for_the_cpu_even_beside_a_gpu(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with _store(model_folder, dtype="int8").use("tiny") as loaded:
+        assert loaded.model.device.type == "cpu"
+        assert any(isinstance(module, Int8Linear) for module in loaded.model.modules())
 
 
 def test_encodings_are_kept_as_long_as_they_fit(model_folder: Path) -> None:

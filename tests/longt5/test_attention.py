@@ -174,7 +174,7 @@ def test_what_is_chosen_without_gradients_equals_the_dense_reference(mask, heads
 @pytest.mark.parametrize("has_globals", [False, True], ids=ATTENTION_TYPES)
 @torch.no_grad()
 def test_more_queries_than_the_globals_are_attended_from_at_once(has_globals, monkeypatch):
-    monkeypatch.setattr(longt5.split_attention, "GLOBAL_QUERIES", 64)
+    monkeypatch.setattr(longt5.split_attention, "QUERIES", 64)
     case = make_case(padded_mask(333, 333, 200), 3, 60, 16, has_globals)
     actual = by_kernel(case, float32(case), case.mask, encoder_attention)
     real = case.mask.bool()

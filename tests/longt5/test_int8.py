@@ -62,7 +62,7 @@ def test_tokens_do_not_touch_each_other(monkeypatch):
     layer = Int8Linear(linear(20, 7))
     states = torch.randn(3, 11, 20)
     together = layer(states)
-    monkeypatch.setattr("longt5.int8.TOKENS_AT_ONCE", 4)
+    monkeypatch.setattr("longt5.memory.TOKENS_AT_ONCE", 4)
     assert torch.equal(layer(states), together)
     assert torch.equal(layer(states[1:2, 3:4]), together[1:2, 3:4])
 

@@ -320,6 +320,20 @@ def test_buckets(num_buckets, max_distance, bidirectional):
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 20), st.integers(1, 40), st.data())
+def test_the_band_lies_along_the_diagonal(radius, queries, keys, data):
+    left = data.draw(st.integers(0, min(radius, keys - 1)))
+    bias = torch.arange(1.0, 2 * (2 * radius + 1) + 1).view(2, -1)
+    tile = kernels.band_bias_tile(bias, queries, keys, left, masked=-1.0)
+    assert tile.shape == (2, queries, keys)
+    for query in range(queries):
+        for key in range(keys):
+            offset = key - left - query
+            expected = bias[:, offset + radius].tolist() if abs(offset) <= radius else [-1.0, -1.0]
+            assert tile[:, query, key].tolist() == expected
+
+
+@settings(max_examples=60, deadline=None)
 @given(mask=masks(), block=st.integers(1, 70))
 def test_blocks(mask, block):
     actual = kernels.block_ids(mask, block)

@@ -1,43 +1,41 @@
-"""The least time that a step of decoding can take: that of reading from memory what every step must read."""
+"""The least time a machine could take: to read what decoding must read, to multiply what encoding must multiply."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 import transformers
+from torch import Tensor
+from torch.nn import functional as F
 
 from benchmarks._job import REFERENCE, Job, configuration
+from longt5.kernels import linear
+from longt5.memory import TOKENS_AT_ONCE, TOKENS_AT_ONCE_ON_GPU
 
 # Used once a text, not once a step: the cross-attention's keys and values are kept.
 ONCE_A_TEXT = (".EncDecAttention.k.", ".EncDecAttention.v.")
 PROBE_BYTES = 256 * 2**20  # well beyond the caches of most processors
-PROBE_SUMS = 4  # in one try, so that starting and waiting count for little
-PROBE_TRIES = 5
+PROBE_CALLS = 4  # in one try, so that starting and waiting count for little
+PROBE_TRIES = 15
 
 
 @dataclass(frozen=True)
 class Floor:
-    """What a step reads, how fast memory is read here, and the seconds that follow."""
+    """The seconds, and what takes them."""
 
-    step_bytes: int
-    bytes_a_second: float
+    seconds: float
+    what: str
 
-    @property
-    def seconds(self) -> float:
-        return self.step_bytes / self.bytes_a_second
-
-    def __str__(self) -> str:
-        return (
-            f"reading the decoder's weights and one copy of the cross-attention's keys and values, "
-            f"{self.step_bytes / 2**20:,.0f} MiB a step at {self.bytes_a_second / 1e9:,.0f} GB/s, "
-            f"takes {1000 * self.seconds:.2f} ms"
-        )
+    def compared(self, label: str, seconds: float) -> str:
+        """A sentence on what we took."""
+        return f"{label}: {self.what}; longt5 takes {seconds / self.seconds:.3g} times that."
 
 
 def decoding_floor(job: Job) -> Floor:
-    """The floor of a job, whatever its number of beams: they may share each read."""
+    """The floor of a step, whatever the number of beams: they may share each read."""
     config = configuration(replace(job, library=REFERENCE))
     with torch.device("meta"):
         model = transformers.LongT5ForConditionalGeneration(config)
@@ -47,18 +45,64 @@ def decoding_floor(job: Job) -> Floor:
         if not any(part in name for part in ONCE_A_TEXT)
     )
     keys_and_values = 2 * config.num_decoder_layers * job.batch * job.length * config.num_heads * config.d_kv
-    return Floor((weights + keys_and_values) * job.torch_dtype.itemsize, bandwidth(job.device, job.threads))
+    size = (weights + keys_and_values) * job.torch_dtype.itemsize
+    rate = bandwidth(job.device, job.threads)
+    return Floor(
+        size / rate,
+        f"reading the decoder's weights and one copy of the cross-attention's keys and values, "
+        f"{size / 2**20:,.0f} MiB a step at {rate / 1e9:,.0f} GB/s, takes {1000 * size / rate:.2f} ms",
+    )
+
+
+def encoding_floor(job: Job) -> Floor:
+    """The floor of a pass over all texts, in the weights' dtype."""
+    config = configuration(job)
+    width, inner = config.d_model, config.num_heads * config.d_kv
+    tokens, num_globals, keys = job.batch * job.length, 0, min(2 * config.local_radius + 1, job.length)
+    if config.encoder_attention_type == "transient-global":
+        num_globals = job.batch * (job.length // config.global_block_size)
+        keys += job.length // config.global_block_size
+    layer = (
+        tokens * width * (4 * inner + (3 if config.is_gated_act else 2) * config.d_ff)
+        + num_globals * width * 2 * inner
+        + tokens * keys * 2 * inner
+    )
+    operations = 2 * config.num_layers * layer
+    rate = product_rate(width, config.d_ff, job.torch_dtype, job.device, job.threads)
+    return Floor(
+        operations / rate,
+        f"the matrix products of a pass, {operations / 1e12:.3g} TFLOP at {rate / 1e9:,.0f} GFLOP/s, "
+        f"take {operations / rate:.3g} s",
+    )
 
 
 def bandwidth(device: str, threads: int) -> float:
-    """Bytes a second at which a large tensor is summed: the best of some tries."""
+    """Bytes a second at which a large tensor is summed."""
     torch.set_num_threads(threads)
     tensor = torch.ones(PROBE_BYTES // 4, device=device)
+    return PROBE_BYTES / _least_seconds(tensor.sum)
+
+
+@torch.inference_mode()
+def product_rate(inputs: int, outputs: int, dtype: torch.dtype, device: str, threads: int) -> float:
+    """Operations a second, of which a multiplication and an addition are two, by the faster of the libraries here."""
+    torch.set_num_threads(threads)
+    tokens = TOKENS_AT_ONCE if device == "cpu" else TOKENS_AT_ONCE_ON_GPU
+    states = torch.randn(tokens, inputs, device=device, dtype=dtype)
+    weight = torch.randn(outputs, inputs, device=device, dtype=dtype)
+    seconds = min(
+        _least_seconds(lambda multiply=multiply: multiply(states, weight)) for multiply in (linear, F.linear)
+    )
+    return 2 * tokens * inputs * outputs / seconds
+
+
+def _least_seconds(function: Callable[[], Tensor]) -> float:
+    """Of a call, the best of some tries."""
     best = float("inf")
     for _ in range(PROBE_TRIES):
         start = time.perf_counter()
-        for _ in range(PROBE_SUMS):
-            total = tensor.sum()
-        total.item()  # waits for a GPU
+        for _ in range(PROBE_CALLS):
+            result = function()
+        result.flatten()[0].item()  # waits for a GPU
         best = min(best, time.perf_counter() - start)
-    return PROBE_SUMS * PROBE_BYTES / best
+    return best / PROBE_CALLS

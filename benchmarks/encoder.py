@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from benchmarks._floor import encoding_floor
 from benchmarks._job import Job, build, source
 from benchmarks._report import TABLE_HEAD, circumstances, digits, parser, row, sides
 from benchmarks._turns import Measured, take_turns
@@ -49,14 +50,17 @@ def main() -> None:
     print(circumstances(options, sides(options, "encoder", options.attention[0], options.lengths[0])[0]))
     print(TABLE_HEAD, flush=True)
     peaks: dict[str, dict[int, int]] = {attention: {} for attention in options.attention}
+    floors = []
     for attention in options.attention:
         for length in options.lengths:
             label = f"{attention}, {length:,} tokens"
-            measured = take_turns(sides(options, "encoder", attention, length), options.repeats, label)
+            jobs = sides(options, "encoder", attention, length)
+            measured = take_turns(jobs, options.repeats, label)
             print(row(label, measured, "encode", agreement), flush=True)
             if not measured[0].failure:
                 peaks[attention][length] = measured[0].peak_bytes["encode"]
-    print()
+                floors.append(encoding_floor(jobs[0]).compared(label, measured[0].median("encode")))
+    print("", *floors, sep="\n")
     for attention, found in peaks.items():
         if len(found) > 1:
             print(growth(attention, found))

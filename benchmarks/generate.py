@@ -16,7 +16,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from benchmarks._floor import decoding_floor
 from benchmarks._job import Job, build, configuration, source
-from benchmarks._report import TABLE_HEAD, circumstances, digits, parser, row, sides
+from benchmarks._report import TABLE_HEAD, circumstances, parser, row, sides
 from benchmarks._turns import Measured, take_turns
 
 
@@ -97,9 +97,8 @@ def main() -> None:
             print(row(step, measured, "decode", agreement, parts=options.new_tokens))
             print(row(f"{label}: to the end, {options.new_tokens} new tokens", measured, "all"), flush=True)
             if not measured[0].failure:
-                floor = decoding_floor(jobs[0])
-                times = measured[0].median("decode") / options.new_tokens / floor.seconds
-                floors.append(f"{label}: {floor}; longt5 takes {digits(times)} times that.")
+                seconds = measured[0].median("decode") / options.new_tokens
+                floors.append(decoding_floor(jobs[0]).compared(label, seconds))
     print("", *floors, sep="\n")
 
 

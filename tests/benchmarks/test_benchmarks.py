@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks import _floor
+from benchmarks._floor import encoding_floor
 from benchmarks._job import OURS, REFERENCE, Job, build
 from benchmarks._report import row
 from benchmarks._turns import Measured, take_turns
@@ -79,3 +82,12 @@ def test_a_row_has_medians_spreads_and_ratios() -> None:
 
 def test_growth_is_by_the_shortest_and_longest() -> None:
     assert "3 times from 4,000 to 16,000 tokens, 0.75 of" in growth("local", {4000: 100, 8000: 1, 16000: 300})
+
+
+def test_products_of_a_pass_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_floor, "product_rate", lambda *_: 1.0)
+    local = 300 * 256 * (4 * 256 + 3 * 1024) + 300 * 255 * 2 * 256
+    assert encoding_floor(replace(TINY, length=300)).seconds == 2 * 4 * local
+    of_globals = 18 * 256 * 2 * 256 + 300 * 18 * 2 * 256
+    transient_global = replace(TINY, length=300, attention="transient-global")
+    assert encoding_floor(transient_global).seconds == 2 * 4 * (local + of_globals)

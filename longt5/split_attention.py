@@ -4,8 +4,8 @@ What is notable about it:
 - Both biases depend on differences alone, so the bias of many queries is one small table read with overlapping
   strides. No bias of queries by globals is ever written out, and no key is copied for a second block.
 - The band is few fused calls of many blocks of queries, each against its own window of the keys.
-- The globals are few calls of many queries: those at the same place of their blocks make one batch, in which every
-  query is one global block further on than the one before.
+- The globals are few calls of many queries: those at the same place of their blocks go side by side, each one global
+  block further on than the one before.
 - Padding behind the text is not computed at all.
 
 It knows neither gradients nor dropout, nor padding in other places: `longt5.tiled_attention` does.
@@ -117,28 +117,27 @@ def _add_globals(output: Tensor, log_sums: Tensor, query: Tensor, global_tokens:
     width = table.shape[1]
     start_of_own = width // 2 - count + 1  # in the table, for queries of the first block
 
-    def mix(part: slice, own_blocks: int, own_size: int, bias_step: int) -> None:
-        """Treats queries as (own_blocks, own_size), the bias moving on by `bias_step` from own block to own block."""
-        own = min(part.start // block, count - 1)
+    def mix(own: int, bias_step: int, output: Tensor, log_sums: Tensor, query: Tensor) -> None:
+        """All (own blocks, places in them, heads, ...); the first own block is `own`, the next `bias_step` further."""
+        own_blocks, places = log_sums.shape[:2]
         attended, of_globals = _fused(
-            query[part].unflatten(0, (own_blocks, own_size)).permute(1, 2, 0, 3),
-            key.expand(own_size, -1, -1, -1),
-            value.expand(own_size, -1, -1, -1),
+            query.permute(1, 2, 0, 3),
+            key.expand(places, -1, -1, -1),
+            value.expand(places, -1, -1, -1),
             table.as_strided(
-                (own_size, heads, own_blocks, count), (0, width, bias_step, 1), start_of_own + own
+                (places, heads, own_blocks, count), (0, width, bias_step, 1), start_of_own + own
             ),
         )
-        of_globals = of_globals.permute(2, 0, 1)  # (own_blocks, own_size, heads)
-        of_band = log_sums[part].view_as(of_globals)
-        share = torch.sigmoid(of_globals - of_band)[..., None].to(output.dtype)
-        output[part].unflatten(0, (own_blocks, own_size)).lerp_(attended.permute(2, 0, 1, 3), share)
+        share = torch.sigmoid(of_globals.permute(2, 0, 1) - log_sums)[..., None].to(output.dtype)
+        output.lerp_(attended.permute(2, 0, 1, 3), share)
 
-    step = max(1, QUERIES // block)
-    for first in range(0, count, step):
-        blocks = min(step, count - first)
-        mix(slice(first * block, (first + blocks) * block), blocks, block, bias_step=1)
-    if length > count * block:
-        mix(slice(count * block, length), 1, length - count * block, bias_step=0)
+    whole = count * block
+    in_blocks = [x[:whole].unflatten(0, (count, block)) for x in (output, log_sums, query)]
+    places = max(1, QUERIES // count)
+    for first in range(0, block, places):
+        mix(0, 1, *(x[:, first : first + places] for x in in_blocks))
+    if length > whole:
+        mix(count - 1, 0, *(x[None, whole:] for x in (output, log_sums, query)))
 
 
 def _fused(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:

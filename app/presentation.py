@@ -83,9 +83,11 @@ def status_of(event: Event) -> Status:
     if isinstance(event, FindingEvidence):
         return Status("Looking up where each sentence comes from")
     assert isinstance(event, Done)
-    seconds = event.summary.seconds
-    took = f"in {seconds:.0f} s" if seconds < 90 else f"in {seconds / 60:.0f} min"
-    return Status("Done", f"{took}. Click a sentence to see where it comes from.", kind="done")
+    return Status(
+        "Done",
+        f"in {_time(event.summary.seconds)}. Click a sentence to see where it comes from.",
+        kind="done",
+    )
 
 
 def status(line: Status) -> str:
@@ -229,6 +231,12 @@ def _round(number: int) -> int:
 
 def _window(window: int, windows: int) -> str:
     return f" \u00b7 part {window} of {windows}" if windows > 1 else ""
+
+
+def _time(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _left(seconds: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -11,6 +12,7 @@ from app import presentation
 from app.documents import Document, Page
 from app.presentation import Status
 from app.summary import (
+    Done,
     Encoding,
     Evidence,
     FindingEvidence,
@@ -160,6 +162,14 @@ def test_what_was_read_and_left_out_is_said() -> None:
 def test_every_moment_has_its_line(event: object, phase: str, detail: str) -> None:
     line = presentation.status_of(event)
     assert (line.phase, line.detail) == (phase, detail)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "time"), [(0.86, "0.9 s"), (11.7, "12 s"), (89.9, "90 s"), (200.0, "3 min")]
+)
+def test_how_long_it_took_is_told(seconds: float, time: str) -> None:
+    line = presentation.status_of(Done(replace(summary(), seconds=seconds)))
+    assert line.detail.startswith(f"in {time}. Click a sentence")
 
 
 def test_a_screen_reader_hears_phases_and_errors_not_figures() -> None:

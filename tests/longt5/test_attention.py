@@ -227,6 +227,32 @@ def test_gradients_equal_those_of_the_dense_reference(mask, heads, radius, block
         assert difference <= 1e-5 * scale, f"gradient of {name} differs by {difference:.2e} of {scale:.2e}"
 
 
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float16, 5e-3), (torch.bfloat16, 4e-2)])
+@pytest.mark.parametrize("has_globals", [False, True], ids=ATTENTION_TYPES)
+def test_halves_equal_the_dense_reference_as_far_as_they_are_rounded(dtype, tolerance, has_globals):
+    """Values of both kernels and gradients, against the reference on the same rounded inputs."""
+    case = make_case(padded_mask(300, 300, 129), 3, 127, 16, has_globals, d_kv=16)
+    case.inputs["query"].data /= 4  # scores with a standard deviation of one, as of a trained model
+    halves = {name: tensor.detach().to(dtype) for name, tensor in case.inputs.items()}
+    for name, tensor in case.inputs.items():
+        tensor.data = halves[name].double()
+    real, expected = case.mask.bool(), by_reference(case)
+    with torch.no_grad(), use("split"):
+        assert_close(
+            by_kernel(case, halves, case.mask, encoder_attention)[real].double(), expected[real], tolerance
+        )
+    inputs = {name: tensor.requires_grad_() for name, tensor in halves.items()}
+    actual = by_kernel(case, inputs, case.mask)
+    assert_close(actual[real].double(), expected[real], tolerance)
+    generator = torch.Generator().manual_seed(0)
+    upstream = torch.randn(expected.shape, generator=generator) * case.mask[..., None, None]
+    upstream = upstream.to(dtype)
+    expected.backward(upstream.double())
+    actual.backward(upstream)
+    for name, tensor in inputs.items():
+        assert_close(tensor.grad.double(), case.inputs[name].grad, tolerance, f"gradients of {name}")
+
+
 @pytest.mark.parametrize("has_globals", [False, True], ids=ATTENTION_TYPES)
 @pytest.mark.parametrize("gradients", [False, True], ids=["fused", "differentiable"])
 def test_the_tile_does_not_matter(has_globals, gradients):

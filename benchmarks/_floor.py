@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 import transformers
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks._job import REFERENCE, Job, configuration
+from benchmarks._report import digits
 from longt5.kernels import linear
 from longt5.memory import TOKENS_AT_ONCE, TOKENS_AT_ONCE_ON_GPU
 
@@ -31,7 +33,7 @@ class Floor:
 
     def compared(self, label: str, seconds: float) -> str:
         """A sentence on what we took."""
-        return f"{label}: {self.what}; longt5 takes {seconds / self.seconds:.3g} times that."
+        return f"{label}: {self.what}; longt5 takes {digits(seconds / self.seconds)} times that."
 
 
 def decoding_floor(job: Job) -> Floor:
@@ -58,21 +60,21 @@ def encoding_floor(job: Job) -> Floor:
     """The floor of a pass over all texts, in the weights' dtype."""
     config = configuration(job)
     width, inner = config.d_model, config.num_heads * config.d_kv
-    tokens, num_globals, keys = job.batch * job.length, 0, min(2 * config.local_radius + 1, job.length)
-    if config.encoder_attention_type == "transient-global":
-        num_globals = job.batch * (job.length // config.global_block_size)
-        keys += job.length // config.global_block_size
+    has_globals = config.encoder_attention_type == "transient-global"
+    num_globals = job.length // config.global_block_size if has_globals else 0
+    keys = min(2 * config.local_radius + 1, job.length) + num_globals
+    tokens = job.batch * job.length
     layer = (
         tokens * width * (4 * inner + (3 if config.is_gated_act else 2) * config.d_ff)
-        + num_globals * width * 2 * inner
+        + job.batch * num_globals * width * 2 * inner
         + tokens * keys * 2 * inner
     )
     operations = 2 * config.num_layers * layer
     rate = product_rate(width, config.d_ff, job.torch_dtype, job.device, job.threads)
     return Floor(
         operations / rate,
-        f"the matrix products of a pass, {operations / 1e12:.3g} TFLOP at {rate / 1e9:,.0f} GFLOP/s, "
-        f"take {operations / rate:.3g} s",
+        f"the matrix products of a pass, {digits(operations / 1e12)} TFLOP at {rate / 1e9:,.0f} GFLOP/s, "
+        f"take {digits(operations / rate)} s",
     )
 
 
@@ -90,9 +92,7 @@ def product_rate(inputs: int, outputs: int, dtype: torch.dtype, device: str, thr
     tokens = TOKENS_AT_ONCE if device == "cpu" else TOKENS_AT_ONCE_ON_GPU
     states = torch.randn(tokens, inputs, device=device, dtype=dtype)
     weight = torch.randn(outputs, inputs, device=device, dtype=dtype)
-    seconds = min(
-        _least_seconds(lambda multiply=multiply: multiply(states, weight)) for multiply in (linear, F.linear)
-    )
+    seconds = min(_least_seconds(partial(multiply, states, weight)) for multiply in (linear, F.linear))
     return 2 * tokens * inputs * outputs / seconds
 
 

@@ -84,7 +84,7 @@ def load_model(
     in_int8 = dtype in ("int8", torch.int8)
     if in_int8 and device_map not in (None, "cpu"):
         raise LoadingError(
-            "int8 is for models that are wholly in the CPU's memory: leave the device map unset."
+            "int8 is for models that are wholly in the CPU's memory: leave device map and most memory unset."
         )
     model = _empty_model(config, torch.float32 if in_int8 else _dtype(dtype, device_map, max_memory))
     _compare(checkpoint.name, model, tensors)

@@ -70,7 +70,7 @@ def empty(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype | None = None
 
 
 def add(a: Tensor, b: Tensor) -> Tensor:
-    """a + b, of the same shape and dtype."""
+    """a + b, of the same shape; `b`'s dtype is no wider than `a`'s."""
     if torch.is_grad_enabled() or _is_short(a) or torch.compiler.is_compiling():
         return a + b
     return torch.add(a, b, out=empty(a.shape, a))

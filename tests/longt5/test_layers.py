@@ -1,4 +1,4 @@
-"""Matrix products and activations, of which layers are made."""
+"""What layers are made of: matrix products, activations, feed-forward networks."""
 
 import pytest
 import torch

@@ -15,10 +15,10 @@ def main() -> None:
     # The imports stand here because they are most of the start, and make a million objects that all stay: looking
     # through them for garbage again and again took 1.4 of 7.6 seconds.
     gc.disable()
-    from app.interface import build, launch_options
     from app.models import ModelStore
+    from app.page.interface import build, launch_options
     from app.settings import SettingsError, from_environment
-    from app.summary import SummaryError
+    from app.summarizing.summary import SummaryError
 
     try:
         settings = from_environment()

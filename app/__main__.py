@@ -19,7 +19,7 @@ from app import settings as environment
 
 if TYPE_CHECKING:
     from app.models import ModelStore
-    from app.summary import Event, Summary, SummarySettings
+    from app.summarizing.summary import Event, Summary, SummarySettings
 
 STOPPED = 130  # what a shell reports for a program ended by Ctrl-C
 
@@ -92,7 +92,7 @@ def _run(options: argparse.Namespace) -> int:
     from app import export
     from app.documents import DocumentError
     from app.models import ModelStore
-    from app.summarizer import SummaryError
+    from app.summarizing.summarizer import SummaryError
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -127,7 +127,7 @@ def _store_settings(model: str | None) -> environment.Settings:
 
 
 def _summary_settings(options: argparse.Namespace, store: ModelStore) -> SummarySettings:
-    from app.summarizer import checked
+    from app.summarizing.summarizer import checked
 
     given: dict[str, Any] = {setting: getattr(options, setting) for setting, _, _ in OPTIONS.values()}
     given["do_sample"] = options.sample
@@ -142,7 +142,7 @@ def _summary_settings(options: argparse.Namespace, store: ModelStore) -> Summary
 def _summarize(
     path: str, settings: SummarySettings, store: ModelStore, options: argparse.Namespace
 ) -> Summary:
-    from app.summarizer import Done, summarize
+    from app.summarizing.summarizer import Done, summarize
 
     with closing(summarize(path, settings, store, password=options.password)) as events:
         for event in _with_progress(events, path, settings, quiet=options.quiet):
@@ -169,7 +169,7 @@ def _with_progress(
 
 
 def _activity(event: Event) -> str:
-    from app.summarizer import Encoding, LoadingModel, Queued, Read, Reading, Writing
+    from app.summarizing.summarizer import Encoding, LoadingModel, Queued, Read, Reading, Writing
 
     if isinstance(event, Reading):
         return f"reading page {event.page}" + (f"/{event.pages}" if event.pages else "")
@@ -187,7 +187,7 @@ def _activity(event: Event) -> str:
 
 def _fraction(event: Event, settings: SummarySettings) -> float:
     """Roughly how much of the work is done: a tenth is reading, the rest is shared by the windows."""
-    from app.summarizer import Done, Encoding, Read, Reading, Writing
+    from app.summarizing.summarizer import Done, Encoding, Read, Reading, Writing
 
     if isinstance(event, Reading):
         return 0.1 * event.page / event.pages if event.pages else 0.0

@@ -17,14 +17,16 @@ from typing import Any, Literal
 import gradio as gr
 import numpy as np
 
-from app import export, inspector, presentation
+from app import export
 from app.documents import DocumentError
-from app.inspection import ALL_HEADS, Inspection, Question, answer, within
+from app.inspecting import inspector
+from app.inspecting.inspection import ALL_HEADS, Inspection, Question, answer, within
 from app.models import ModelStore
-from app.sessions import Session, Sessions
-from app.settings_panel import settings_from
-from app.summarizer import Done, SummaryError, summarize
-from app.summary_panel import BROKEN
+from app.page import presentation
+from app.page.sessions import Session, Sessions
+from app.page.settings_panel import settings_from
+from app.page.summary_panel import BROKEN
+from app.summarizing.summarizer import Done, SummaryError, summarize
 
 log = logging.getLogger(__name__)
 UNKNOWN = "No summary of that summary_id is kept: summarize the paper again."

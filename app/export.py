@@ -23,7 +23,7 @@ import json
 import re
 from typing import Any
 
-from app.summary import Evidence, Sentence, Summary
+from app.summarizing.summary import Evidence, Sentence, Summary
 
 QUOTED = "Every sentence stands in the paper word for word, on the page named."
 CAUTION = "The passages are those that the model attended to most; attention is a hint, not a proof."

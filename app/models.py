@@ -16,12 +16,19 @@ from typing import Any
 import torch
 
 from app.settings import Settings
-from app.summary import LEAST_INPUT_TOKENS, LIMITS, LONG_PAPERS, WRITING, SummaryError, SummarySettings
+from app.summarizing.summary import (
+    LEAST_INPUT_TOKENS,
+    LIMITS,
+    LONG_PAPERS,
+    WRITING,
+    SummaryError,
+    SummarySettings,
+)
 from app.turns import POLL_SECONDS, TurnQueue
 from longt5 import LongT5Config
-from longt5.checkpoints import CONFIG_FILE, GENERATION_CONFIG_FILE, find_folder, read_json
 from longt5.generation import EncodedText, EncodingProgress, Stopped, encode
 from longt5.loading import LoadingError, load_model, load_tokenizer
+from longt5.loading.checkpoints import CONFIG_FILE, GENERATION_CONFIG_FILE, find_folder, read_json
 
 logger = logging.getLogger(__name__)
 

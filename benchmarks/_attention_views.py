@@ -10,12 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from app import figures, inspector
 from app.documents import Document, Page
-from app.inspection import ALL_HEADS, CLOSEST, Inspection, Question, answer, place, title
+from app.inspecting import figures, inspector
+from app.inspecting.inspection import ALL_HEADS, CLOSEST, Inspection, Question, answer, place, title
 from app.models import ModelStore
 from app.settings import from_environment
-from app.summarizer import Done, summarize
+from app.summarizing.summarizer import Done, summarize
 from benchmarks._job import EXAMPLE_TEXT
 
 PAGE_CHARACTERS = 3000

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from benchmarks._job import REFERENCE, Job, configuration
 from benchmarks._report import digits
-from longt5.kernels import linear
+from longt5.attention.dispatch import linear
 from longt5.memory import TOKENS_AT_ONCE, TOKENS_AT_ONCE_ON_GPU
 
 # Used once a text, not once a step: the cross-attention's keys and values are kept.

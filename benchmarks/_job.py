@@ -11,8 +11,8 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from longt5.int8 import quantize
 from longt5.loading import load_model, load_tokenizer
+from longt5.loading.int8 import quantize
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE_TEXT = ROOT / "assets" / "example" / "longt5_explained.md"

@@ -13,7 +13,7 @@ import time
 
 import pypdf
 
-from app.pdf_reader import TIGHT_LIMITS
+from app.documents.pdf_reader import TIGHT_LIMITS
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """LongT5's modules, from the norm to one layer of a stack.
 
 They bear transformers' names, because those are the names in every checkpoint. What the encoder computes is in
-`longt5.attention`; here it meets its weights.
+`longt5.attention.reference`; here it meets its weights.
 
 In float16 every projection saturates at the largest finite value instead of overflowing to infinity (the T5 family
 does overflow: transformers #9295, #17978), without asking the device whether it did.
@@ -16,7 +16,8 @@ from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache, EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from longt5.attention import (
+from longt5.attention.dispatch import encoder_attention, linear
+from longt5.attention.reference import (
     Globals,
     block_ids,
     block_sums,
@@ -25,7 +26,6 @@ from longt5.attention import (
     relative_position_bucket,
 )
 from longt5.configuration import LongT5Config
-from longt5.kernels import encoder_attention, linear
 from longt5.memory import add, in_pieces
 
 

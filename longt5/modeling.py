@@ -297,7 +297,7 @@ class LongT5EncoderModel(LongT5PreTrainedModel):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> tuple | BaseModelOutput:
-        """Encodes (batch, length) tokens. Attention weights come as `longt5.attention.blocked_attention` has them."""
+        """Encodes (batch, length) tokens. Attention weights: see `longt5.attention.reference.blocked_attention`."""
         return self.encoder(
             input_ids=input_ids,
             attention_mask=attention_mask,

@@ -21,8 +21,8 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from .generation import EncodedText, WritingProgress, stream
-from .modeling import LongT5ForConditionalGeneration
+from longt5.generation import EncodedText, WritingProgress, stream
+from longt5.modeling import LongT5ForConditionalGeneration
 
 SCORES = ("renormalised", "likelihood", "length-normalised", "pmi")
 

@@ -6,9 +6,9 @@ import pytest
 
 from app import settings
 from app.models import ModelStore
-from app.summarizer import Done, Summary, SummarySettings, summarize
-from longt5.sentences import split_sentences
-from longt5.summary_metrics import STOP_WORDS, four_grams, words_of
+from app.summarizing.summarizer import Done, Summary, SummarySettings, summarize
+from longt5.evaluation.metrics import STOP_WORDS, four_grams, words_of
+from longt5.text.sentences import split_sentences
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "assets" / "longt5-embedded"

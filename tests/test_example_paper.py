@@ -13,7 +13,7 @@ import pytest
 import torch
 from pypdf import PdfReader
 
-from longt5.attention import relative_position_bucket
+from longt5.attention.reference import relative_position_bucket
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "assets" / "example"
 PAPER = EXAMPLE / "longt5-explained.pdf"

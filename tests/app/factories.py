@@ -10,7 +10,7 @@ import torch
 from transformers import GenerationConfig
 
 from longt5 import LongT5Config, LongT5ForConditionalGeneration
-from longt5.tokenizer_training import train_tokenizer
+from longt5.training.tokenizer import train_tokenizer
 
 SUBJECTS = (
     "The model;Our method;A global token;The local window;Every layer;The decoder;This experiment;A reader"

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from app import export
 from app.documents import Document, Page
-from app.summarizer import Evidence, Sentence, Summary, SummarySettings
+from app.summarizing.summarizer import Evidence, Sentence, Summary, SummarySettings
 
 NASTY = "1. <b>*Not* bold</b> & [a](http://b.c) `code` | x_y_z ~~s~~ $m$ ![i](j) # h"
 

@@ -11,9 +11,9 @@ import torch
 
 from app.models import ModelStore
 from app.settings import Settings
-from app.summary import SummaryError
+from app.summarizing.summary import SummaryError
 from longt5.generation import EncodedText, EncodingProgress, Stopped
-from longt5.int8 import Int8Linear
+from longt5.loading.int8 import Int8Linear
 from tests.app.factories import make_model
 
 

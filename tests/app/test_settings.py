@@ -71,7 +71,7 @@ def test_a_bad_value_is_one_sentence_that_names_the_variable(name: str, value: s
 
 
 def test_nothing_else_in_the_app_reads_the_environment() -> None:
-    for path in Path(app.__file__).parent.glob("*.py"):
+    for path in Path(app.__file__).parent.rglob("*.py"):
         names = {
             node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
         }

@@ -5,8 +5,9 @@ import torch
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
-from longt5 import kernels, memory
-from longt5.kernels import linear
+from longt5 import memory
+from longt5.attention import dispatch as kernels
+from longt5.attention.dispatch import linear
 from longt5.layers import LongT5LayerFF, activation
 from tests.longt5.factories import assert_close, tiny_config
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import longt5.flex_attention
-from longt5.kernels import use
+import longt5.attention.flex
+from longt5.attention.dispatch import use
 from tests.longt5.factories import (
     ATTENTION_TYPES,
     FEED_FORWARDS,
@@ -182,8 +182,8 @@ class Waits(TorchDispatchMode):
 @pytest.mark.parametrize("kernel, training", [("tiled", False), ("tiled", True), ("flex", False)])
 def test_nothing_waits_for_the_device(dtype, attention, kernel, training, monkeypatch):
     # What is compiled runs on a GPU alone (see the test for it below); here it is all around it.
-    monkeypatch.setattr(longt5.flex_attention, "_compiled", lambda: lambda query, *_: query)
-    longt5.flex_attention._layout.cache_clear()
+    monkeypatch.setattr(longt5.attention.flex, "_compiled", lambda: lambda query, *_: query)
+    longt5.attention.flex._layout.cache_clear()
     model = driven_model("everywhere", dtype, encoder_attention_type=attention).train(training)
     ids, mask, labels = random_ids(2, 200), padded_mask(200, 200, 60), random_ids(2, 5)
     # By the kernels that a GPU would take; that of the CPU may look at the mask.
@@ -213,7 +213,7 @@ def test_nothing_waits_for_the_gpu(dtype, attention, kernel):
     torch._dynamo.reset()
     with torch.no_grad(), use(kernel):  # compiles
         model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder_ids)
-    longt5.flex_attention._layout.cache_clear()
+    longt5.attention.flex._layout.cache_clear()
     torch.cuda.set_sync_debug_mode("error")
     try:
         with torch.no_grad(), use(kernel):

@@ -1,0 +1,95 @@
+"""Lines of pages become one running text, with the place of every page and of the reference list in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.documents.page_lines import Pages, without_furniture
+from app.documents.paper_structure import find_references, find_title
+from app.documents.paragraphs import Paragraph, body_style, goes_on_after, split_paragraphs
+from app.documents.text_cleaning import count_words, ends_with_hyphen, keeps_hyphen
+
+
+@dataclass(frozen=True)
+class RunningText:
+    """Paragraphs, one a line; all ranges are half-open positions in `text`."""
+
+    title: str
+    text: str
+    page_ranges: tuple[tuple[int, int], ...]
+    """One for each page, without gaps between them: a line end belongs to the page before it."""
+    references: tuple[int, int] | None
+
+
+def run_together(
+    pages: Pages, stated_title: str | None, *, fallback_title: str, check: Callable[[], None]
+) -> RunningText:
+    """Drop the furniture and join the paragraphs of pages whose lines are clean (`clean_characters`).
+
+    `stated_title` is what the file says of itself. `check` is called often and may raise to stop the work.
+    """
+    if any(line.size for page in pages for line in page):
+        pages = [[line for line in page if line.text] for page in pages]
+        pages = without_furniture(pages)
+    title = find_title(stated_title, pages[:2], fallback_title)
+    words = count_words(line.text for page in pages for line in page)
+    body = body_style(pages)
+
+    text: list[str] = []
+    length = 0
+    starts: list[int] = []
+    paragraphs: list[Paragraph] = []
+    places: list[int] = []
+    for page in pages:
+        found = split_paragraphs(page, body, words, check=check)
+        for number, paragraph in enumerate(found):
+            if text:
+                if number == 0 and goes_on_after(paragraphs[-1], paragraph):
+                    length += _continue(text, paragraph.text, words)
+                else:
+                    text.append("\n")
+                    length += 1
+            if number == 0:
+                starts.append(length)
+            places.append(length)
+            paragraphs.append(paragraph)
+            text.append(paragraph.text)
+            length += len(paragraph.text)
+        if not found:
+            starts.append(-1)
+
+    return RunningText(
+        title, "".join(text), _ranges(starts, length), _reference_range(paragraphs, places, length)
+    )
+
+
+def _continue(text: list[str], following: str, words: Counter[str]) -> int:
+    """Add what stands between a paragraph and its second half on the next page; returns the change of length."""
+    if not ends_with_hyphen(text[-1]):
+        text.append(" ")
+        return 1
+    if keeps_hyphen(text[-1], following, words):
+        return 0
+    text[-1] = text[-1][:-1]
+    return -1
+
+
+def _ranges(starts: list[int], length: int) -> tuple[tuple[int, int], ...]:
+    """Page ranges from the pages' first positions, -1 for an empty page, so that they tile the text."""
+    ranges: list[tuple[int, int]] = []
+    end = length
+    for start in reversed(starts):
+        begin = end if start < 0 else start
+        ranges.append((begin, end))
+        end = begin
+    return tuple(reversed(ranges))
+
+
+def _reference_range(paragraphs: list[Paragraph], places: list[int], length: int) -> tuple[int, int] | None:
+    found = find_references(paragraphs)
+    if found is None:
+        return None
+    start, end = found
+    return places[start], places[end] if end < len(places) else length

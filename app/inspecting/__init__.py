@@ -1,0 +1,1 @@
+"""Questions about attention, the arrays that answer them, and their figures."""

@@ -1,0 +1,404 @@
+"""Document -> stream of progress events -> Summary: the one way in for the page, the terminal and the API."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import math
+import threading
+import time
+import traceback
+from collections.abc import Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from app import documents
+from app.documents import Document, DocumentError, ReadingStopped
+from app.models import LoadedModel, ModelStore
+from app.summarizing.drafts import DraftSentence, decoded, draft_sentences, without_repeats
+from app.summarizing.evidence import find_evidence, passage_ranges
+from app.summarizing.notes import pages_of, reading_notes
+from app.summarizing.quoting import Quotes
+from app.summarizing.summary import (
+    LEAST_INPUT_TOKENS,
+    LIMITS,
+    LONG_PAPERS,
+    WRITING,
+    Done,
+    Encoding,
+    Event,
+    Evidence,
+    FindingEvidence,
+    LoadingModel,
+    Queued,
+    Read,
+    Reading,
+    Sentence,
+    Summary,
+    SummaryError,
+    SummarySettings,
+    WindowTrace,
+    Writing,
+)
+from app.summarizing.time_left import TimeLeft
+from app.summarizing.windows import TokenizedText, Window, overlapping_windows, shorten, tokenize, truncate
+from longt5.generation import EncodedText, Stopped, write
+from longt5.quote_search import Quoted, Sampling, quote
+from longt5.text.word_repetition import word_processors
+
+__all__ = [
+    "Done",
+    "Encoding",
+    "Event",
+    "Evidence",
+    "FindingEvidence",
+    "LoadingModel",
+    "Queued",
+    "Read",
+    "Reading",
+    "Sentence",
+    "Summary",
+    "SummaryError",
+    "SummarySettings",
+    "WindowTrace",
+    "Writing",
+    "checked",
+    "summarize",
+]
+
+logger = logging.getLogger(__name__)
+
+# A window's share of a short summary may be a few tokens; nothing can be said in those.
+LEAST_WINDOW_TOKENS = 32
+
+
+def summarize(
+    source: str | Path | Document,
+    settings: SummarySettings,
+    store: ModelStore,
+    *,
+    name: str | None = None,
+    password: str | None = None,
+    stop: threading.Event | None = None,
+) -> Generator[Event, None, None]:
+    """Reads `source` (a file or a Document), summarizes it and yields events; the last one is Done.
+
+    Events come in this order: Reading*, Read, Queued*, LoadingModel?, then for each window Encoding*,
+    Writing*, FindingEvidence, then Done. A Document given as source starts at Read. Requests of several
+    threads take turns. Closing the generator, or setting `stop` from another thread, ends the work and frees
+    what it held.
+
+    Args:
+        name: the file's name as the person knows it (an upload is stored under another one).
+        password: for an encrypted PDF.
+
+    Raises:
+        DocumentError: the file can't be read (PasswordNeeded: it wants a password, or another one).
+        SummaryError: the settings, the model or the queue don't allow it. `str()` of both is one sentence.
+        longt5.generation.Stopped: `stop` was set.
+    """
+    try:
+        yield from _summarize(source, settings, store, name, password, stop)
+        return
+    except (DocumentError, SummaryError):
+        raise
+    except (Stopped, ReadingStopped):
+        failure: Exception = Stopped()
+    except Exception as error:
+        # As text, and raised outside: neither a log record nor the new error may hold on to the frames of the
+        # work, and with them to its tensors.
+        logger.error("A summary failed\n%s", traceback.format_exc())
+        failure = SummaryError(_failure(error))
+    raise failure
+
+
+def checked(settings: SummarySettings, store: ModelStore) -> SummarySettings:
+    """The settings with whole numbers as int and one beam for sampling.
+
+    Raises:
+        SummaryError: a setting is out of its range, or there is no such model.
+    """
+    store.profile(settings.model)
+    values: dict[str, Any] = {}
+    for field, limit in LIMITS.items():
+        values[field] = _within(
+            limit.name, getattr(settings, field), limit.least, limit.most, integer=limit.integer
+        )
+    values["max_input_tokens"] = _within(
+        "The input limit", settings.max_input_tokens, LEAST_INPUT_TOKENS, store.settings.max_input_tokens
+    )
+    values["seed"] = _within("The seed", settings.seed, 0, 2**63 - 1)
+    if settings.long_papers not in LONG_PAPERS:
+        raise SummaryError(f"Long papers are read as one of {', '.join(LONG_PAPERS)}, nothing else.")
+    if settings.writing not in WRITING:
+        raise SummaryError(f"A summary is written in {WRITING[0]} or in {WRITING[1]}, nothing else.")
+    values["do_sample"] = bool(settings.do_sample)
+    values["include_references"] = bool(settings.include_references)
+    if settings.do_sample:
+        values["num_beams"] = 1
+    return dataclasses.replace(settings, **values)
+
+
+def _within(name: str, value: Any, least: float, most: float, *, integer: bool = True) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not least <= value <= most or (integer and value != int(value)):
+        kind = "a whole number" if integer else "a number"
+        raise SummaryError(f"{name} must be {kind} from {least:,} to {most:,}, but it is {value}.")
+    return int(value) if integer else float(value)
+
+
+def _summarize(
+    source: str | Path | Document,
+    settings: SummarySettings,
+    store: ModelStore,
+    name: str | None,
+    password: str | None,
+    stop: threading.Event | None,
+) -> Generator[Event, None, None]:
+    settings = checked(settings, store)
+    started = time.monotonic()
+    if isinstance(source, Document):
+        document = source
+    else:
+        document = yield from _read(source, store, name, password, stop)
+    yield Read(document)
+    with store.turns.join() as ticket:
+        joined = time.monotonic()
+        for ahead in ticket.positions(stop):
+            yield Queued(ahead)
+        started += time.monotonic() - joined
+        if not store.loaded(settings.model):
+            yield LoadingModel(settings.model)
+        with store.use(settings.model, stop) as loaded:
+            summary = yield from _Job(document, settings, store, loaded, stop).run()
+    yield Done(dataclasses.replace(summary, seconds=time.monotonic() - started))
+
+
+def _read(
+    path: str | Path,
+    store: ModelStore,
+    name: str | None,
+    password: str | None,
+    stop: threading.Event | None,
+) -> Generator[Event, None, Document]:
+    for item in documents.read(
+        path, name=name, password=password, limits=store.settings.reading_limits, stop=stop
+    ):
+        if isinstance(item, Document):
+            return item
+        yield Reading(item.page, item.pages)
+    raise AssertionError("documents.read ends with a Document")
+
+
+class _Job:
+    """The part of the work that needs the model, from the document's text to the summary."""
+
+    def __init__(
+        self,
+        document: Document,
+        settings: SummarySettings,
+        store: ModelStore,
+        loaded: LoadedModel,
+        stop: threading.Event | None,
+    ) -> None:
+        self.document = document
+        self.settings = settings
+        self.store = store
+        self.loaded = loaded
+        self.stop = stop
+        left_out = () if settings.include_references else document.references or ()
+        tokenizer = loaded.tokenizer
+        self.whole = tokenize(
+            tokenizer, document, document.body_ranges if left_out else ((0, len(document.text)),), stop
+        )
+        if not len(self.whole):
+            raise SummaryError(f"There is no text to summarize in {document.name}.")
+        self.references = tokenize(tokenizer, document, (left_out,) if left_out else (), stop)
+        self.prefix: list[int] = tokenizer(loaded.profile.prefix, add_special_tokens=False)["input_ids"]
+        room = settings.max_input_tokens - len(self.prefix) - 1
+        self.text = shorten(self.whole, room) if settings.long_papers == "beginning and end" else self.whole
+        divide = overlapping_windows if settings.long_papers == "windows" else truncate
+        self.windows = divide(self.text, room)
+        self.lengths = _summary_lengths(self.windows, settings.max_new_tokens)
+        self.time_left = TimeLeft([len(window) for window in self.windows], self.lengths)
+        self.sentences: list[Sentence] = []
+        self.traces: list[WindowTrace] = []
+        self.repeats_dropped = 0
+
+    def run(self) -> Generator[Event, None, Summary]:
+        for index, window in enumerate(self.windows):
+            input_ids, offsets = _model_input(
+                self.text, window, self.prefix, self.loaded.tokenizer.eos_token_id
+            )
+            encoded = yield from self._encode(index, input_ids)
+            if self.settings.writing == "quotes":
+                quoted = yield from self._quote(index, encoded)
+                self.traces.append(WindowTrace(input_ids, offsets, quoted))
+                continue
+            summary_ids = yield from self._write(index, encoded)
+            yield FindingEvidence()
+            self.traces.append(WindowTrace(input_ids, offsets, summary_ids))
+            self._add_own_words(index, encoded, self.traces[-1])
+        if not self.sentences:
+            raise SummaryError("The model wrote nothing; choose another model or a longer summary.")
+        return self._summary()
+
+    def _encode(self, index: int, input_ids: tuple[int, ...]) -> Generator[Event, None, EncodedText]:
+        for item in self.store.encoded(self.loaded, input_ids, self.stop):
+            if isinstance(item, EncodedText):
+                return item
+            left = self.time_left.reading(index, item.fraction)
+            yield Encoding(index + 1, len(self.windows), item.fraction, left)
+        raise AssertionError("encoding ends with an EncodedText")
+
+    def _write(self, index: int, encoded: EncodedText) -> Generator[Event, None, tuple[int, ...]]:
+        config = _generation_config(self.loaded, self.settings, self.lengths[index])
+        seed = self.settings.seed + index if self.settings.do_sample else None
+        token_ids: tuple[int, ...] = ()
+        processors = word_processors(self.loaded.tokenizer, config)
+        for step in write(
+            self.loaded.model, encoded, config, seed=seed, logits_processor=processors, stop=self.stop
+        ):
+            token_ids = step.token_ids
+            yield self._writing(index, token_ids)
+        return token_ids
+
+    def _quote(self, index: int, encoded: EncodedText) -> Generator[Event, None, tuple[int, ...]]:
+        """Adds the quotes from a window and returns all their tokens."""
+        settings = self.settings
+        quotes = Quotes(self.document, self.text, self.windows[index])
+        if not any(len(sentence) < self.lengths[index] for sentence in quotes.sentences):
+            return ()
+        sampling = Sampling(settings.seed + index, settings.temperature, settings.top_p)
+        for step in quote(
+            self.loaded.model,
+            encoded,
+            quotes.sentences,
+            max_new_tokens=self.lengths[index],
+            num_beams=settings.num_beams,
+            sampling=sampling if settings.do_sample else None,
+            stop=self.stop,
+        ):
+            yield self._writing(index, step.token_ids)
+        yield FindingEvidence()
+        assert isinstance(step, Quoted)
+        self._add_quotes(index, quotes.read(step))
+        return step.token_ids
+
+    def _writing(self, index: int, token_ids: tuple[int, ...]) -> Writing:
+        before = " ".join(sentence.text for sentence in self.sentences)
+        text = f"{before} {decoded(self.loaded.tokenizer, token_ids)}".strip()
+        return Writing(text, index + 1, len(self.windows), self.time_left.writing(index, len(token_ids)))
+
+    def _add_own_words(self, index: int, encoded: EncodedText, trace: WindowTrace) -> None:
+        drafts, repeats = without_repeats(
+            draft_sentences(self.loaded.tokenizer, trace.summary_ids),
+            [sentence.text for sentence in self.sentences],
+        )
+        self.repeats_dropped += repeats
+        passages = passage_ranges(self.text, self.windows[index], first_token=len(self.prefix))
+        found = find_evidence(self.loaded.model, encoded, trace, self.document, drafts, passages, self.stop)
+        self._add(index, zip(drafts, found, strict=True))
+
+    def _add_quotes(self, index: int, read: list[tuple[DraftSentence, Evidence]]) -> None:
+        drafts, repeats = without_repeats(
+            [draft for draft, _ in read], [sentence.text for sentence in self.sentences]
+        )
+        self.repeats_dropped += repeats
+        self._add(index, ((draft, (evidence,)) for draft, evidence in read if draft in drafts))
+
+    def _add(self, index: int, found: Iterable[tuple[DraftSentence, tuple[Evidence, ...]]]) -> None:
+        for draft, evidence in found:
+            start = self.sentences[-1].end + 1 if self.sentences else 0
+            end = start + len(draft.text)
+            self.sentences.append(
+                Sentence(draft.text, start, end, index, draft.token_start, draft.token_end, evidence)
+            )
+
+    def _summary(self) -> Summary:
+        document, references = self.document, self.references
+        tokens_read = self.windows[-1].end
+        tokens_cut = len(self.whole) - tokens_read
+        pages_read = pages_of(document, self.text.offsets[:tokens_read])
+        written = zip(self.traces, self.lengths, strict=True)
+        notes = reading_notes(
+            windows=len(self.windows),
+            max_input_tokens=self.settings.max_input_tokens,
+            tokens_read=tokens_read,
+            tokens_cut=tokens_cut,
+            pages_cut=_missing(pages_of(document, self.whole.offsets), pages_read),
+            end_read=len(self.text) < len(self.whole),
+            reference_tokens=len(references),
+            reference_pages=pages_of(document, references.offsets),
+            repeats_dropped=self.repeats_dropped,
+            ends_early=any(len(trace.summary_ids) >= length for trace, length in written),
+        )
+        return Summary(
+            document=document,
+            text=" ".join(sentence.text for sentence in self.sentences),
+            sentences=tuple(self.sentences),
+            settings=self.settings,
+            tokens_read=tokens_read,
+            tokens_left_out=tokens_cut + len(references),
+            pages_read=pages_read,
+            notes=(*document.notes, *notes),
+            seconds=0.0,
+            windows=tuple(self.traces),
+        )
+
+
+def _summary_lengths(windows: Sequence[Window], max_new_tokens: int) -> list[int]:
+    """Most tokens to write from each window: its share of the whole, though never too few for a sentence."""
+    total = sum(len(window) for window in windows)
+    least = min(LEAST_WINDOW_TOKENS, max_new_tokens)
+    return [max(least, round(max_new_tokens * len(window) / total)) for window in windows]
+
+
+def _model_input(
+    text: TokenizedText, window: Window, prefix: list[int], end_token: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """Token ids of a window with prefix and end token, and the characters of each."""
+    offsets = text.offsets[window.start : window.end].tolist()
+    start, end = offsets[0][0], offsets[-1][1]
+    return (
+        (*prefix, *text.ids[window.start : window.end].tolist(), end_token),
+        (*[(start, start)] * len(prefix), *map(tuple, offsets), (end, end)),
+    )
+
+
+def _generation_config(
+    loaded: LoadedModel, settings: SummarySettings, max_new_tokens: int
+) -> GenerationConfig:
+    """The model's own generation config with the person's settings."""
+    config: GenerationConfig = copy.deepcopy(loaded.model.generation_config)
+    # A least length meant for a model's usual summaries must not outgrow a short one or a window's share.
+    config.min_length = min(config.min_length or 0, max_new_tokens * 2 // 3) or None
+    config.min_new_tokens = min(config.min_new_tokens or 0, max_new_tokens * 2 // 3) or None
+    config.max_length = None
+    config.max_new_tokens = max_new_tokens
+    config.num_beams = settings.num_beams
+    config.length_penalty = settings.length_penalty
+    config.no_repeat_ngram_size = settings.no_repeat_ngram_size
+    config.encoder_no_repeat_ngram_size = settings.encoder_no_repeat_ngram_size
+    config.repetition_penalty = settings.repetition_penalty
+    config.do_sample = settings.do_sample
+    config.temperature = settings.temperature
+    config.top_p = settings.top_p
+    return config
+
+
+def _missing(pages: Sequence[int], pages_read: Sequence[int]) -> tuple[int, ...]:
+    return tuple(page for page in pages if page not in set(pages_read))
+
+
+def _failure(error: Exception) -> str:
+    """One sentence for an error that nobody foresaw."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+        return "The computer ran out of memory; lower the input limit or the number of beams."
+    return (
+        f"The summary failed because of an error in the program ({type(error).__name__}); please report it."
+    )

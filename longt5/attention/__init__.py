@@ -1,0 +1,5 @@
+"""The encoder's attention (Guo et al. 2022, section 3.1): one door, and the kernels it chooses from."""
+
+from longt5.attention.dispatch import encoder_attention
+
+__all__ = ["encoder_attention"]

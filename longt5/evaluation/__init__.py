@@ -1,0 +1,1 @@
+"""How good summaries are: metrics, baselines, sets of papers, samples to read."""

@@ -1,0 +1,85 @@
+"""What is measured of one summary: ROUGE, how much of it stands in the paper, how much it repeats itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rouge_score import rouge_scorer
+from sumy.utils import get_stop_words
+
+from longt5.text.papers import Paper
+from longt5.text.sentences import split_sentences
+
+ROUGE = ("rouge1", "rouge2", "rougeLsum")
+WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One summary of one paper, measured. ROUGE is F1; shares are 0..1; ``seconds`` is the time to write it.
+
+    ``seconds`` is 0 where it was not measured: for baselines, only sumy's rankings are timed. A summary without
+    words has shares of 0, and repeats nothing.
+    """
+
+    rouge1: float
+    rouge2: float
+    rougeLsum: float
+    words: int
+    words_in_paper: float
+    content_words_in_paper: float
+    four_grams_in_paper: float
+    repeated_four_grams: float
+    repeats_none: bool
+    seconds: float
+
+
+class Scorer:
+    """Measures summaries."""
+
+    def __init__(self) -> None:
+        self._rouge = rouge_scorer.RougeScorer(list(ROUGE), use_stemmer=True)
+
+    def __call__(self, summary: str, paper: Paper, seconds: float = 0.0) -> Scores:
+        """Measure ``summary`` against the paper's abstract and its text."""
+        rouge = self._rouge.score(_one_sentence_a_line(paper.abstract), _one_sentence_a_line(summary))
+        written, read = words_of(summary), words_of(paper.text)
+        known = set(read)
+        grams = four_grams(written)
+        distinct = set(grams)
+        return Scores(
+            **{name: rouge[name].fmeasure for name in ROUGE},
+            words=len(written),
+            words_in_paper=_share(written, known),
+            content_words_in_paper=_share([word for word in written if word not in STOP_WORDS], known),
+            four_grams_in_paper=_share(grams, set(four_grams(read))),
+            repeated_four_grams=1.0 - len(distinct) / len(grams) if grams else 0.0,
+            repeats_none=len(distinct) == len(grams),
+            seconds=seconds,
+        )
+
+
+def words_of(text: str) -> list[str]:
+    """Lower-case words and numbers of ``text``, without punctuation."""
+    return WORD.findall(text.lower())
+
+
+def four_grams(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every four words in a row."""
+    return [tuple(words[start : start + 4]) for start in range(len(words) - 3)]
+
+
+# What is left are content words. sumy carries the SMART system's list (Salton 1971) with contractions, which are
+# taken apart here as `words_of` takes them apart.
+STOP_WORDS = frozenset(word for entry in get_stop_words("english") for word in words_of(entry))
+
+
+def _one_sentence_a_line(text: str) -> str:
+    """ROUGE-Lsum compares line by line."""
+    return "\n".join(text[start:end] for start, end in split_sentences(text))
+
+
+def _share(items: Sequence[object], known: set[str] | set[tuple[str, ...]]) -> float:
+    return sum(item in known for item in items) / len(items) if items else 0.0

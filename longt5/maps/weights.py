@@ -1,0 +1,253 @@
+"""The attention weights of one layer and some of its heads, a few queries at a time, never length x length.
+
+What is notable here:
+- Nothing is recorded while a text is encoded but the states that enter each layer. Weights are computed again
+  from these when asked for: keys within the radius of the queries, and one key for each global block.
+- The band comes as (query, offset), the globals as (query, global block): a row of both is one distribution.
+- Modules are called, their weights are never read: the hooks with which accelerate brings offloaded weights
+  from CPU or disk then work here as in any forward pass.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from longt5.attention.reference import block_ids, block_sums, global_bias_rows
+from longt5.layers import (
+    LongT5Block,
+    LongT5LayerNorm,
+    LongT5LocalAttention,
+    LongT5TransientGlobalAttention,
+    Projections,
+)
+
+if TYPE_CHECKING:
+    from longt5.generation import EncodedText
+    from longt5.modeling import LongT5PreTrainedModel
+
+# Queries sent through the projections at once: an offloaded weight is loaded once for all of them.
+PROJECTED_QUERIES = 2048
+# Queries whose scores exist at once: about the radius, where a tile wastes little on keys outside the band.
+SCORED_QUERIES = 128
+
+
+class EncoderWeights:
+    """The self-attention weights of one encoder layer and some of its heads on an encoded text.
+
+    mask: (length,) bool, True at text. radius: of the band. num_globals: 0 where there are no global blocks.
+    global_spans: (num_globals, 2), the tokens of each block; blocks that lie in the padding are empty.
+
+    Raises ValueError for a layer or a head that does not exist.
+    """
+
+    def __init__(
+        self, model: LongT5PreTrainedModel, encoded: EncodedText, layer: int, heads: Sequence[int]
+    ) -> None:
+        config, blocks = model.config, model.encoder.block
+        _check_layer_and_heads("encoder", layer, len(blocks), heads, config.num_heads)
+        self.heads, self.radius = list(heads), config.local_radius
+        self.norm: LongT5LayerNorm = blocks[layer].layer[0].layer_norm
+        self.attention = _self_attention(blocks[layer])
+        self.hidden_states = encoded.layer_inputs[layer][0]  # (length, d_model)
+        self.mask = encoded.attention_mask[0].bool().cpu()
+        self.padded_mask = F.pad(self.mask, (self.radius, self.radius))
+
+        owner = _self_attention(blocks[0])  # the first block owns the bias of all layers
+
+        def bias(embedding: nn.Embedding, low: int, high: int) -> Tensor:  # (heads, high - low + 1)
+            offsets = _on_device_of(embedding, torch.arange(low, high + 1))
+            return owner.bias_by_offset(embedding, offsets)[self.heads].float()
+
+        self.band_bias = bias(owner.relative_attention_bias, -self.radius, self.radius)
+        self.num_globals = 0
+        if isinstance(self.attention, LongT5TransientGlobalAttention):
+            assert isinstance(owner, LongT5TransientGlobalAttention)
+            self.num_globals = self.mask.shape[0] // config.global_block_size
+            self.block_ids = block_ids(encoded.attention_mask.cpu(), config.global_block_size)  # (1, length)
+            self.global_keys = self._global_keys(self.attention.global_input_layer_norm)
+            side_embedding = owner.global_relative_attention_bias
+            self.global_bias = bias(side_embedding, 1 - self.num_globals, self.num_globals)
+        self.global_spans = self._global_spans(config.global_block_size)
+
+    def _global_keys(self, global_norm: LongT5LayerNorm) -> Tensor:
+        """(heads, num_globals, d_kv), the only part of a map whose cost is that of the whole text."""
+        normed = self.norm(_on_device_of(self.norm, self.hidden_states))
+        sums = block_sums(normed[None], self.block_ids.to(normed.device), self.num_globals)[0]
+        global_inputs = global_norm(_on_device_of(global_norm, sums))
+        return _project(self.attention, "k", global_inputs, self.heads)
+
+    def _global_spans(self, block_size: int) -> Tensor:
+        """The last block that holds text takes in the text after it; those after it are empty."""
+        starts = torch.arange(self.num_globals) * block_size
+        spans = torch.stack([starts, starts + block_size], dim=1)
+        if self.num_globals:
+            last = int(self.block_ids.max())
+            end = int(self.mask.nonzero().max()) + 1 if last >= 0 else 0
+            spans[max(last, 0) :, 1] = end
+            spans[last + 1 :, 0] = end
+        return spans
+
+    def chunks(self, start: int, end: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yield the weights of the queries start to end, at most SCORED_QUERIES at once, as
+
+        (first query, band (heads, queries, 2 * radius + 1), globals (heads, queries, num_globals)), float32.
+        Queries that are padding get rows of zeros.
+        """
+        radius, length = self.radius, self.mask.shape[0]
+        for first in range(start, end, PROJECTED_QUERIES):
+            last = min(first + PROJECTED_QUERIES, end)
+            low, high = max(first - radius, 0), min(last + radius, length)
+            normed = self.norm(_on_device_of(self.norm, self.hidden_states[low:high]))
+            queries = _project(self.attention, "q", normed[first - low : last - low], self.heads)
+            keys = _project(self.attention, "k", normed, self.heads)
+            keys = F.pad(keys, (0, 0, low - (first - radius), last + radius - high))
+            for begin in range(0, last - first, SCORED_QUERIES):
+                tile = queries[:, begin : begin + SCORED_QUERIES]
+                reach = keys[:, begin : begin + tile.shape[1] + 2 * radius]
+                yield first + begin, *self._weights(first + begin, tile, reach)
+
+    def _weights(self, start: int, queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights of queries (heads, n, d_kv), token `start` first, on keys (heads, n + 2 * radius, d_kv)."""
+        device = queries.device
+        heads, n, _ = queries.shape
+        width, reach = 2 * self.radius + 1, n + 2 * self.radius
+        # Query i meets the keys i to i + 2 * radius: a row of the band starts one key after the row above it.
+        tile = (queries @ keys.mT).contiguous()
+        band = tile.as_strided((heads, n, width), (n * reach, reach + 1, 1))
+        scores = torch.empty(heads, n, width + self.num_globals, device=device)
+        torch.add(band, self.band_bias[:, None].to(device), out=scores[..., :width])
+        visible = self.padded_mask[start : start + reach].unfold(0, width, 1)  # (n, width)
+        if self.num_globals:
+            ids = self.block_ids[:, start : start + n]
+            bias = global_bias_rows(self.global_bias, ids.to(self.global_bias.device))[0].to(device)
+            torch.baddbmm(bias, queries, self.global_keys.mT.to(device), out=scores[..., width:])
+            holds_text = torch.arange(self.num_globals) <= self.block_ids.max()
+            visible = torch.cat([visible, holds_text.expand(n, -1)], dim=-1)
+        hidden = ~(visible & self.mask[start : start + n, None])
+        if not hidden.any():  # nearly every tile of a long text: two passes over the scores less
+            weights = scores.softmax(dim=-1)
+        else:
+            hidden = hidden.to(device)
+            # Filled once more after the softmax: a row of padding is -inf throughout, and NaN then.
+            weights = scores.masked_fill_(hidden, -torch.inf).softmax(dim=-1).masked_fill_(hidden, 0.0)
+        return weights[..., :width], weights[..., width:]
+
+
+class CrossWeights:
+    """The cross-attention weights of one decoder layer and some of its heads while it wrote a summary.
+
+    Row i is the step that wrote summary token i: its query is the token before it, or the start token.
+
+    Raises ValueError for a layer or a head that does not exist, and for a model without a decoder.
+    """
+
+    def __init__(
+        self,
+        model: LongT5PreTrainedModel,
+        encoded: EncodedText,
+        summary_ids: Sequence[int],
+        layer: int,
+        heads: Sequence[int],
+    ) -> None:
+        query_inputs = _query_inputs(model, encoded, summary_ids)
+        _check_layer_and_heads("decoder", layer, len(query_inputs), heads, model.config.num_heads)
+        attention = model.decoder.block[layer].layer[1].EncDecAttention
+        self.queries = _project(attention, "q", query_inputs[layer], heads)
+        self.keys = _project(attention, "k", encoded.last_hidden_state[0], heads)
+        self.padding = ~encoded.attention_mask[0].bool().to(self.keys.device)
+
+    def head(self, index: int, start: int, end: int) -> Tensor:
+        """Weights (end - start, source tokens), float32, of the index-th of the heads chosen."""
+        scores = self.queries[index, start:end] @ self.keys[index].mT
+        return scores.masked_fill(self.padding, -torch.inf).softmax(dim=-1)
+
+
+# The decoder runs once for each summary and not for each map of it: by encoded text, the model, the summary
+# and what entered each cross-attention (summary tokens, d_model). Forgotten together with the encoded text.
+_Captured = tuple["weakref.ref[nn.Module]", tuple[int, ...], tuple[Tensor, ...]]
+_captured: weakref.WeakKeyDictionary[Any, _Captured] = weakref.WeakKeyDictionary()
+
+
+def _query_inputs(
+    model: LongT5PreTrainedModel, encoded: EncodedText, summary_ids: Sequence[int]
+) -> tuple[Tensor, ...]:
+    """What enters the cross-attention of each decoder layer while the summary is read teacher-forced."""
+    decoder = getattr(model, "decoder", None)
+    if decoder is None:
+        raise ValueError("This model has no decoder, so it has no cross-attention to show.")
+    written = tuple(int(token) for token in summary_ids)
+    known = _captured.get(encoded)
+    if known is not None and known[0]() is model and known[1] == written:
+        return known[2]
+
+    states: list[Tensor] = []
+    reader = threading.get_ident()
+
+    def capture(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if threading.get_ident() == reader:  # the model may be writing for somebody else as well
+            states.append(inputs[0][0])
+
+    decoder_input_ids = torch.tensor([[_start_token(model), *written[:-1]]])
+    hooks = [block.layer[1].EncDecAttention.register_forward_pre_hook(capture) for block in decoder.block]
+    try:
+        decoder(
+            input_ids=_on_device_of(decoder.embed_tokens, decoder_input_ids),
+            encoder_hidden_states=_on_device_of(decoder.embed_tokens, encoded.last_hidden_state),
+            encoder_attention_mask=_on_device_of(decoder.embed_tokens, encoded.attention_mask),
+            use_cache=False,
+        )
+    finally:
+        for hook in hooks:
+            hook.remove()
+    _captured[encoded] = (weakref.ref(model), written, tuple(states))
+    return tuple(states)
+
+
+def _start_token(model: LongT5PreTrainedModel) -> int:
+    """The token that generation starts with; where none is named, that of T5: padding."""
+    for source in (getattr(model, "generation_config", None), model.config):
+        token = getattr(source, "decoder_start_token_id", None)
+        if token is not None:
+            return token
+    return model.config.pad_token_id
+
+
+def _check_layer_and_heads(
+    stack: str, layer: int, num_layers: int, heads: Sequence[int], num_heads: int
+) -> None:
+    """Raise ValueError, in a sentence, unless the layer and one or more heads exist."""
+    if not 0 <= layer < num_layers:
+        raise ValueError(f"The {stack} has layers 0 to {num_layers - 1}; layer {layer} was asked for.")
+    if not heads or not all(0 <= head < num_heads for head in heads):
+        raise ValueError(f"Choose one or more of the heads 0 to {num_heads - 1}, not {list(heads)}.")
+
+
+def _on_device_of(module: nn.Linear | nn.Embedding | LongT5LayerNorm, tensor: Tensor) -> Tensor:
+    """The tensor where the module's weight is; if that is offloaded ("meta"), a hook will move the tensor."""
+    device = module.weight.device
+    return tensor if device.type == "meta" else tensor.to(device)
+
+
+def _project(
+    attention: Projections, projection: Literal["q", "k"], hidden_states: Tensor, heads: Sequence[int]
+) -> Tensor:
+    """(tokens, d_model) -> (heads, tokens, d_kv), float32."""
+    module = attention.q if projection == "q" else attention.k
+    return (
+        attention.project(module, _on_device_of(module, hidden_states))[:, list(heads)]
+        .float()
+        .transpose(0, 1)
+    )
+
+
+def _self_attention(block: LongT5Block) -> LongT5LocalAttention | LongT5TransientGlobalAttention:
+    """The self-attention of an encoder block, whichever of the two kinds it is."""
+    layer: Any = block.layer[0]
+    return getattr(layer, "TransientGlobalSelfAttention", None) or layer.LocalSelfAttention

@@ -1,0 +1,195 @@
+"""Papers as memory-mapped token arrays, ready for training: ``python -m longt5.training.corpus``.
+
+For every source file ``train-x.jsonl.zst`` a folder ``x`` is written with flat arrays: the tokens of all
+sentences of all papers one after the other (``uint16``), where each sentence begins, which sentence each
+paper begins with, and the tokens of the abstracts. A sentence is tokenized by itself without ``</s>``; as
+every sentence begins with a space mark, any run of sentences is tokenized as the text itself would be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+from tqdm.auto import tqdm
+from transformers import AutoTokenizer
+
+from longt5.text.papers import read_papers
+from longt5.text.sentences import split_sentences
+
+
+class DataError(Exception):
+    """Prepared data can't be used; the message is a sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class TokenizedPaper:
+    """Tokens of one paper's body and abstract; ``starts`` (sentences + 1,): sentences' begins, the end."""
+
+    tokens: np.ndarray
+    starts: np.ndarray
+    abstract: np.ndarray
+
+
+@dataclass(frozen=True)
+class PreparedPapers:
+    """The papers of one prepared folder; arrays stay on disk until looked at.
+
+    ``sentence_starts`` are token positions, ``paper_starts`` sentence positions, ``abstract_starts``
+    positions in ``abstracts``; each has one entry more than there are things, the last being the end.
+    """
+
+    folder: Path
+
+    @cached_property
+    def tokens(self) -> np.ndarray:
+        return np.load(self.folder / "tokens.npy", mmap_mode="r")
+
+    @cached_property
+    def sentence_starts(self) -> np.ndarray:
+        return np.load(self.folder / "sentence_starts.npy", mmap_mode="r")
+
+    @cached_property
+    def paper_starts(self) -> np.ndarray:
+        return np.load(self.folder / "paper_starts.npy", mmap_mode="r")
+
+    @cached_property
+    def abstracts(self) -> np.ndarray:
+        return np.load(self.folder / "abstracts.npy", mmap_mode="r")
+
+    @cached_property
+    def abstract_starts(self) -> np.ndarray:
+        return np.load(self.folder / "abstract_starts.npy", mmap_mode="r")
+
+    @cached_property
+    def facts(self) -> dict[str, str | int]:
+        """What ``facts.json`` says: source file and its hash, papers, tokens."""
+        try:
+            return json.loads((self.folder / "facts.json").read_text())
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{self.folder} holds no prepared papers: run python -m longt5.training.corpus first."
+            ) from error
+
+    def __len__(self) -> int:
+        return int(self.facts["papers"])
+
+    def __getitem__(self, index: int) -> TokenizedPaper:
+        """Return paper ``index`` as int64 arrays in memory."""
+        first, last = int(self.paper_starts[index]), int(self.paper_starts[index + 1])
+        starts = np.asarray(self.sentence_starts[first : last + 1], dtype=np.int64)
+        tokens = np.asarray(self.tokens[starts[0] : starts[-1]], dtype=np.int64)
+        abstract = self.abstracts[int(self.abstract_starts[index]) : int(self.abstract_starts[index + 1])]
+        return TokenizedPaper(tokens, starts - starts[0], np.asarray(abstract, dtype=np.int64))
+
+
+_tokenizer: Tokenizer | None = None  # one in each worker process, set by _start_worker
+
+
+def _start_worker(tokenizer_file: str) -> None:
+    global _tokenizer
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    _tokenizer = Tokenizer.from_file(tokenizer_file)
+
+
+def _tokenize(texts: tuple[str, str]) -> tuple[list[np.ndarray], np.ndarray] | None:
+    """Return the tokens of each sentence of the body, and of the abstract; None where either is empty."""
+    assert _tokenizer is not None
+    body, abstract = texts
+    sentences = [body[start:end] for start, end in split_sentences(body)]
+    if not sentences or not abstract:
+        return None
+    encoded = _tokenizer.encode_batch_fast([*sentences, abstract], add_special_tokens=False)
+    arrays = [np.array(encoding.ids, dtype=np.uint16) for encoding in encoded]
+    return arrays[:-1], arrays[-1]
+
+
+def prepare_file(papers_file: Path, tokenizer: Path, folder: Path, processes: int) -> None:
+    """Tokenize one file of papers into ``folder``; ``facts.json`` is written last and marks it finished."""
+    sentences: list[np.ndarray] = []
+    abstracts: list[np.ndarray] = []
+    paper_lengths: list[int] = []
+    texts: Iterable[tuple[str, str]] = ((paper.text, paper.abstract) for paper in read_papers(papers_file))
+    with multiprocessing.get_context("spawn").Pool(processes, _start_worker, (str(tokenizer),)) as pool:
+        for result in tqdm(pool.imap(_tokenize, texts, chunksize=16), unit="paper", desc=papers_file.name):
+            if result is not None:
+                sentences.extend(result[0])
+                paper_lengths.append(len(result[0]))
+                abstracts.append(result[1])
+    if not paper_lengths:
+        raise DataError(f"{papers_file.name} holds no papers: there is nothing to prepare.")
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "tokens.npy", np.concatenate(sentences))
+    np.save(folder / "sentence_starts.npy", _starts(map(len, sentences)))
+    np.save(folder / "paper_starts.npy", _starts(paper_lengths))
+    np.save(folder / "abstracts.npy", np.concatenate(abstracts))
+    np.save(folder / "abstract_starts.npy", _starts(map(len, abstracts)))
+    facts = {
+        "file": papers_file.name,
+        "sha256": _sha256(papers_file),
+        "tokenizer_sha256": _sha256(tokenizer),
+        "papers": len(paper_lengths),
+        "sentences": len(sentences),
+        "tokens": sum(map(len, sentences)),
+        "abstract_tokens": sum(map(len, abstracts)),
+    }
+    (folder / "facts.json").write_text(json.dumps(facts, indent=1))
+
+
+def _starts(lengths: Iterable[int]) -> np.ndarray:
+    return np.cumsum([0, *lengths], dtype=np.int64)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def tokenizer_file(name: str, out: Path) -> Path:
+    """Return the ``tokenizer.json`` of a folder or, brought from the Hub, of ``out/tokenizer``."""
+    if (Path(name) / "tokenizer.json").is_file():
+        return Path(name) / "tokenizer.json"
+    AutoTokenizer.from_pretrained(name).save_pretrained(out / "tokenizer")
+    return out / "tokenizer" / "tokenizer.json"
+
+
+def unfinished_files(corpus: Path, out: Path, tokenizer: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield (file, folder) of what is not prepared yet with this very tokenizer, small files first."""
+    files = [*corpus.glob("train-*.jsonl*"), *corpus.glob("validation.jsonl*")]
+    tokenizer_hash = _sha256(tokenizer)
+    for file in sorted(files, key=lambda path: path.stat().st_size):
+        folder = out / file.name.split(".")[0].removeprefix("train-")
+        facts = folder / "facts.json"
+        if not facts.exists() or json.loads(facts.read_text())["tokenizer_sha256"] != tokenizer_hash:
+            yield file, folder
+
+
+def main() -> None:
+    """Prepare every train and validation file of a folder; files already prepared are left as they are."""
+    parser = argparse.ArgumentParser(description="Tokenize a folder of papers for training.")
+    parser.add_argument(
+        "--corpus", type=Path, required=True, help="folder with train-*.jsonl.zst and validation"
+    )
+    parser.add_argument("--tokenizer", required=True, help="folder or Hub id")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the arrays to")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one per core")
+    arguments = parser.parse_args()
+    tokenizer = tokenizer_file(arguments.tokenizer, arguments.out)
+    for file, folder in list(unfinished_files(arguments.corpus, arguments.out, tokenizer)):
+        prepare_file(file, tokenizer, folder, arguments.processes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Real papers and hostile files, kept outside the repository: each behaves as its manifest says.
+
+They lie in a folder `shared` beside the checkout, or in the one that LONGT5_SHARED names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.documents import Document, DocumentError, PageRead, PasswordNeeded, ReadingLimits, read
+from tests.app.documents.test_reading import assert_sentence, assert_sound, children
+
+PDFS = Path(os.environ.get("LONGT5_SHARED") or Path(__file__).resolve().parents[4] / "shared") / "pdfs"
+MANIFEST: list[dict[str, Any]] = (
+    json.loads((PDFS / "manifest.json").read_text()) if (PDFS / "manifest.json").exists() else []
+)
+HOSTILE: list[str] = list(json.loads((PDFS / "hostile.json").read_text())["files"]) if MANIFEST else []
+PASSWORDS = {"enc_aes128_user_password.pdf": "asdfzxcv", "enc_user_password_openpassword.pdf": "openpassword"}
+# Without a title in the file's properties or one large line on its first two pages.
+HARD_TITLES = {"chinese_contest_paper.pdf", "german_geotopo_117p.pdf", "scan_ocr_vicksburg.pdf"}
+NO_REFERENCES = {
+    "chinese_contest_paper.pdf",
+    "german_geotopo_117p.pdf",
+    "scan_ocr_vicksburg.pdf",
+    "odd_rotated_table.pdf",
+    "bad_some_pages_19p.pdf",
+}
+SLOW = {"odd_slow_ruler_2p.pdf"} | {found["file"] for found in MANIFEST if (found["pages"] or 0) > 38}
+SLOW_HOSTILE = re.compile(r"fonts_100|pages_9|pages_100000|ops_|bomb_under_limit_200|line_5MB|xref_destroyed")
+
+pytestmark = pytest.mark.skipif(not MANIFEST, reason="the shared papers are not beside this checkout")
+
+
+def marked(names: list[str], slow: list[str]) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in names]
+
+
+def outcome(path: Path, **options: Any) -> Document | DocumentError:
+    """The document or the refusal, checked for what holds of all of them."""
+    limits = ReadingLimits()
+    before = children()
+    began = time.monotonic()
+    try:
+        *pages, result = read(path, limits=limits, **options)
+        assert isinstance(result, Document)
+        assert all(isinstance(page, PageRead) for page in pages)
+        assert_sound(result)
+    except DocumentError as error:
+        assert_sentence(str(error))
+        result = error
+    assert time.monotonic() - began < limits.seconds + 10
+    assert children() <= before
+    return result
+
+
+def entry(name: str) -> dict[str, Any]:
+    return next(found for found in MANIFEST if found["file"] == name)
+
+
+@pytest.mark.parametrize("name", marked([found["file"] for found in MANIFEST], sorted(SLOW)))
+def test_real_and_odd_files(name: str) -> None:
+    expected = entry(name)
+    result = outcome(PDFS / name)
+    if expected["expected"] == "text":
+        assert isinstance(result, Document)
+        assert len(result.pages) == expected["pages"]
+        assert result.text
+        if expected["enough_text_to_summarize"]:
+            assert len(result.text) > 5000
+    elif expected["expected"] == "needs-password":
+        assert isinstance(result, PasswordNeeded)
+        assert isinstance(outcome(PDFS / name, password="wrong"), PasswordNeeded)
+        assert isinstance(outcome(PDFS / name, password=PASSWORDS[name]), Document)
+    else:
+        assert isinstance(result, DocumentError)
+        assert not isinstance(result, PasswordNeeded)
+        if expected["expected"] == "no-text":
+            assert "OCR" in str(result)
+
+
+def letters(text: str) -> str:
+    return re.sub(r"\W", "", text).casefold()
+
+
+PAPERS = [
+    found["file"] for found in MANIFEST if found["expected"] == "text" and found["enough_text_to_summarize"]
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAPERS)
+def test_papers_are_understood(name: str) -> None:
+    """Title, abstract and reference list come out whole."""
+    result = outcome(PDFS / name)
+    assert isinstance(result, Document)
+    expected = entry(name)
+    if name not in HARD_TITLES and "(" not in expected["title"][:5]:
+        stated = letters(re.sub(r"\(.*?\)$", "", expected["title"]))
+        assert (
+            stated in letters(result.title)
+            or letters(result.title) in stated
+            or name == "bad_some_pages_19p.pdf"
+        )
+    if name not in NO_REFERENCES:
+        assert result.references is not None
+        assert result.references[1] - result.references[0] > 1000
+    if "abstract" in expected:
+        words = re.findall(r"[^\W\d_]{4,}", expected["abstract"].casefold())
+        there = set(re.findall(r"[^\W\d_]{4,}", result.text[: max(20_000, len(result.text) // 4)].casefold()))
+        assert sum(word in there for word in words) > 0.97 * len(words)
+
+
+@pytest.fixture(scope="session")
+def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hostile")
+    maker = [sys.executable, str(PDFS / "make_hostile.py"), str(folder), str(PDFS / "paper_mapreduce.pdf")]
+    subprocess.run(maker, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name", marked(HOSTILE, [name for name in HOSTILE if SLOW_HOSTILE.search(name)]), ids=ascii
+)
+def test_hostile_files(name: str, hostile_folder: Path) -> None:
+    path = hostile_folder / name
+    if not os.path.lexists(path):
+        pytest.skip("made only from another paper")
+    result = outcome(path)
+    if isinstance(result, Document):
+        assert len(result.text) <= ReadingLimits().max_characters
+        assert "/" not in result.name
+        assert len(result.name) <= 120

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from app.models import ModelStore
+from app.summarizing.drafts import decoded, draft_sentences, without_repeats
+
+TEXT = "The model reads the long paper. It costs 4.2 points, i.e. “naïve” ∑ tokens! Does a reader see?"
+
+
+def test_sentences_know_their_tokens(store: ModelStore) -> None:
+    with store.use(store.choices[0]) as loaded:
+        tokenizer = loaded.tokenizer
+        ids = tokenizer(TEXT)["input_ids"]
+        sentences = draft_sentences(tokenizer, ids)
+        assert [sentence.text for sentence in sentences] == [
+            "The model reads the long paper.",
+            "It costs 4.2 points, i.e. “naïve” ∑ tokens!",
+            "Does a reader see?",
+        ]
+        for sentence in sentences:
+            assert decoded(tokenizer, ids[sentence.token_start : sentence.token_end]) == sentence.text
+        # Nothing is left out but lone spaces and the end token.
+        inside = {i for s in sentences for i in range(s.token_start, s.token_end)}
+        outside = set(range(len(ids))) - inside
+        assert sum(s.token_end - s.token_start for s in sentences) == len(inside)
+        assert {tokenizer.convert_ids_to_tokens(ids[i]) for i in outside} == {"▁", "</s>"}
+
+
+def test_nothing_written_is_no_sentence(store: ModelStore) -> None:
+    with store.use(store.choices[0]) as loaded:
+        assert draft_sentences(loaded.tokenizer, ()) == []
+        assert draft_sentences(loaded.tokenizer, (1, 0, 0)) == []
+
+
+def test_half_a_character_does_no_harm(store: ModelStore) -> None:
+    with store.use(store.choices[0]) as loaded:
+        ids = loaded.tokenizer("Fin ∑", add_special_tokens=False)["input_ids"]
+        for end in range(1, len(ids) + 1):
+            for sentence in draft_sentences(loaded.tokenizer, ids[:end]):
+                assert 0 <= sentence.token_start < sentence.token_end <= end
+
+
+def test_repeats_are_dropped_and_counted(store: ModelStore) -> None:
+    with store.use(store.choices[0]) as loaded:
+        ids = loaded.tokenizer(TEXT)["input_ids"]
+        sentences = draft_sentences(loaded.tokenizer, ids)
+    earlier = ["the model reads THE long, long paper", "Something else."]
+    fresh, dropped = without_repeats(sentences, earlier)
+    assert fresh == sentences[1:]
+    assert dropped == 1
+    assert without_repeats(sentences, []) == (sentences, 0)

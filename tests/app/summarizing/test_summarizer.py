@@ -1,0 +1,388 @@
+from __future__ import annotations
+
+import dataclasses
+import gc
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.documents import Document, DocumentError, Page, PasswordNeeded
+from app.models import ModelStore
+from app.settings import Settings
+from app.summarizing import summarizer, time_left
+from app.summarizing.summarizer import (
+    Done,
+    Encoding,
+    Event,
+    FindingEvidence,
+    LoadingModel,
+    Queued,
+    Read,
+    Reading,
+    Summary,
+    SummaryError,
+    SummarySettings,
+    Writing,
+    summarize,
+)
+from longt5.generation import Stopped
+from tests.app.factories import make_model, make_pdf, paragraphs, wrapped
+
+REFERENCES = "References\n" + "\n".join(
+    f"[{i}] A. Author and B. Writer. A paper on papers. 20{i:02}." for i in range(1, 30)
+)
+
+
+def _settings(**changes: object) -> SummarySettings:
+    values: dict = {"max_new_tokens": 40, "num_beams": 2, **changes}
+    return SummarySettings(model="tiny", **values)
+
+
+def _document(text: str, references: tuple[int, int] | None = None, pages: int = 4) -> Document:
+    bounds = [len(text) * page // pages for page in range(pages + 1)]
+    ranges = tuple(Page(i + 1, bounds[i], bounds[i + 1]) for i in range(pages))
+    return Document("paper.txt", "A Paper", text, ranges, references, ("A note of the reader.",))
+
+
+def _done(events: list[Event]) -> Summary:
+    assert isinstance(events[-1], Done)
+    return events[-1].summary
+
+
+def _summary(store: ModelStore, document: Document, **changes: object) -> Summary:
+    return _done(list(summarize(document, _settings(**changes), store)))
+
+
+@pytest.fixture(scope="module")
+def paper() -> Document:
+    return _document("\n".join(paragraphs(12)))
+
+
+@pytest.fixture(scope="module")
+def pdf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pages = [wrapped(paragraphs(5, seed=page)) for page in range(3)]
+    return make_pdf(
+        tmp_path_factory.mktemp("papers") / "paper.pdf", [["A Paper on Papers", "", *pages[0]], *pages[1:]]
+    )
+
+
+def test_a_pdf_becomes_a_summary_by_typed_events(model_folder: Path, pdf: Path) -> None:
+    store = ModelStore(Settings(models=(str(model_folder),)))
+    events = list(summarize(str(pdf), _settings(), store, name="my paper.pdf"))
+    kinds = list(dict.fromkeys(type(event) for event in events))
+    assert kinds == [Reading, Read, LoadingModel, Encoding, Writing, FindingEvidence, Done]
+    assert [event for event in events if isinstance(event, Reading)][-1] == Reading(3, 3)
+    fractions = [event.fraction for event in events if isinstance(event, Encoding)]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    summary = _done(events)
+    assert summary.document.name == "my paper.pdf"
+    assert [event for event in events if isinstance(event, Writing)][-1].text.split() == summary.text.split()
+    assert summary.pages_read == (1, 2, 3)
+    assert summary.seconds > 0
+
+
+def test_a_text_file_too(store: ModelStore, tmp_path: Path) -> None:
+    path = tmp_path / "paper.txt"
+    path.write_text("\n".join(paragraphs(3)))
+    summary = _done(list(summarize(path, _settings(), store)))
+    assert summary.document.name == "paper.txt" and summary.tokens_left_out == 0
+
+
+def test_sentences_are_the_text_and_know_their_tokens(store: ModelStore, paper: Document) -> None:
+    summary = _summary(store, paper, max_input_tokens=500)
+    assert " ".join(sentence.text for sentence in summary.sentences) == summary.text
+    with store.use("tiny") as loaded:
+        for sentence in summary.sentences:
+            assert summary.text[sentence.start : sentence.end] == sentence.text
+            ids = summary.windows[sentence.window].summary_ids[sentence.token_start : sentence.token_end]
+            assert loaded.tokenizer.decode(ids).strip() == sentence.text
+    for window in summary.windows:
+        assert len(window.input_ids) == len(window.offsets) <= 500
+        assert window.input_ids[-1] == 1  # the end token
+
+
+def test_windows_read_everything_and_less_is_said_to_be_left_out(store: ModelStore, paper: Document) -> None:
+    whole = _summary(store, paper)
+    assert len(whole.windows) == 1 and whole.tokens_left_out == 0
+    windows = _summary(store, paper, max_input_tokens=600)
+    assert len(windows.windows) > 2
+    assert (windows.tokens_read, windows.tokens_left_out) == (whole.tokens_read, 0)
+    assert windows.pages_read == (1, 2, 3, 4)
+    assert any("overlapping windows" in note for note in windows.notes)
+    cut = _summary(store, paper, max_input_tokens=600, long_papers="truncate")
+    assert len(cut.windows) == 1
+    assert cut.tokens_read == 599  # and the end token
+    assert cut.tokens_read + cut.tokens_left_out == whole.tokens_read
+    assert cut.pages_read == (1, 2)
+    assert any(f"{cut.tokens_left_out:,}" in note and "pages 3 to 4" in note for note in cut.notes)
+    ends = _summary(store, paper, max_input_tokens=600, long_papers="beginning and end")
+    assert len(ends.windows) == 1 and len(ends.windows[0].input_ids) <= 600
+    assert 400 < ends.tokens_read == whole.tokens_read - ends.tokens_left_out
+    assert (ends.pages_read[0], ends.pages_read[-1]) == (1, 4)
+    assert any(f"the {ends.tokens_left_out:,} between them" in note for note in ends.notes)
+    read = [whole.windows[0].offsets.index(offset) for offset in ends.windows[0].offsets[:-1]]
+    assert read[0] == 0 and read[-1] == whole.tokens_read - 1
+    assert sum(after - before > 1 for before, after in pairwise(read)) == 1
+    summaries = (whole, windows, cut, ends)
+    assert all("A note of the reader." in summary.notes for summary in summaries)
+
+
+def test_each_window_writes_its_share(store: ModelStore, paper: Document) -> None:
+    summary = _summary(store, paper, max_input_tokens=600, max_new_tokens=200)
+    longest = [len(window.summary_ids) for window in summary.windows]
+    assert sum(longest) <= 200 + len(longest)
+    events = list(summarize(paper, _settings(max_input_tokens=600), store))
+    texts = [event.text for event in events if isinstance(event, Writing)]
+    assert texts[-1].startswith(summary.sentences[0].text[:20])
+
+
+def test_the_reference_list_is_left_out_unless_asked_for(store: ModelStore) -> None:
+    body = "\n".join(paragraphs(3)) + "\n"
+    document = _document(body + REFERENCES, (len(body), len(body + REFERENCES)))
+    without = _summary(store, document)
+    assert any("The reference list" in note and "left out" in note for note in without.notes)
+    assert max(end for _, end in without.windows[0].offsets) <= len(body)
+    with_them = _summary(store, document, include_references=True)
+    assert with_them.tokens_left_out == 0
+    assert without.tokens_read + without.tokens_left_out == with_them.tokens_read
+
+
+def test_a_prefix_is_read_but_is_not_the_paper(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "tiny", generation={"prefix": "summarize: "})
+    store = ModelStore(Settings(models=(str(folder),)))
+    text = paragraphs(1)[0]
+    summary = _summary(store, _document(text))
+    (window,) = summary.windows
+    first = next(i for i, (start, end) in enumerate(window.offsets) if start < end)
+    with store.use("tiny") as loaded:
+        assert loaded.tokenizer.decode(window.input_ids[:first]).strip() == "summarize:"
+    assert summary.tokens_read == len(window.input_ids) - first - 1
+
+
+def test_sampling_is_repeated_by_its_seed_and_disturbs_nobody(store: ModelStore, paper: Document) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    first = _summary(store, paper, do_sample=True, seed=1)
+    torch.testing.assert_close(torch.rand(3), expected)
+    assert first.settings.num_beams == 1
+    assert _summary(store, paper, do_sample=True, seed=1).text == first.text
+    assert _summary(store, paper, do_sample=True, seed=2).text != first.text
+    assert _summary(store, paper, do_sample=True, seed=1, temperature=0.05).text != first.text
+
+
+def test_settings_reach_the_model(store: ModelStore, paper: Document) -> None:
+    usual = _summary(store, paper, num_beams=1, no_repeat_ngram_size=0)
+    assert _summary(store, paper, num_beams=1, no_repeat_ngram_size=0).text == usual.text
+    ids = _summary(store, paper, num_beams=1, no_repeat_ngram_size=1).windows[0].summary_ids
+    assert len(set(ids)) == len(ids)
+    assert len(_summary(store, paper, max_new_tokens=9).windows[0].summary_ids) <= 9
+    penalised = _summary(store, paper, num_beams=1, no_repeat_ngram_size=0, repetition_penalty=5.0)
+    assert penalised.text != usual.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"num_beams": 0}, "number of beams"),
+        ({"num_beams": 2.5}, "number of beams"),
+        ({"max_new_tokens": 10**6}, "summary's length"),
+        ({"length_penalty": float("nan")}, "length penalty"),
+        ({"repetition_penalty": 0}, "repetition penalty"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"top_p": 1.5}, "Top p"),
+        ({"seed": -1}, "seed"),
+        ({"seed": "one"}, "seed"),
+        ({"max_input_tokens": 10}, "input limit"),
+        ({"max_input_tokens": 10**6}, "input limit"),
+        ({"long_papers": "skim"}, "Long papers"),
+        ({"no_repeat_ngram_size": None}, "runs"),
+    ],
+)
+def test_settings_out_of_range_are_one_sentence(
+    store: ModelStore, paper: Document, changes: dict, name: str
+) -> None:
+    with pytest.raises(SummaryError, match=name) as error:
+        list(summarize(paper, _settings(**changes), store))
+    assert str(error.value).endswith(".") and "\n" not in str(error.value)
+
+
+def test_settings_from_sliders_are_made_whole(store: ModelStore) -> None:
+    checked = summarizer.checked(_settings(num_beams=3.0, length_penalty=1, seed=5.0), store)
+    assert (checked.num_beams, checked.length_penalty, checked.seed) == (3, 1.0, 5)
+    assert isinstance(checked.num_beams, int) and isinstance(checked.length_penalty, float)
+
+
+def test_what_cannot_be_read_or_summarized_is_said(
+    store: ModelStore, tmp_path: Path, paper: Document
+) -> None:
+    with pytest.raises(DocumentError):
+        list(summarize(tmp_path / "missing.pdf", _settings(), store))
+    with pytest.raises(SummaryError, match="no text"):
+        list(summarize(_document(" \n "), _settings(), store))
+    with pytest.raises(SummaryError, match="no model named"):
+        list(summarize(paper, dataclasses.replace(_settings(), model="other"), store))
+    assert issubclass(PasswordNeeded, DocumentError)
+
+
+class _Broken(Document):
+    """A document that fails in the midst of the work."""
+
+    def page_of(self, character: int) -> int:
+        raise RuntimeError("page 7 is missing")
+
+
+def test_a_failing_request_neither_keeps_the_model_nor_shows_its_trace(
+    store: ModelStore, paper: Document, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = _summary(store, paper).text
+    broken = _Broken(*(getattr(paper, field.name) for field in dataclasses.fields(Document)))
+    with pytest.raises(SummaryError) as error:
+        list(summarize(broken, _settings(), store))
+    assert "RuntimeError" in str(error.value) and "page 7" not in str(error.value)
+    assert _summary(store, paper).text == expected
+    assert "page 7" in caplog.text  # for whoever runs the server
+    assert _alive(summarizer._Job) == 0
+
+
+def _alive(kind: type) -> int:
+    gc.collect()
+    return sum(type(thing) is kind for thing in gc.get_objects())
+
+
+def test_requests_at_once_take_turns_and_get_what_they_would_alone(
+    store: ModelStore, paper: Document
+) -> None:
+    requests = [_settings(do_sample=True, seed=seed, max_new_tokens=100) for seed in range(4)]
+    alone = [_done(list(summarize(paper, settings, store))).text for settings in requests]
+    together: dict[int, list[Event]] = {}
+    start = threading.Barrier(len(requests))
+
+    def work(number: int) -> None:
+        start.wait()
+        together[number] = list(summarize(paper, requests[number], store))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(requests))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [_done(together[number]).text for number in range(len(requests))] == alone
+    places = sorted(
+        max((event.position for event in events if isinstance(event, Queued)), default=0)
+        for events in together.values()
+    )
+    assert places[-1] >= 2  # the last of four saw that it was not next
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelStore, Document]:
+    """A model and a paper large enough for every phase to take a while."""
+    folder = make_model(
+        tmp_path_factory.mktemp("models") / "tiny", d_model=128, num_layers=6, global_block_size=16
+    )
+    document = _document("\n".join(paragraphs(40)))
+    return ModelStore(Settings(models=(str(folder),), kept_encodings_bytes=1)), document
+
+
+PHASES: dict[str, Callable[[Event], bool]] = {
+    "loading": lambda event: isinstance(event, LoadingModel),
+    "tokenizing": lambda event: isinstance(event, Read),
+    "encoding": lambda event: isinstance(event, Encoding),
+    "writing": lambda event: isinstance(event, Writing) and len(event.text) > 5,
+    "finding evidence": lambda event: isinstance(event, FindingEvidence),
+}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_stopping_takes_effect_within_a_second(slow: tuple[ModelStore, Document], phase: str) -> None:
+    store, document = slow
+    stop = threading.Event()
+    settings = _settings(max_new_tokens=200, num_beams=4, max_input_tokens=32_000)
+    if phase != "loading":
+        with store.use("tiny"):
+            pass
+    events = summarize(document, settings, store, stop=stop)
+    if not any(PHASES[phase](event) for event in iter(lambda: next(events), None)):
+        pytest.fail(f"there was no {phase}")
+    stopped_at = 0.0
+
+    def set_stop() -> None:
+        nonlocal stopped_at
+        stopped_at = time.monotonic()
+        stop.set()
+
+    if phase == "finding evidence":  # a fast machine has found it all before a timer goes off
+        set_stop()
+    else:
+        threading.Timer(0.05, set_stop).start()
+    with pytest.raises(Stopped) as stopped:
+        list(events)
+    assert time.monotonic() - stopped_at < 1.0
+    del stopped
+    assert _alive(summarizer._Job) == 0  # and with it all that it held
+    assert not store.turns._tickets
+
+
+@pytest.mark.parametrize("by_closing", [False, True])
+def test_stopping_while_reading(store: ModelStore, tmp_path: Path, by_closing: bool) -> None:
+    path = make_pdf(tmp_path / "long.pdf", [wrapped(paragraphs(9, seed=page)) for page in range(100)])
+    stop = threading.Event()
+    events = summarize(path, _settings(), store, stop=stop)
+    assert isinstance(next(events), Reading)
+    start = time.monotonic()
+    if by_closing:
+        events.close()
+    else:
+        stop.set()
+        with pytest.raises(Stopped):
+            list(events)
+    assert time.monotonic() - start < 1.0
+
+
+def test_closing_takes_effect_within_a_second(slow: tuple[ModelStore, Document]) -> None:
+    store, document = slow
+    for phase in ("encoding", "writing"):
+        events = summarize(document, _settings(max_input_tokens=32_000), store)
+        next(event for event in events if PHASES[phase](event))
+        start = time.monotonic()
+        events.close()
+        assert time.monotonic() - start < 1.0
+        assert _alive(summarizer._Job) == 0
+        assert not store.turns._tickets
+
+
+def test_stopping_while_waiting_for_the_model(slow: tuple[ModelStore, Document], paper: Document) -> None:
+    store, document = slow
+    first = summarize(document, _settings(), store)
+    next(event for event in first if isinstance(event, Encoding))
+    stop = threading.Event()
+    second = summarize(paper, _settings(), store, stop=stop)
+    assert next(event for event in second if isinstance(event, Queued)).position == 1
+    start = time.monotonic()
+    stop.set()
+    with pytest.raises(Stopped):
+        list(second)
+    assert time.monotonic() - start < 1.0
+    first.close()
+    assert _summary(store, paper).text
+
+
+def test_time_left_is_said_once_it_can_be_foreseen(
+    slow: tuple[ModelStore, Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A fast machine is done with this paper before the half second from which the page would foresee anything.
+    monkeypatch.setattr(time_left, "LEAST_SECONDS", 0.0)
+    store, document = slow
+    events = list(
+        summarize(document, _settings(max_new_tokens=200, num_beams=4, max_input_tokens=20_000), store)
+    )
+    encoding = [event for event in events if isinstance(event, Encoding)]
+    writing = [event for event in events if isinstance(event, Writing)]
+    assert any(event.seconds_left is not None for event in encoding)
+    assert all(event.seconds_left is None or event.seconds_left >= 0 for event in (*encoding, *writing))

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.documents import Document, Page
+from app.models import ModelStore
+from app.summarizing import windows
+from app.summarizing.windows import TokenizedText, overlapping_windows, shorten, tokenize, truncate
+from longt5.generation import Stopped
+from tests.app.factories import paragraphs
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> TokenizedText:
+    length = draw(st.integers(1, 3000))
+    step = draw(st.integers(1, 400))
+    starts = draw(st.lists(st.integers(0, length - 1), max_size=1 + length // step))
+    return TokenizedText(
+        ids=np.arange(length),
+        offsets=np.stack([np.arange(length), np.arange(1, length + 1)], axis=1),
+        sentence_starts=np.unique([0, *starts]),
+    )
+
+
+@given(texts(), st.integers(1, 1000))
+def test_windows_hold_every_token_in_order(text: TokenizedText, size: int) -> None:
+    found = overlapping_windows(text, size)
+    assert found[0].start == 0
+    assert found[-1].end == len(text)
+    assert all(0 < len(window) <= size for window in found)
+    for one, next_one in pairwise(found):
+        assert one.start < next_one.start <= one.end < next_one.end
+        assert one.end - next_one.start <= size * windows.OVERLAP
+    if len(text) <= size:
+        assert len(found) == 1
+
+
+@given(texts(), st.integers(8, 1000))
+def test_windows_begin_and_end_at_sentences_where_they_can(text: TokenizedText, size: int) -> None:
+    starts = set(text.sentence_starts.tolist())
+    for one, next_one in pairwise(overlapping_windows(text, size)):
+        overlap = set(range(one.end - int(size * windows.OVERLAP), one.end)) - set(range(one.start + 1))
+        assert next_one.start in starts or not overlap & starts
+
+
+@given(texts(), st.integers(1, 1000))
+def test_windows_are_few_and_about_equal(text: TokenizedText, size: int) -> None:
+    found = overlapping_windows(text, size)
+    # Each step forward is at least a window less its overlap, less what ending at a sentence may cost.
+    step = max(1, size - 2 * int(size * windows.OVERLAP) - 1)
+    assert len(found) <= 2 + 2 * len(text) // step
+
+
+@given(texts(), st.integers(1, 1000))
+def test_truncation_reads_the_beginning(text: TokenizedText, size: int) -> None:
+    (window,) = truncate(text, size)
+    assert window.start == 0
+    assert len(window) == min(size, len(text))
+
+
+@given(texts(), st.integers(2, 1000))
+def test_shortening_keeps_beginning_and_end_in_whole_sentences(text: TokenizedText, size: int) -> None:
+    short = shorten(text, size)
+    assert len(short) <= max(size, 0)
+    if len(text) <= size:
+        assert len(short) == len(text)
+        return
+    places = np.flatnonzero(np.isin(text.offsets[:, 0], short.offsets[:, 0]))
+    np.testing.assert_array_equal(text.ids[places], short.ids)
+    assert places[0] == 0
+    gaps = np.flatnonzero(np.diff(places) > 1)
+    if len(gaps):
+        (gap,) = gaps.tolist()
+        ending = places[gap + 1]
+        assert ending in text.sentence_starts
+        assert gap + 1 in short.sentence_starts
+        assert places[-1] == len(text) - 1
+    np.testing.assert_array_equal(
+        short.sentence_starts, np.flatnonzero(np.isin(places, text.sentence_starts))
+    )
+
+
+def _document(text: str) -> Document:
+    return Document("x.txt", "X", text, (Page(1, 0, len(text)),), None, ())
+
+
+def _covered(document: Document, text: TokenizedText) -> str:
+    """The text of the tokens; several may stand for one character, spelled in bytes or with a space before it."""
+    pieces = [document.text[start:end] for start, end in dict.fromkeys(map(tuple, text.offsets.tolist()))]
+    assert all(piece == piece.strip() for piece in pieces)
+    return "".join(pieces)
+
+
+def test_offsets_give_the_text_back(store: ModelStore) -> None:
+    document = _document("\n".join(paragraphs(5)) + "\n\tTabs,  spaces and ﬁne “quotes” — 4.2 %.\n")
+    with store.use(store.choices[0]) as loaded:
+        text = tokenize(loaded.tokenizer, document, ((0, len(document.text)),))
+    assert _covered(document, text) == "".join(document.text.split())
+    assert (np.diff(text.offsets[:, 0]) >= 0).all()
+    firsts = [document.text[start : start + 3] for start in text.offsets[text.sentence_starts, 0].tolist()]
+    assert len(firsts) == 31
+    assert all(first[0].isupper() for first in firsts)
+
+
+def test_only_the_ranges_are_read(store: ModelStore) -> None:
+    document = _document("First part. Left out here. Last part.")
+    ranges = ((0, 12), (27, len(document.text)))
+    with store.use(store.choices[0]) as loaded:
+        text = tokenize(loaded.tokenizer, document, ranges)
+    assert _covered(document, text) == "Firstpart.Lastpart."
+    assert len(text.sentence_starts) == 2
+
+
+@pytest.mark.parametrize("separator", ["\n", " ", ""])
+def test_pieces_change_nothing(store: ModelStore, monkeypatch: pytest.MonkeyPatch, separator: str) -> None:
+    document = _document(separator.join(paragraphs(20)) if separator else "abcde" * 2000)
+    everything = ((0, len(document.text)),)
+    with store.use(store.choices[0]) as loaded:
+        whole = tokenize(loaded.tokenizer, document, everything)
+        monkeypatch.setattr(windows, "PIECE_CHARACTERS", 1500)
+        pieces = tokenize(loaded.tokenizer, document, everything)
+    if separator:
+        np.testing.assert_array_equal(whole.ids, pieces.ids)
+        np.testing.assert_array_equal(whole.offsets[:, 0], pieces.offsets[:, 0])
+        lone_space = loaded.tokenizer.convert_tokens_to_ids("▁")
+        np.testing.assert_array_equal(
+            whole.offsets[whole.ids != lone_space], pieces.offsets[pieces.ids != lone_space]
+        )
+    else:  # nowhere to cut but inside a word
+        assert pieces.offsets[-1, 1] == len(document.text)
+    assert (np.diff(pieces.offsets[:, 0]) >= 0).all()
+
+
+def test_tokenizing_stops(store: ModelStore) -> None:
+    stop = threading.Event()
+    stop.set()
+    with store.use(store.choices[0]) as loaded, pytest.raises(Stopped):
+        tokenize(loaded.tokenizer, _document("Some text."), ((0, 10),), stop)
+
+
+def test_no_text_is_no_tokens(store: ModelStore) -> None:
+    with store.use(store.choices[0]) as loaded:
+        assert len(tokenize(loaded.tokenizer, _document(" \n "), ((0, 3),))) == 0
+        assert len(tokenize(loaded.tokenizer, _document(""), ())) == 0
+
+
+def test_a_paper_that_writes_special_tokens_means_text(store: ModelStore) -> None:
+    text = "The sequence ends with </s> and is filled with <pad> up to its length."
+    document = Document("paper.txt", "A Paper", text, (Page(1, 0, len(text)),), None, ())
+    with store.use("tiny") as loaded:
+        found = tokenize(loaded.tokenizer, document, [(0, len(text))])
+        assert not set(found.ids.tolist()) & set(loaded.tokenizer.all_special_ids)

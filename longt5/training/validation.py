@@ -10,8 +10,8 @@ from rouge_score import rouge_scorer
 from transformers import PreTrainedTokenizerBase
 
 from longt5 import LongT5ForConditionalGeneration
-from longt5.generation import EncodedText, encode
-from longt5.quote_search import Quoted, quote
+from longt5.generation import encode
+from longt5.quote_search import quote
 from longt5.training.batches import BatchStream, Position
 from longt5.training.configuration import TrainingConfig
 from longt5.training.corpus import PreparedPapers
@@ -70,10 +70,8 @@ class Validation:
         papers = [self.papers[index] for index in range(min(self.config.validation_rouge, len(self.papers)))]
         for paper in papers:
             source, sentences = quotable_part(paper, self.vocabulary, self.config.source_tokens_at(1.0))
-            *_, encoded = encode(model, torch.from_numpy(source)[None].to(model.device))
-            assert isinstance(encoded, EncodedText)
-            *_, quoted = quote(model, encoded, sentences, max_new_tokens=self.config.target_tokens)
-            assert isinstance(quoted, Quoted)
+            encoded = encode(model, torch.from_numpy(source)[None].to(model.device))
+            quoted = quote(model, encoded, sentences, max_new_tokens=self.config.target_tokens)
             scores = scorer.score(
                 self.tokenizer.decode(paper.abstract),
                 self.tokenizer.decode(quoted.token_ids),

@@ -151,7 +151,9 @@ class TeacherForced:
     """
 
     summary_ids: tuple[int, ...]  # without the start token
-    hidden_states: tuple[Tensor, ...]  # (summary tokens, d_model) for each layer, as its cross-attention gets them
+    hidden_states: tuple[
+        Tensor, ...
+    ]  # (summary tokens, d_model) for each layer, as its cross-attention gets them
 
 
 @torch.inference_mode()

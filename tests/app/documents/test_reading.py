@@ -23,7 +23,6 @@ from app.documents import (
     PageRead,
     PasswordNeeded,
     ReadingLimits,
-    ReadingStopped,
     display_name,
     read,
 )
@@ -34,7 +33,7 @@ LIMITS = ReadingLimits(seconds=60, page_seconds=5)
 
 
 def load(path: Path, **options: Any) -> Document:
-    *_, document = read(path, **{"limits": LIMITS, **options})
+    document = read(path, **{"limits": LIMITS, **options})
     assert isinstance(document, Document)
     return document
 
@@ -77,7 +76,8 @@ def assert_sound(document: Document) -> None:
 
 def test_pages_arrive_before_the_document(tmp_path: Path) -> None:
     path = write(tmp_path, pdf_of([lines("One."), lines("Two."), lines("Three.")]))
-    *progress, document = read(path)
+    progress: list[PageRead] = []
+    document = read(path, on_page=progress.append)
     assert progress == [PageRead(1, 3), PageRead(2, 3), PageRead(3, 3)]
     assert document == Document(
         "paper.pdf",

@@ -8,7 +8,6 @@ Matrix products: PyTorch's own, but on a CPU without gradients those of oneDNN, 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Literal
 
 import torch
@@ -29,17 +28,18 @@ Kernel = Literal["split", "tiled", "fused"]
 FEWEST_PRODUCTS = 2**20
 
 _fused_failed = False
-_forced: ContextVar[Kernel | None] = ContextVar("kernel", default=None)
+_forced: Kernel | None = None
 
 
 @contextmanager
 def use(kernel: Kernel) -> Iterator[None]:
     """Has this one compute what is called within, whatever would be chosen. For tests and comparisons."""
-    token = _forced.set(kernel)
+    global _forced
+    before, _forced = _forced, kernel
     try:
         yield
     finally:
-        _forced.reset(token)
+        _forced = before
 
 
 def encoder_attention(
@@ -67,9 +67,9 @@ def encoder_attention(
         (batch, length, heads, d_kv)
     """
     inputs = (query, key, value, band_bias, global_tokens, attention_mask)
-    kernel = _forced.get() or _fastest(inputs, dropout)
+    kernel = _forced or _fastest(inputs, dropout)
     if kernel == "fused":
-        if torch.compiler.is_compiling() or _forced.get() is not None:
+        if torch.compiler.is_compiling() or _forced is not None:
             return fused_attention(*inputs, dropout=dropout)
         try:
             return fused_attention(*inputs, dropout=dropout)
@@ -91,7 +91,9 @@ def _fastest(inputs: Inputs, dropout: float) -> Kernel:
     """The kernel for the first six arguments of `encoder_attention`."""
     query, key, value, band_bias, global_tokens, _ = inputs
     if query.device.type == "cuda":
-        return "fused" if not _fused_failed and serves(query, key, value, global_tokens) else "tiled"
+        return (
+            "fused" if not _fused_failed and serves(query.shape[-1], query.dtype, query.device) else "tiled"
+        )
     if query.device.type != "cpu" or dropout > 0 or torch.compiler.is_compiling():
         return "tiled"  # `split` looks at the mask, which nothing that is compiled may do
     learned = (query, key, value, band_bias, *(global_tokens or ())[:3])

@@ -11,7 +11,6 @@ Padded queries attend to nothing here: they get zeros, and no gradient flows thr
 """
 
 import os
-from functools import cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -32,16 +31,17 @@ class Tiling(NamedTuple):
     stages: int  # of loads that run ahead of the work
 
 
-# By kernel, whether numbers take four bytes, and d_kv up to this. A program may use 64 KiB of shared memory.
+# By kernel, whether numbers take four bytes, and d_kv up to this. On an H100 these take 28 to 80 KiB of shared memory,
+# the most with dropout, and keep what they work on in registers, all but a few bytes.
 TILINGS: dict[tuple[str, bool], dict[int, Tiling]] = {
-    ("forward", False): {64: Tiling(128, 64, 8, 2), 128: Tiling(64, 64, 4, 2)},
-    ("forward", True): {64: Tiling(64, 32, 4, 2), 128: Tiling(32, 32, 4, 1)},
-    ("queries", False): {64: Tiling(64, 64, 4, 2), 128: Tiling(64, 32, 4, 1)},
-    ("queries", True): {64: Tiling(64, 32, 4, 1), 128: Tiling(32, 16, 4, 1)},
-    ("keys", False): {64: Tiling(64, 64, 4, 2), 128: Tiling(32, 64, 4, 1)},
-    ("keys", True): {64: Tiling(32, 64, 4, 1), 128: Tiling(16, 32, 4, 1)},
-    ("globals", False): {64: Tiling(64, 64, 4, 2), 128: Tiling(32, 64, 4, 1)},
-    ("globals", True): {64: Tiling(32, 64, 4, 1), 128: Tiling(16, 32, 4, 1)},
+    ("forward", False): {64: Tiling(128, 64, 8, 2), 128: Tiling(64, 32, 4, 2)},
+    ("forward", True): {64: Tiling(64, 32, 4, 2), 128: Tiling(32, 32, 8, 1)},
+    ("queries", False): {64: Tiling(64, 32, 4, 2), 128: Tiling(64, 32, 8, 1)},
+    ("queries", True): {64: Tiling(32, 32, 4, 1), 128: Tiling(16, 32, 4, 1)},
+    ("keys", False): {64: Tiling(32, 64, 4, 2), 128: Tiling(32, 64, 8, 1)},
+    ("keys", True): {64: Tiling(32, 32, 4, 1), 128: Tiling(16, 32, 8, 1)},
+    ("globals", False): {64: Tiling(32, 64, 4, 2), 128: Tiling(32, 64, 8, 1)},
+    ("globals", True): {64: Tiling(32, 32, 4, 1), 128: Tiling(16, 32, 8, 1)},
 }
 
 # Programs that keep a large GPU busy: four on each of an H100's 132 processors.
@@ -58,7 +58,7 @@ def fused_attention(
     *,
     dropout: float = 0.0,
 ) -> Tensor:
-    """See `longt5.attention.dispatch.encoder_attention`; padded queries get zeros. Only for what `serves` says yes to."""
+    """See `longt5.attention.dispatch.encoder_attention`; padded queries get zeros."""
     # Drawn where it is read, and by PyTorch's own generator: a layer that is checkpointed draws the same again.
     seed = torch.randint(2**62, (1,), device=query.device) if dropout > 0 else None
     text = None if attention_mask is None else attention_mask != 0
@@ -71,34 +71,22 @@ def fused_attention(
     return output
 
 
-def serves(query: Tensor, key: Tensor, value: Tensor, global_tokens: Globals | None = None) -> bool:
-    """Whether the kernels can do this: on this device, in this dtype, with this size of a head."""
-    tensors = (query, key, value, *(global_tokens or ())[:2])
-    return (
-        query.shape[-1] in D_KV
-        and query.numel() > 0
-        and query.dtype in (torch.float32, torch.float16, torch.bfloat16)
-        and all(tensor.dtype == query.dtype and tensor.device == query.device for tensor in tensors)
-        and _has_triton()
-        and (_interpreted(query.dtype) if query.device.type == "cpu" else _runs_on(query.device, query.dtype))
-    )
+@torch.compiler.assume_constant_result
+def serves(d_kv: int, dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether the kernels can do heads of this size, in this dtype, on this device.
 
-
-@cache
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
-
-
-def _interpreted(dtype: torch.dtype) -> bool:
-    """Whether Triton interprets its kernels on the CPU: slow, for tests, and wrong in bfloat16 (Triton 3.6)."""
-    return os.environ.get("TRITON_INTERPRET") == "1" and dtype != torch.bfloat16
-
-
-def _runs_on(device: torch.device, dtype: torch.dtype) -> bool:
+    On GPUs from Ampere on: for a T4 the kernels compile, but hold thousands of bytes in memory instead of in registers.
+    On a CPU where Triton interprets its kernels: slow, for tests, and wrong in bfloat16 (Triton 3.6).
+    """
+    if d_kv not in D_KV or dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        return False
+    if find_spec("triton") is None:
+        return False
+    if device.type == "cpu":
+        return os.environ.get("TRITON_INTERPRET") == "1" and dtype != torch.bfloat16
     if device.type != "cuda" or torch.version.hip is not None:
         return False
-    oldest = (7, 5) if dtype == torch.float16 else (8, 0)
-    return torch.cuda.get_device_capability(device) >= oldest
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _tiling(kernel: str, query: Tensor) -> Tiling:
@@ -121,6 +109,7 @@ class _Call(NamedTuple):
     text: Tensor | None  # uint8 (batch, length)
     seed: Tensor | None  # int64 (1,)
     dropout: float
+    block_size: int  # tokens in a global block
 
     @classmethod
     def of(
@@ -133,6 +122,7 @@ class _Call(NamedTuple):
         global_value: Tensor | None,
         global_bias: Tensor | None,
         ids: Tensor | None,
+        block_size: int,
         text: Tensor | None,
         seed: Tensor | None,
         dropout: float,
@@ -143,7 +133,9 @@ class _Call(NamedTuple):
                 last_ids = ids.amax(-1).expand(len(query)).contiguous()
             ids = ids.contiguous()
         return cls(
-            *(_by_rows(tensor) for tensor in (query, key, value)),
+            _by_rows(query),
+            _by_rows(key),
+            _by_rows(value),
             None if global_key is None else _by_rows(global_key),
             None if global_value is None else _by_rows(global_value),
             band_bias.contiguous(),
@@ -153,6 +145,7 @@ class _Call(NamedTuple):
             None if text is None else text.contiguous().view(torch.uint8),
             seed,
             dropout,
+            block_size,
         )
 
     @property
@@ -177,6 +170,13 @@ class _Call(NamedTuple):
     def scale(self) -> float:
         """What makes up for the weights that dropout drops."""
         return 1.0 / (1.0 - self.dropout) if self.dropout < 1.0 else 0.0
+
+    def group(self, tiling: Tiling) -> int:
+        """How many queries share their global block at least: as many as divide it and are a power of two.
+
+        All text among so many is of one block whatever the padding, see `block_ids`.
+        """
+        return min(self.block_size & -self.block_size, tiling.queries)
 
     def or_query(self, tensor: Tensor | None) -> Tensor:
         """The tensor, or one in its place that is never read."""
@@ -208,6 +208,7 @@ class _Call(NamedTuple):
         return {
             "HAS_TEXT": self.text is not None,
             "DROPOUT": self.dropout > 0,
+            "GROUP": self.group(tiling),
             "D": self.query.shape[-1],
             "QUERIES": tiling.queries,
             "KEYS": tiling.keys,
@@ -241,12 +242,25 @@ def _attend(
     from longt5.attention.fused_kernels import forward_kernel
 
     call = _Call.of(
-        query, key, value, band_bias, global_key, global_value, global_bias, ids, text, seed, dropout
+        query,
+        key,
+        value,
+        band_bias,
+        global_key,
+        global_value,
+        global_bias,
+        ids,
+        block_size,
+        text,
+        seed,
+        dropout,
     )
     batch, length, heads, _ = query.shape
     output, log_sums = _new_outputs(query)
     tiling = _tiling("forward", query)
-    forward_kernel[(-(-length // tiling.queries), batch * heads)](
+    _launch(
+        forward_kernel,
+        (-(-length // tiling.queries), batch * heads),
         *call.pointers(),
         output,
         log_sums,
@@ -263,6 +277,12 @@ def _attend(
         **call.options(tiling),
     )
     return output, log_sums
+
+
+def _launch(kernel: Any, grid: tuple[int, ...], first: Tensor, *rest: Any, **options: Any) -> None:
+    """Triton launches on the current GPU, which need not be that of the tensors."""
+    with torch.cuda.device_of(first):
+        kernel[grid](first, *rest, **options)
 
 
 def _reach(radius: int) -> int:
@@ -304,12 +324,23 @@ def _backward(
     """Gradients of query, key, value, band bias, and the globals' key, value and bias; empty ones where there are no
     globals, or `of_..._bias` says that none is needed."""
     call = _Call.of(
-        query, key, value, band_bias, global_key, global_value, global_bias, ids, text, seed, dropout
+        query,
+        key,
+        value,
+        band_bias,
+        global_key,
+        global_value,
+        global_bias,
+        ids,
+        block_size,
+        text,
+        seed,
+        dropout,
     )
     gradient = _by_rows(gradient)
     means = torch.empty_like(log_sums)
     of_query, of_band, of_global = _query_gradients(
-        call, gradient, output, log_sums, means, block_size, of_band_bias, of_global_bias
+        call, gradient, output, log_sums, means, of_band_bias, of_global_bias
     )
     of_keys = _key_gradients(call, gradient, log_sums, means)
     if call.num_globals:
@@ -361,7 +392,6 @@ def _query_gradients(
     output: Tensor,
     log_sums: Tensor,
     means: Tensor,
-    block_size: int,
     of_band_bias: bool,
     of_global_bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -379,14 +409,15 @@ def _query_gradients(
         (batch, heads, length, width) if of_band_bias else (1,),
         dtype=torch.float32 if query.dtype == torch.float32 else torch.bfloat16,
     )
-    # The queries of a global block share their biases, or as many as are a power of two.
-    group = min(block_size & -block_size, tiling.queries)
+    group = call.group(tiling)
     by_difference = query.new_zeros(
         (batch, heads, -(-length // group), 2 * call.num_globals) if of_global_bias else (1,),
         dtype=torch.float32,
     )
     of_query = torch.empty_like(query, memory_format=torch.contiguous_format)
-    query_gradients_kernel[(-(-length // tiling.queries), batch * heads)](
+    _launch(
+        query_gradients_kernel,
+        (-(-length // tiling.queries), batch * heads),
         *call.pointers(),
         output,
         log_sums,
@@ -409,13 +440,12 @@ def _query_gradients(
         HAS_GLOBALS=call.num_globals > 0,
         OF_BAND_BIAS=of_band_bias,
         OF_GLOBAL_BIAS=of_global_bias,
-        GROUP=group,
         **call.options(tiling),
     )
     of_band, of_global = query.new_empty(0), query.new_empty(0)
     if of_band_bias:
-        used = by_offset[..., : call.band_bias.shape[-1]]
-        of_band = used.sum((0, 2), dtype=torch.float32).to(call.band_bias.dtype)
+        sums = by_offset.sum((0, 2), dtype=torch.float32)
+        of_band = sums[:, : call.band_bias.shape[-1]].to(call.band_bias.dtype).contiguous()
     if of_global_bias and call.global_bias is not None:
         of_global = by_difference.sum((0, 2)).to(call.global_bias.dtype)
     return of_query, of_band, of_global
@@ -455,7 +485,8 @@ def _global_gradients(
     chunk = -(-length // (chunks * tiling.queries)) * tiling.queries
     chunks = -(-length // chunk)
     dtype = key.dtype if chunks == 1 else torch.float32
-    of_key, of_value = key.new_empty(2, chunks, *key.shape, dtype=dtype)
+    of_key = key.new_empty(chunks, *key.shape, dtype=dtype)
+    of_value = torch.empty_like(of_key)
     _launch_keys(
         call,
         (key, value, bias),
@@ -466,7 +497,7 @@ def _global_gradients(
         chunks=chunks,
     )
     if chunks == 1:
-        return of_key[0].clone(), of_value[0].clone()
+        return of_key[0], of_value[0]
     return of_key.sum(0).to(key.dtype), of_value.sum(0).to(value.dtype)
 
 
@@ -486,7 +517,9 @@ def _launch_keys(
     key, value, bias = attended
     gradient, log_sums, means = upstream
     batch, length, heads, _ = call.query.shape
-    key_gradients_kernel[(-(-key.shape[1] // tiling.keys), batch * heads, chunks)](
+    _launch(
+        key_gradients_kernel,
+        (-(-key.shape[1] // tiling.keys), batch * heads, chunks),
         call.query,
         key,
         value,

@@ -77,6 +77,25 @@ def _attended_globals(last_ids, batch, num_globals, HAS_GLOBALS: tl.constexpr, H
 
 
 @triton.jit
+def _blocks(ids, queries, exists, GROUP: tl.constexpr, QUERIES: tl.constexpr):
+    """(QUERIES / GROUP,): the global block that all text of a group is of. Its padding, at -1, has no weights."""
+    own = tl.load(ids + queries, mask=exists, other=-1).to(tl.int32)
+    return tl.max(tl.reshape(own, (QUERIES // GROUP, GROUP)), axis=1)
+
+
+@triton.jit
+def _global_bias(
+    global_bias, keys, blocks, there, GROUP: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr
+):
+    """(QUERIES, KEYS) in float32: read once for each group of queries."""
+    bias = tl.load(
+        global_bias + (keys[None, :] - blocks[:, None]), mask=there[None, :], other=float("-inf")
+    ).to(tl.float32)
+    bias = tl.broadcast_to(bias[:, None, :], (QUERIES // GROUP, GROUP, KEYS))
+    return tl.reshape(bias, (QUERIES, KEYS))
+
+
+@triton.jit
 def _softmax_step(
     scores,
     values,
@@ -148,6 +167,7 @@ def forward_kernel(
     HAS_GLOBALS: tl.constexpr,
     HAS_TEXT: tl.constexpr,
     DROPOUT: tl.constexpr,
+    GROUP: tl.constexpr,
     D: tl.constexpr,
     QUERIES: tl.constexpr,
     KEYS: tl.constexpr,
@@ -186,17 +206,15 @@ def forward_kernel(
         global_key += batch * global_key_batch + head * global_key_head
         global_value += batch * global_value_batch + head * global_value_head
         global_bias += head * (2 * num_globals) + num_globals - 1
-        own = tl.load(ids + batch * ids_batch + queries, mask=exists, other=0).to(tl.int32)
+        blocks = _blocks(ids + batch * ids_batch, queries, exists, GROUP, QUERIES)
         for start in range(0, attended_globals, KEYS):
             keys = start + tl.arange(0, KEYS)
             there = keys < attended_globals
             k = _load_rows(global_key, keys, global_key_row, there, D)
             v = _load_rows(global_value, keys, global_value_row, there, D)
             scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
-            bias = tl.load(
-                global_bias + (keys[None, :] - own[:, None]), mask=there[None, :], other=float("-inf")
-            )
-            scores = (scores + bias.to(tl.float32)) * LOG2_E
+            bias = _global_bias(global_bias, keys, blocks, there, GROUP, QUERIES, KEYS)
+            scores = (scores + bias) * LOG2_E
             highest, total, attended = _softmax_step(
                 scores,
                 v,
@@ -367,11 +385,9 @@ def query_gradients_kernel(
         global_key += batch * global_key_batch + head * global_key_head
         global_value += batch * global_value_batch + head * global_value_head
         global_bias += head * (2 * num_globals) + num_globals - 1
-        own = tl.load(ids + batch * ids_batch + queries, mask=exists, other=-1).to(tl.int32)
+        blocks = _blocks(ids + batch * ids_batch, queries, exists, GROUP, QUERIES)
         groups = first // GROUP + tl.arange(0, QUERIES // GROUP)
         num_groups = (length + GROUP - 1) // GROUP
-        # All text of a group is of the same block; its padding, at -1, has no gradient.
-        block = tl.max(tl.reshape(own, (QUERIES // GROUP, GROUP)), axis=1)
         of_global_bias += long_row * num_groups * (2 * num_globals) + num_globals - 1
         for start in range(0, attended_globals, KEYS):
             keys = start + tl.arange(0, KEYS)
@@ -379,10 +395,8 @@ def query_gradients_kernel(
             k = _load_rows(global_key, keys, global_key_row, there, D)
             v = _load_rows(global_value, keys, global_value_row, there, D)
             scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
-            bias = tl.load(
-                global_bias + (keys[None, :] - own[:, None]), mask=there[None, :], other=float("-inf")
-            )
-            weights = tl.exp2((scores + bias.to(tl.float32)) * LOG2_E - log_sum[:, None])
+            bias = _global_bias(global_bias, keys, blocks, there, GROUP, QUERIES, KEYS)
+            weights = tl.exp2((scores + bias) * LOG2_E - log_sum[:, None])
             of_weights = tl.dot(of_output, tl.trans(v), input_precision=PRECISION)
             if DROPOUT:
                 of_weights *= _kept(random, row, queries, start, threshold, True, QUERIES, KEYS) * scale
@@ -391,7 +405,7 @@ def query_gradients_kernel(
             if OF_GLOBAL_BIAS:
                 sums = tl.sum(tl.reshape(of_scores, (QUERIES // GROUP, GROUP, KEYS)), axis=1)
                 tl.store(
-                    of_global_bias + groups[:, None] * (2 * num_globals) + (keys[None, :] - block[:, None]),
+                    of_global_bias + groups[:, None] * (2 * num_globals) + (keys[None, :] - blocks[:, None]),
                     sums,
                     mask=(groups < num_groups)[:, None] & there[None, :],
                 )
@@ -467,6 +481,7 @@ def key_gradients_kernel(
     IS_GLOBAL: tl.constexpr,
     HAS_TEXT: tl.constexpr,
     DROPOUT: tl.constexpr,
+    GROUP: tl.constexpr,
     D: tl.constexpr,
     QUERIES: tl.constexpr,
     KEYS: tl.constexpr,
@@ -523,15 +538,14 @@ def key_gradients_kernel(
         log_sum = tl.load(log_sums + queries, mask=real, other=float("inf"))
         mean = tl.load(means + queries, mask=real, other=0.0)
         if IS_GLOBAL:
-            own = tl.load(ids + queries, mask=real, other=0).to(tl.int32)
-            places = keys[:, None] - own[None, :]
-            biased = there[:, None] & (queries < last_query)[None, :]
+            blocks = _blocks(ids, queries, real, GROUP, QUERIES)
+            score_bias = tl.trans(_global_bias(bias, keys, blocks, there, GROUP, QUERIES, KEYS))
         else:
             places = keys[:, None] - queries[None, :] + radius
-            biased = there[:, None] & (places >= 0) & (places <= 2 * radius)
+            near = there[:, None] & (places >= 0) & (places <= 2 * radius)
+            score_bias = tl.load(bias + places, mask=near, other=float("-inf")).to(tl.float32)
         scores = tl.dot(k, tl.trans(q), input_precision=PRECISION)
-        score_bias = tl.load(bias + places, mask=biased, other=float("-inf"))
-        weights = tl.exp2((scores + score_bias.to(tl.float32)) * LOG2_E - log_sum[None, :])
+        weights = tl.exp2((scores + score_bias) * LOG2_E - log_sum[None, :])
         of_weights = tl.dot(v, tl.trans(of_output), input_precision=PRECISION)
         used = weights
         if DROPOUT:

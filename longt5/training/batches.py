@@ -20,10 +20,9 @@ from longt5.training.configuration import Stage, TrainingConfig
 from longt5.training.corpus import DataError, PreparedPapers
 from longt5.training.objectives import OBJECTIVES, Example, TokenizedPaper, Vocabulary
 
-# Lengths that inputs are padded to, as parts of the stage's longest: few shapes, and 3 % padding on
-# average.
-LENGTHS = 16
-TARGET_STEP = 64  # targets are padded to multiples of this
+# Lengths that inputs are padded to, as parts of the stage's longest: batches of few shapes, little padding.
+LENGTHS = 8
+RAREST = 0.03  # share of the examples below which a length joins the next longer one
 MOST_TRIES = 200  # papers drawn for one example before a batch gives up
 
 
@@ -33,26 +32,19 @@ class Batch:
 
     input_ids: Tensor
     """`(batch, length)`."""
-    attention_mask: Tensor | None
-    """`(batch, length)`, 1 at text; None where all is text, which is faster."""
+    attention_mask: Tensor
+    """`(batch, length)`, 1 at text."""
     labels: Tensor
     """`(batch, target length)`, -100 where nothing is to be learned."""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        input_ids, mask, labels = (
-            None if tensor is None else tensor.to(device, non_blocking=True)
-            for tensor in (self.input_ids, self.attention_mask, self.labels)
-        )
-        assert input_ids is not None and labels is not None
-        return Batch(input_ids, mask, labels)
+        tensors = (self.input_ids, self.attention_mask, self.labels)
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
     def pin_memory(self) -> Batch:
         """The same batch in memory from which a GPU copies faster; for DataLoader."""
-        mask = self.attention_mask
-        return Batch(
-            self.input_ids.pin_memory(), None if mask is None else mask.pin_memory(), self.labels.pin_memory()
-        )
+        return Batch(self.input_ids.pin_memory(), self.attention_mask.pin_memory(), self.labels.pin_memory())
 
 
 class PaperSources:
@@ -93,12 +85,16 @@ class StageBatches(Dataset[Batch]):
         """
         self.papers, self.vocabulary, self.stage = papers, vocabulary, stage
         self.target_tokens, self.pad_token_id, self.seed = target_tokens, pad_token_id, list(seed)
-        self.step = -(-stage.source_tokens // LENGTHS)
-        # Papers that give inputs of about one length, and how many of them make a batch.
-        group = np.minimum(-(-(papers.lengths + 1) // self.step), LENGTHS)
-        self.groups = [np.flatnonzero(group == number) for number in np.unique(group)]
-        lengths = [int(number) * self.step for number in np.unique(group)]
-        self.sizes = [max(1, batch_tokens // (length + target_tokens)) for length in lengths]
+        step = -(-stage.source_tokens // LENGTHS)
+        classes = np.minimum(-(-(papers.lengths + 1) // step), LENGTHS)
+        shares = np.bincount(classes, papers.weights, LENGTHS + 1) / papers.weights.sum()
+        for length in range(1, LENGTHS):
+            if shares[length] < RAREST:
+                classes[classes == length] += 1
+                shares[length + 1] += shares[length]
+        self.groups = [np.flatnonzero(classes == length) for length in np.unique(classes)]
+        self.lengths = [int(length) * step for length in np.unique(classes)]
+        self.sizes = [max(1, batch_tokens // (length + target_tokens)) for length in self.lengths]
         # Every paper is as likely as its weight says: small batches of long papers come more often.
         weights = np.array([papers.weights[members].sum() for members in self.groups]) / self.sizes
         self.group_shares = weights / weights.sum()
@@ -111,7 +107,7 @@ class StageBatches(Dataset[Batch]):
         rng = np.random.default_rng([*self.seed, index])
         group = int(rng.choice(len(self.groups), p=self.group_shares))
         examples = [self._example(group, rng) for _ in range(self.sizes[group])]
-        return collate(examples, self.pad_token_id, self.step)
+        return collate(examples, self.pad_token_id, self.lengths[group], self.target_tokens)
 
     def _example(self, group: int, rng: np.random.Generator) -> Example:
         members = self.groups[group]
@@ -129,26 +125,20 @@ class StageBatches(Dataset[Batch]):
             if example is not None:
                 return example
         raise DataError(
-            f"Papers of about {(group + 1) * self.step} tokens give no example: allow longer targets, or prepare other papers."
+            "Papers of one length give no example: allow longer targets, or prepare other papers."
         )
 
 
-def collate(examples: Sequence[Example], pad_token_id: int, step: int) -> Batch:
-    """Pad examples to one length, inputs to a multiple of `step` and targets to one of `TARGET_STEP` tokens."""
-    source = _round_up(max(len(example.input_ids) for example in examples), step)
-    target = _round_up(max(len(example.labels) for example in examples), TARGET_STEP)
-    input_ids = torch.full((len(examples), source), pad_token_id)
+def collate(examples: Sequence[Example], pad_token_id: int, source_tokens: int, target_tokens: int) -> Batch:
+    """Pad examples at the end, inputs to `source_tokens` and targets to `target_tokens`."""
+    input_ids = torch.full((len(examples), source_tokens), pad_token_id)
     attention_mask = torch.zeros(input_ids.shape, dtype=torch.long)
-    labels = torch.full((len(examples), target), -100)
+    labels = torch.full((len(examples), target_tokens), -100)
     for row, example in enumerate(examples):
         input_ids[row, : len(example.input_ids)] = torch.from_numpy(example.input_ids)
         attention_mask[row, : len(example.input_ids)] = 1
         labels[row, : len(example.labels)] = torch.from_numpy(example.labels)
-    return Batch(input_ids, attention_mask if (attention_mask == 0).any() else None, labels)
-
-
-def _round_up(number: int, step: int) -> int:
-    return -(-number // step) * step
+    return Batch(input_ids, attention_mask, labels)
 
 
 class _From(Sampler[int]):

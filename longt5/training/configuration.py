@@ -81,8 +81,8 @@ class TrainingConfig:
     mixed_precision: str = "no"
     """"no", "bf16" or "fp16"."""
     gradient_checkpointing: bool = False
-    compile: bool = False
-    """Compile the layers with `torch.compile`: half a minute at the start, faster steps on a GPU."""
+    cuda_graphs: bool = False
+    """Launch forward and backward as one CUDA graph (`longt5.training.graphs`), in one process on a GPU."""
     workers: int = 1
     """Processes that make examples ahead of time, for each training process; 0 makes them between the steps."""
     threads: int | None = None
@@ -106,6 +106,10 @@ class TrainingConfig:
                 raise ConfigurationError(f"{name} must be one of {', '.join(allowed)}.")
         if (self.model is None) == (self.checkpoint is None):
             raise ConfigurationError("Give either model (a fresh one) or checkpoint (one to go on from).")
+        if self.cuda_graphs and self.mixed_precision == "fp16":
+            raise ConfigurationError(
+                "cuda_graphs do not go with fp16, whose scale changes from step to step: use bf16."
+            )
         if not self.sources:
             raise ConfigurationError("Give sources: prepared folders, each with a weight.")
         if not self.stages or abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:

@@ -41,51 +41,58 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Take one step along the gradients that are there."""
         for group in self.param_groups:
-            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
-            if not group["orthogonal"]:
-                for parameter in parameters:
-                    self._step_adam(parameter, ADAM_SHARE * group["lr"])
-                continue
             by_shape: defaultdict[torch.Size, list[Tensor]] = defaultdict(list)
-            for parameter in parameters:
-                by_shape[parameter.shape].append(parameter)
-            for alike in by_shape.values():  # as one stack of matrices: the GPU has too little to do with one
-                self._step_muon(alike, group["lr"])
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    by_shape[parameter.shape].append(parameter)
+            # All of one shape at once: alone they are too little work for a GPU, and too many calls.
+            for alike in by_shape.values():
+                (self._step_muon if group["orthogonal"] else self._step_adam)(alike, group["lr"])
 
     def _step_muon(self, parameters: list[Tensor], lr: float) -> None:
-        gradients = torch.stack([parameter.grad for parameter in parameters])  # type: ignore[misc]
-        momenta = torch.stack([self._state(parameter, "momentum") for parameter in parameters])
+        gradients = _stacked_gradients(parameters)
+        momenta = self._stacked_state(parameters, "momentum")
         momenta.mul_(MOMENTUM).add_(gradients)
         updates = orthogonalized(gradients.add_(momenta, alpha=MOMENTUM)).float()
         values = torch.stack(parameters)
-        step = lr * _size(values, (1, 2)) / updates.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-8)
-        values.mul_(1 - WEIGHT_DECAY * lr).sub_(step * updates)
-        torch._foreach_copy_(parameters, list(values.unbind()))
-        torch._foreach_copy_(
-            [self.state[parameter]["momentum"] for parameter in parameters], list(momenta.unbind())
-        )
+        steps = lr * _sizes(values) / _sizes(updates)
+        torch._foreach_copy_(parameters, list((values * (1 - WEIGHT_DECAY * lr) - steps * updates).unbind()))
+        self._keep(parameters, momentum=momenta)
 
-    def _step_adam(self, parameter: Tensor, lr: float) -> None:
-        gradient = parameter.grad
-        assert gradient is not None
-        mean, square = self._state(parameter, "mean"), self._state(parameter, "square")
-        state = self.state[parameter]
-        state["steps"] = state.get("steps", 0) + 1
-        mean.lerp_(gradient, 1 - BETAS[0])
-        square.lerp_(gradient.square(), 1 - BETAS[1])
-        unbiased_mean = mean / (1 - BETAS[0] ** state["steps"])
-        unbiased_square = square / (1 - BETAS[1] ** state["steps"])
-        size = _size(parameter, tuple(range(parameter.dim())))
-        parameter.sub_(lr * size * unbiased_mean / (unbiased_square.sqrt() + 1e-8))
+    def _step_adam(self, parameters: list[Tensor], lr: float) -> None:
+        gradients = _stacked_gradients(parameters)
+        means = self._stacked_state(parameters, "mean").lerp_(gradients, 1 - BETAS[0])
+        squares = self._stacked_state(parameters, "square").lerp_(gradients.square(), 1 - BETAS[1])
+        steps = self.state[parameters[0]].get("steps", 0) + 1
+        unbiased_means = means / (1 - BETAS[0] ** steps)
+        unbiased_squares = squares / (1 - BETAS[1] ** steps)
+        values = torch.stack(parameters)
+        moved = ADAM_SHARE * lr * _sizes(values) * unbiased_means / (unbiased_squares.sqrt() + 1e-8)
+        torch._foreach_copy_(parameters, list((values - moved).unbind()))
+        self._keep(parameters, mean=means, square=squares)
+        for parameter in parameters:
+            self.state[parameter]["steps"] = steps
 
-    def _state(self, parameter: Tensor, name: str) -> Tensor:
-        state = self.state[parameter]
-        if name not in state:
-            state[name] = torch.zeros_like(parameter)
-        return state[name]
+    def _stacked_state(self, parameters: list[Tensor], name: str) -> Tensor:
+        for parameter in parameters:
+            if name not in self.state[parameter]:
+                self.state[parameter][name] = torch.zeros_like(parameter)
+        return torch.stack([self.state[parameter][name] for parameter in parameters])
+
+    def _keep(self, parameters: list[Tensor], **stacked: Tensor) -> None:
+        for name, values in stacked.items():
+            torch._foreach_copy_(
+                [self.state[parameter][name] for parameter in parameters], list(values.unbind())
+            )
 
 
-def _size(values: Tensor, dimensions: tuple[int, ...]) -> Tensor:
+def _stacked_gradients(parameters: list[Tensor]) -> Tensor:
+    return torch.stack([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+
+def _sizes(values: Tensor) -> Tensor:
+    """The root mean square of each of a stack of parameters, (parameters, 1, ...)."""
+    dimensions = tuple(range(1, values.dim()))
     return values.square().mean(dimensions, keepdim=True).sqrt().clamp(min=SMALLEST_SIZE)
 
 

@@ -34,6 +34,7 @@ from longt5.layers import Projections
 from longt5.training.batches import Batch, PaperSources, batches_from, stage_batches
 from longt5.training.configuration import ConfigurationError, TrainingConfig
 from longt5.training.corpus import DataError
+from longt5.training.graphs import GraphedLosses
 from longt5.training.initialization import initialize_to_copy
 from longt5.training.objectives import Vocabulary
 from longt5.training.optimizer import muon
@@ -92,8 +93,13 @@ class Trainer:
             )
         self.validation = Validation(config, self.vocabulary, self.tokenizer.pad_token_id)
         self.model, self.optimizer = self.accelerator.prepare(model, build_optimizer(config, model))
-        if config.compile:
-            compile_layers(model)
+        self.graphed: GraphedLosses | None = None
+        if (
+            config.cuda_graphs
+            and self.accelerator.device.type == "cuda"
+            and self.accelerator.num_processes == 1
+        ):
+            self.graphed = GraphedLosses(self._share_of_loss, model.parameters())
         self.state = TrainingState()
         self.stop_asked = False
         if resume:
@@ -144,6 +150,8 @@ class Trainer:
 
     def _start_stage(self, stage: int, first_batch: int) -> Iterator[Batch]:
         """Sets the stage's dropout and returns its batches from the first that is still to be learned from."""
+        if self.graphed is not None:  # what was recorded has the dropout of before
+            self.graphed = GraphedLosses(self._share_of_loss, self.model.parameters())
         set_dropout(self.accelerator.unwrap_model(self.model), self.config.stages[stage].dropout)
         batches = stage_batches(
             self.config,
@@ -157,16 +165,23 @@ class Trainer:
 
     def _learn(self, batch: Batch, learning_rate: float) -> tuple[Tensor, int]:
         """Add one batch's gradient, and step if it completes the accumulation; its loss, and how many tokens it has."""
+        batch = batch.to(self.accelerator.device)
         with self.accelerator.accumulate(self.model):
-            loss = mean_loss(self.model, batch.to(self.accelerator.device))
-            self.accelerator.backward(loss)
+            if self.graphed is not None:
+                loss = self.graphed(batch) * self.config.accumulation_steps
+            else:
+                loss = mean_loss(self.model, batch)
+                self.accelerator.backward(loss)
             if self.accelerator.sync_gradients:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
                 for group in self.optimizer.param_groups:
                     group["lr"] = learning_rate
             self.optimizer.step()
-            self.optimizer.zero_grad()
+            self.optimizer.zero_grad(set_to_none=self.graphed is None)
         return loss.detach(), batch.input_ids.numel() + batch.labels.numel()
+
+    def _share_of_loss(self, batch: Batch) -> Tensor:
+        return mean_loss(self.model, batch) / self.config.accumulation_steps
 
     def _agreed(self, value: float) -> float:
         """The main process's `value` on every process, so that clocks that differ never part them."""
@@ -178,8 +193,7 @@ class Trainer:
     def validate(self) -> dict[str, float]:
         """Losses as they are logged, see `Validation.losses`."""
         model = self.accelerator.unwrap_model(self.model).eval()
-        # Validation is not worth compiling for.
-        with self.accelerator.autocast(), torch.compiler.set_stance("force_eager"):
+        with self.accelerator.autocast():
             losses = self.validation.losses(model)
         self.model.train()
         return losses
@@ -289,12 +303,6 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Opt
     if config.optimizer == "muon":
         return muon(model, config.learning_rate)
     return Adafactor(model.parameters(), lr=config.learning_rate, relative_step=False, scale_parameter=True)
-
-
-def compile_layers(model: LongT5ForConditionalGeneration) -> None:
-    """Have the layers compiled at their first run, in place; layers of one kind share what is compiled for one."""
-    for block in (*model.encoder.block, *model.decoder.block):
-        block.compile()
 
 
 def set_dropout(model: nn.Module, probability: float) -> None:

@@ -49,9 +49,8 @@ def test_workers_change_nothing(config: TrainingConfig, vocabulary: Vocabulary, 
 
 def test_collate_pads_at_the_end() -> None:
     examples = [Example(np.arange(5, 5 + n), np.arange(2, 2 + m)) for n, m in ((3, 2), (17, 70))]
-    batch = collate(examples, pad_token_id=0, step=16)
-    assert batch.input_ids.shape == (2, 32) and batch.labels.shape == (2, 128)
-    assert batch.attention_mask is not None
+    batch = collate(examples, pad_token_id=0, source_tokens=32, target_tokens=80)
+    assert batch.input_ids.shape == (2, 32) and batch.labels.shape == (2, 80)
     assert batch.attention_mask.sum(-1).tolist() == [3, 17] and batch.input_ids[0, :4].tolist() == [
         5,
         6,
@@ -59,7 +58,7 @@ def test_collate_pads_at_the_end() -> None:
         0,
     ]
     assert (batch.labels != -100).sum(-1).tolist() == [2, 70]
-    assert collate(examples[1:], 0, 17).attention_mask is None
+    assert collate(examples[1:], 0, 17, 70).attention_mask.all()
 
 
 class HandMade:
@@ -98,5 +97,5 @@ def test_papers_come_as_often_as_their_weights_say(monkeypatch: pytest.MonkeyPat
 def test_papers_that_give_nothing_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(OBJECTIVES, "gap", lambda *_: None)
     options = {"target_tokens": 20, "batch_tokens": 400, "pad_token_id": 0, "seed": (1,)}
-    with pytest.raises(DataError, match="No paper gives an example"):
+    with pytest.raises(DataError, match="give no example"):
         hand_made([30], [1.0], **options)[0]

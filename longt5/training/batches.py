@@ -86,7 +86,7 @@ class StageBatches(Dataset[Batch]):
         self.papers, self.vocabulary, self.stage = papers, vocabulary, stage
         self.target_tokens, self.pad_token_id, self.seed = target_tokens, pad_token_id, list(seed)
         step = -(-stage.source_tokens // LENGTHS)
-        classes = np.minimum(-(-(papers.lengths + 1) // step), LENGTHS)
+        classes = np.minimum(-(-(papers.lengths + 2) // step), LENGTHS)
         shares = np.bincount(classes, papers.weights, LENGTHS + 1) / papers.weights.sum()
         for length in range(1, LENGTHS):
             if shares[length] < RAREST:

@@ -113,7 +113,10 @@ def arguments() -> argparse.Namespace:
         default="",
         help="folder of a checkpoint to load instead of a random model; it reads the example paper, repeated",
     )
-    return options.parse_args()
+    parsed = options.parse_args()
+    if parsed.batch != 1:
+        options.error("one text at a time, as in the app: --batch 1")
+    return parsed
 
 
 def main() -> None:

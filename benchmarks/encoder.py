@@ -6,15 +6,19 @@ python -m benchmarks.encoder --size base --lengths 4096 65536 --skip-reference
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from app.work import check
 from benchmarks._floor import encoding_floor
 from benchmarks._job import Job, build, source
 from benchmarks._report import TABLE_HEAD, circumstances, digits, parser, row, sides
 from benchmarks._turns import Measured, take_turns
+from longt5.interruption import interruptible
 
 
 def prepare(job: Job) -> dict[str, Callable[[], dict[str, Tensor]]]:
@@ -22,7 +26,8 @@ def prepare(job: Job) -> dict[str, Callable[[], dict[str, Tensor]]]:
     model, ids = build(job, "LongT5EncoderModel"), source(job)
 
     def encode() -> dict[str, Tensor]:
-        with torch.inference_mode():
+        # As the app does; transformers has no interruption points.
+        with torch.inference_mode(), interruptible(partial(check, threading.Event())):
             return {"states": model(ids).last_hidden_state}
 
     return {"encode": encode}

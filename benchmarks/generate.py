@@ -7,26 +7,72 @@ python -m benchmarks.generate --model assets/longt5-embedded --lengths 16384 --n
 from __future__ import annotations
 
 import argparse
+import copy
+import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import GenerationConfig
 from transformers.modeling_outputs import BaseModelOutput
 
+from app.work import check
 from benchmarks._floor import decoding_floor
-from benchmarks._job import Job, build, configuration, source
+from benchmarks._job import OURS, Job, build, configuration, source
 from benchmarks._report import TABLE_HEAD, circumstances, parser, row, sides
 from benchmarks._turns import Measured, take_turns
+from longt5.generation import EncodedText, encode, write
+from longt5.interruption import interruptible
 
 
 def prepare(job: Job) -> dict[str, Callable[[], dict[str, Tensor]]]:
     """The encoder, then decoding from what it left. As many tokens are written as asked for, no fewer."""
     model, ids = build(job), source(job)
     mask = torch.ones_like(ids)
+    settings = copy.deepcopy(model.generation_config)
+    settings.update(
+        min_new_tokens=job.new_tokens,
+        max_new_tokens=job.new_tokens,
+        max_length=None,
+        num_beams=job.num_beams,
+        do_sample=False,
+    )
+    return (_as_the_app_does if job.library == OURS else _as_transformers_does)(model, ids, mask, settings)
+
+
+def _as_the_app_does(
+    model: Any, ids: Tensor, mask: Tensor, settings: GenerationConfig
+) -> dict[str, Callable[[], dict[str, Tensor]]]:
+    """With progress, with the states that the inspector needs, and with the check for a stop."""
+    stopping = partial(check, threading.Event())
+    encoded: list[EncodedText] = []
+
+    def encode_text() -> dict[str, Tensor]:
+        encoded.clear()
+        with interruptible(stopping):
+            encoded.append(encode(model, ids, mask, on_progress=_ignore))
+        return {}
+
+    def decode() -> dict[str, Tensor]:
+        with interruptible(stopping):
+            return {"tokens": torch.tensor([write(model, encoded[0], settings, on_progress=_ignore)])}
+
+    return {"encode": encode_text, "decode": decode}
+
+
+def _ignore(progress: object) -> None:
+    pass
+
+
+def _as_transformers_does(
+    model: Any, ids: Tensor, mask: Tensor, settings: GenerationConfig
+) -> dict[str, Callable[[], dict[str, Tensor]]]:
     states: list[Tensor] = []
 
-    def encode() -> dict[str, Tensor]:
+    def encode_text() -> dict[str, Tensor]:
         states.clear()
         with torch.inference_mode():
             states.append(model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state)
@@ -37,22 +83,17 @@ def prepare(job: Job) -> dict[str, Callable[[], dict[str, Tensor]]]:
         encoded = BaseModelOutput(last_hidden_state=states[0])
         with torch.inference_mode():
             sequences = model.generate(
-                ids,
-                attention_mask=mask,
-                encoder_outputs=encoded,
-                min_new_tokens=job.new_tokens,
-                max_new_tokens=job.new_tokens,
-                num_beams=job.num_beams,
-                do_sample=False,
+                ids, attention_mask=mask, encoder_outputs=encoded, generation_config=settings
             )
         return {"tokens": sequences[:, 1:]}
 
-    return {"encode": encode, "decode": decode}
+    return {"encode": encode_text, "decode": decode}
 
 
 def agreement(ours: Measured, theirs: Measured) -> str:
     """Share of places where both wrote the same token."""
-    equal = ours.outputs["tokens"] == theirs.outputs["tokens"]
+    count = min(side.outputs["tokens"].shape[1] for side in (ours, theirs))  # ours are without the end token
+    equal = ours.outputs["tokens"][:, :count] == theirs.outputs["tokens"][:, :count]
     return f"{equal.double().mean():.1%} of tokens equal"
 
 
@@ -72,7 +113,10 @@ def arguments() -> argparse.Namespace:
         default="",
         help="folder of a checkpoint to load instead of a random model; it reads the example paper, repeated",
     )
-    return options.parse_args()
+    parsed = options.parse_args()
+    if parsed.batch != 1:
+        options.error("one text at a time, as in the app: --batch 1")
+    return parsed
 
 
 def main() -> None:

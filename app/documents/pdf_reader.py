@@ -1,6 +1,6 @@
 """The child process that reads one PDF: the only module that touches pypdf, trusting nothing in the file.
 
-`python -m app.documents.pdf_reader` takes its orders as one JSON object on stdin (see `main`), reads the PDF from an
+`python pdf_reader.py` takes its orders as one JSON object on stdin (see `main`), reads the PDF from an
 inherited file descriptor and writes one JSON object a line on stdout:
 
     {"pages": 12, "title": "..."}
@@ -16,8 +16,8 @@ inherited file descriptor and writes one JSON object a line on stdout:
         All pages were tried, or it took too long.
 
 The parent (`guarded_reader.py`) holds the wall clock and the kill switch. The limits here make most bad files end
-by themselves, page by page, so that the good pages of a bad file are kept. Standard library and pypdf only:
-start-up counts.
+by themselves, page by page, so that the good pages of a bad file are kept. Standard library and pypdf only, not
+even the package this file is in: start-up counts.
 """
 
 from __future__ import annotations

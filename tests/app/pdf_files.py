@@ -5,29 +5,43 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+# What the parent asks of the child that reads a PDF.
+ORDERS: dict[str, Any] = {
+    "password": None,
+    "max_pages": 100,
+    "page_characters": 100_000,
+    "page_seconds": 5.0,
+    "memory_bytes": 1 << 30,
+    "cpu_seconds": 30,
+}
 LOREM = "The quick brown fox jumps over the lazy dog and then goes home to write a long paper about it."
 
 
 def pdf(objects: dict[int, bytes], *, trailer: bytes = b"") -> bytes:
     """A PDF of numbered objects (1 is the catalog) with a right cross-reference table."""
     out = bytearray(b"%PDF-1.7\n")
-    places = {}
+    offsets = {}
     for number, body in objects.items():
-        places[number] = len(out)
+        offsets[number] = len(out)
         out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
     start = len(out)
     size = max(objects) + 1
     out += b"xref\n0 %d\n0000000000 65535 f \n" % size
     for number in range(1, size):
-        out += b"%010d 00000 %s \n" % (places.get(number, 0), b"n" if number in places else b"f")
+        out += b"%010d 00000 %s \n" % (offsets.get(number, 0), b"n" if number in offsets else b"f")
     out += b"trailer\n<< /Size %d /Root 1 0 R %s >>\nstartxref\n%d\n%%%%EOF\n" % (size, trailer, start)
     return bytes(out)
 
 
 def stream(data: bytes, extra: bytes = b"") -> bytes:
-    packed = zlib.compress(data, 9)
-    return b"<< /Length %d /Filter /FlateDecode %s >>\nstream\n%s\nendstream" % (len(packed), extra, packed)
+    deflated = zlib.compress(data, 9)
+    return b"<< /Length %d /Filter /FlateDecode %s >>\nstream\n%s\nendstream" % (
+        len(deflated),
+        extra,
+        deflated,
+    )
 
 
 def show(text: str, x: float, y: float, *, size: float = 10, font: str = "F1") -> bytes:

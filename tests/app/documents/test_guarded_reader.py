@@ -17,15 +17,7 @@ import pytest
 from app.documents import guarded_reader
 from app.documents.guarded_reader import ReaderStopped, run_reader
 from tests.app import pdf_files
-
-ORDERS = {
-    "password": None,
-    "max_pages": 100,
-    "page_characters": 100_000,
-    "page_seconds": 5.0,
-    "memory_bytes": 1 << 30,
-    "cpu_seconds": 30,
-}
+from tests.app.pdf_files import ORDERS
 
 
 @pytest.fixture

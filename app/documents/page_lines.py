@@ -6,10 +6,9 @@ That is: running heads and feet, page numbers, and the line numbers of manuscrip
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from statistics import median
 
 # Heads and feet stand within this many lines of the edge of their page.
 EDGE_LINES = 3
@@ -211,16 +210,3 @@ def _page_number(text: str) -> int | None:
         -value if value < following else value
         for value, following in zip(values, [*values[1:], 0], strict=True)
     )
-
-
-def line_spacing(page: list[Line]) -> float:
-    """The usual distance between two lines of a paragraph, in points; 0 if the page has no layout."""
-    by_size: defaultdict[float, list[float]] = defaultdict(list)
-    for first, second in pairwise(page):
-        down = first.y - second.y
-        if 0 < down < 4 * max(first.size, 1) and abs(first.size - second.size) < 0.3:
-            by_size[second.size].append(down)
-    if not by_size:
-        return 0.0
-    usual = max(by_size, key=lambda size: len(by_size[size]))
-    return median(by_size[usual])

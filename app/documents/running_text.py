@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.documents.line_signs import ends_with_hyphen
 from app.documents.page_lines import Pages, without_furniture
 from app.documents.paper_structure import find_references, find_title
-from app.documents.paragraphs import Paragraph, body_style, goes_on_after, split_paragraphs
-from app.documents.text_cleaning import count_words, ends_with_hyphen, keeps_hyphen
+from app.documents.paragraphs import Paragraph, goes_on_after, split_paragraphs
+from app.documents.text_cleaning import count_words, keeps_hyphen
+from app.documents.type_styles import body_style
 
 
 @dataclass(frozen=True)

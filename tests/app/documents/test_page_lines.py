@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.documents.page_lines import Line, line_spacing, without_furniture
+from app.documents.page_lines import Line, without_furniture
 
 BODY = (
     "We describe a method that reads long papers.",
@@ -110,12 +110,6 @@ def test_numbered_lists_stay() -> None:
 def test_document_that_repeats_itself_stays() -> None:
     pages = [page("attention", "attention", "attention") for _ in range(5)]
     assert texts(without_furniture(pages)) == texts(pages)
-
-
-def test_line_spacing() -> None:
-    assert line_spacing(page(*BODY)) == 12
-    assert line_spacing([Line("a"), Line("b")]) == 0
-    assert line_spacing([]) == 0
 
 
 coordinates = st.floats(-1000, 1000)

@@ -1,6 +1,6 @@
 """A stranger's file becomes a Document: pages, characters, paragraphs and what is said of the rest."""
 
-from app.documents.reading import (
+from app.documents.document import (
     Document,
     DocumentError,
     Page,
@@ -8,9 +8,8 @@ from app.documents.reading import (
     PasswordNeeded,
     ReadingLimits,
     ReadingStopped,
-    display_name,
-    read,
 )
+from app.documents.reading import display_name, read
 
 __all__ = [
     "Document",

@@ -68,7 +68,7 @@ class _PageTooSlow(BaseException):
 
 
 class _Lines:
-    """Collects pypdf's text fragments into lines with the place, size and weight of each line."""
+    """Collects pypdf's text fragments into lines with the position, size and weight of each line."""
 
     def __init__(self, max_characters: int) -> None:
         self.characters_left = max_characters
@@ -78,7 +78,7 @@ class _Lines:
 
     def _start_line(self) -> None:
         self.parts: list[str] = []
-        self.place: tuple[int, float, float] | None = None
+        self.origin: tuple[int, float, float] | None = None
         self.sizes: dict[float, int] = {}
         self.fonts: dict[str, int] = {}
 
@@ -104,11 +104,11 @@ class _Lines:
         turn = round(math.degrees(math.atan2(_finite(b), _finite(a))) / 90) % 4
         # Coordinates along and across the line, so that turned pages look like upright ones.
         along, up = ((x, y), (y, -x), (-x, -y), (-y, x))[turn]
-        place = turn, _finite(along), _finite(up)
-        if self.place is not None and place[1] < self.place[1] - 5 and part.strip().isdecimal():
+        origin = turn, _finite(along), _finite(up)
+        if self.origin is not None and origin[1] < self.origin[1] - 5 and part.strip().isdecimal():
             self.end_line()  # the line's number in the left margin, which pypdf puts at its end
-        if self.place is None:
-            self.place = place
+        if self.origin is None:
+            self.origin = origin
         self.parts.append(part)
         height = round(_finite(size * math.hypot(_finite(c), _finite(d))), 1)
         self.sizes[height] = self.sizes.get(height, 0) + visible
@@ -120,8 +120,8 @@ class _Lines:
 
     def end_line(self) -> None:
         text = "".join(self.parts)
-        if self.place is not None:
-            turn, x, y = self.place
+        if self.origin is not None:
+            turn, x, y = self.origin
             size = max(self.sizes, key=lambda height: self.sizes[height])
             visible = sum(self.fonts.values())
             bold = (
@@ -152,7 +152,7 @@ def _product(m: list[float], n: list[float]) -> tuple[float, float, float, float
 
 
 def _finite(value: float) -> float:
-    """Coordinates of hostile files are infinite, NaN or 10^38; none of those is a place on a page."""
+    """Coordinates of hostile files are infinite, NaN or 10^38; none of those is on a page."""
     return value if math.isfinite(value) and abs(value) < 1e6 else 0.0
 
 

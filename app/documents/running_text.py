@@ -1,4 +1,4 @@
-"""Lines of pages become one running text, with the place of every page and of the reference list in it."""
+"""Lines of pages become one running text, with the range of every page and of the reference list in it."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def run_together(
 
     text: list[str] = []
     length = 0
-    starts: list[int] = []
+    page_starts: list[int | None] = []
     paragraphs: list[Paragraph] = []
-    places: list[int] = []
+    starts: list[int] = []
     for page in pages:
         found = split_paragraphs(page, body, words, check=check)
         for number, paragraph in enumerate(found):
@@ -54,17 +54,16 @@ def run_together(
                     text.append("\n")
                     length += 1
             if number == 0:
-                starts.append(length)
-            places.append(length)
+                page_starts.append(length)
+            starts.append(length)
             paragraphs.append(paragraph)
             text.append(paragraph.text)
             length += len(paragraph.text)
         if not found:
-            starts.append(-1)
+            page_starts.append(None)
 
-    return RunningText(
-        title, "".join(text), _ranges(starts, length), _reference_range(paragraphs, places, length)
-    )
+    references = _reference_range(paragraphs, starts, length)
+    return RunningText(title, "".join(text), _page_ranges(page_starts, length), references)
 
 
 def _continue(text: list[str], following: str, words: Counter[str]) -> int:
@@ -78,20 +77,20 @@ def _continue(text: list[str], following: str, words: Counter[str]) -> int:
     return -1
 
 
-def _ranges(starts: list[int], length: int) -> tuple[tuple[int, int], ...]:
-    """Page ranges from the pages' first positions, -1 for an empty page, so that they tile the text."""
+def _page_ranges(starts: list[int | None], length: int) -> tuple[tuple[int, int], ...]:
+    """Page ranges from the pages' first positions, None for an empty page, so that they tile the text."""
     ranges: list[tuple[int, int]] = []
     end = length
     for start in reversed(starts):
-        begin = end if start < 0 else start
+        begin = end if start is None else start
         ranges.append((begin, end))
         end = begin
     return tuple(reversed(ranges))
 
 
-def _reference_range(paragraphs: list[Paragraph], places: list[int], length: int) -> tuple[int, int] | None:
+def _reference_range(paragraphs: list[Paragraph], starts: list[int], length: int) -> tuple[int, int] | None:
     found = find_references(paragraphs)
     if found is None:
         return None
-    start, end = found
-    return places[start], places[end] if end < len(places) else length
+    first, end = found
+    return starts[first], starts[end] if end < len(starts) else length

@@ -51,7 +51,7 @@ def prepare(job: Job) -> dict[str, Callable[[], dict[str, Tensor]]]:
 
 
 def agreement(ours: Measured, theirs: Measured) -> str:
-    """Share of places where both wrote the same token."""
+    """Share of positions at which both wrote the same token."""
     equal = ours.outputs["tokens"] == theirs.outputs["tokens"]
     return f"{equal.double().mean():.1%} of tokens equal"
 

@@ -45,20 +45,20 @@ def stream(data: bytes, extra: bytes = b"") -> bytes:
 
 
 def show(text: str, x: float, y: float, *, size: float = 10, font: str = "F1") -> bytes:
-    """One line of text at a place."""
+    """One line of text at a position."""
     escaped = text.encode("cp1252").replace(b"\\", rb"\\").replace(b"(", rb"\(").replace(b")", rb"\)")
     return b"BT /%s %g Tf 1 0 0 1 %g %g Tm (%s) Tj ET\n" % (font.encode(), size, x, y, escaped)
 
 
 def lines(*texts: str, x: float = 72, top: float = 700, step: float = 12, size: float = 10) -> bytes:
     """Lines of one column, from the top down."""
-    return b"".join(show(text, x, top - step * place, size=size) for place, text in enumerate(texts))
+    return b"".join(show(text, x, top - step * number, size=size) for number, text in enumerate(texts))
 
 
 def pdf_of(contents: Sequence[bytes], *, info: bytes = b"") -> bytes:
     """A PDF with a page for each content stream; font F1 is Times, F2 its bold, F3 its italic."""
     count = len(contents)
-    kids = b" ".join(b"%d 0 R" % (10 + 2 * place) for place in range(count))
+    kids = b" ".join(b"%d 0 R" % (10 + 2 * number) for number in range(count))
     objects = {
         1: b"<< /Type /Catalog /Pages 2 0 R >>",
         2: b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, count),
@@ -67,12 +67,12 @@ def pdf_of(contents: Sequence[bytes], *, info: bytes = b"") -> bytes:
         5: b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Italic /Encoding /WinAnsiEncoding >>",
         6: b"<< %s >>" % info,
     }
-    for place, content in enumerate(contents):
-        objects[10 + 2 * place] = (
+    for number, content in enumerate(contents):
+        objects[10 + 2 * number] = (
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R"
-            b" /Resources << /Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R >> >> >>" % (11 + 2 * place)
+            b" /Resources << /Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R >> >> >>" % (11 + 2 * number)
         )
-        objects[11 + 2 * place] = stream(content)
+        objects[11 + 2 * number] = stream(content)
     return pdf(objects, trailer=b"/Info 6 0 R")
 
 

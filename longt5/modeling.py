@@ -346,7 +346,7 @@ class EncoderDecoder(LongT5PreTrainedModel):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> tuple | Seq2SeqModelOutput:
-        """Encodes `(batch, source length)` tokens, unless `encoder_outputs` are given, and decodes `(batch, length)`."""
+        """Encodes `(batch, source length)` tokens, unless given `encoder_outputs`, and decodes `(batch, length)`."""
         return_dict = self.config.return_dict if return_dict is None else return_dict
         wanted = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
         encoded: Any = encoder_outputs

@@ -160,7 +160,7 @@ def _cause_of_death(process: subprocess.Popen[bytes]) -> str:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill the child and its process group, and reap it; does nothing the second time."""
+    """Kills the child and its process group, and reaps it; does nothing the second time."""
     if process.returncode is not None:
         return
     # Gone already; macOS denies the permission to signal a zombie.

@@ -29,7 +29,7 @@ FULL_LINE = 0.6
 
 
 def mend_interruptions(groups: list[Group], style: PageStyle) -> list[Group]:
-    """Put paragraphs that a figure, a footnote or a side box cut in two together again; those come after them.
+    """Puts paragraphs that a figure, a footnote or a side box cut in two together again; those come after them.
 
     A paragraph that begins the page in mid-sentence goes before the figure over it, and one that ends it in
     mid-sentence after the footnotes under it, so that it can go on across the page break.
@@ -56,7 +56,7 @@ def mend_interruptions(groups: list[Group], style: PageStyle) -> list[Group]:
 
 
 def gather_labels(groups: list[Group], body: Style) -> list[Group]:
-    """Join the many short lines that a figure or a table leaves into one paragraph."""
+    """Joins the many short lines that a figure or a table leaves into one paragraph."""
     result: list[Group] = []
     labels: list[Group] = []
     for group in [*groups, []]:

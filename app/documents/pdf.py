@@ -122,7 +122,7 @@ class PdfText:
 def read_pdf(
     file: BinaryIO, password: str | None, limits: ReadingLimits, stop: threading.Event | None
 ) -> Generator[PageRead, None, PdfText]:
-    """Read an open PDF, a `PageRead` for every page; returns what stands on them.
+    """Reads an open PDF, a `PageRead` for every page; returns what stands on them.
 
     Raises:
         PasswordNeeded: it is encrypted, and `password` does not open it.

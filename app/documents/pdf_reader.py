@@ -167,7 +167,7 @@ def _say(**message: Any) -> None:
 
 
 def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
-    """Bound memory and processor time; allow no file to be written, no core dump, few descriptors."""
+    """Bounds memory and processor time; allows no file to be written, no core dump, few descriptors."""
     for kind, value in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CPU, cpu_seconds),
@@ -185,7 +185,7 @@ def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
 def read_pdf(
     file_descriptor: int, *, password: str | None, max_pages: int, page_characters: int, page_seconds: float
 ) -> None:
-    """Say what is in the PDF open as `file_descriptor`, a message at a time; failures are messages too."""
+    """Says what is in the PDF open as `file_descriptor`, a message at a time; failures are messages too."""
     # Imported here so that its memory and time fall under the limits; looking for garbage among what an import
     # makes, which all stays, would take a quarter of its time.
     gc.disable()
@@ -240,7 +240,7 @@ def read_pdf(
 
 
 def _read_page(reader: Any, number: int, page_characters: int, page_seconds: float) -> str | None:
-    """Say what stands on a page, or why it can't be read; returns that reason."""
+    """Says what stands on a page, or why it can't be read; returns that reason."""
     import pypdf
 
     lines = _Lines(page_characters)

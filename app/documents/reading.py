@@ -63,7 +63,7 @@ def read(
     limits: ReadingLimits = _LIMITS,
     stop: threading.Event | None = None,
 ) -> Iterator[PageRead | Document]:
-    """Read a PDF, text or Markdown file: a `PageRead` for every page, at last the `Document`.
+    """Reads a PDF, text or Markdown file: a `PageRead` for every page, at last the `Document`.
 
     `name` is the file's name for people, if it is not that of `path`. Closing the generator ends the reading.
 

@@ -28,7 +28,7 @@ class RunningText:
 def run_together(
     pages: Pages, stated_title: str | None, *, fallback_title: str, check: Callable[[], None]
 ) -> RunningText:
-    """Drop the furniture and join the paragraphs of pages whose lines are clean (`clean_characters`).
+    """Drops the furniture and joins the paragraphs of pages whose lines are clean (`clean_characters`).
 
     `stated_title` is what the file says of itself. `check` is called often and may raise to stop the work.
     """
@@ -67,7 +67,7 @@ def run_together(
 
 
 def _continue(text: list[str], following: str, words: Counter[str]) -> int:
-    """Add what stands between a paragraph and its second half on the next page; returns the change of length."""
+    """Adds what stands between a paragraph and its second half on the next page; returns the change of length."""
     if not ends_with_hyphen(text[-1]):
         text.append(" ")
         return 1

@@ -49,7 +49,7 @@ _ABSTRACT_LABEL = re.compile(
 
 
 def mend(text: str) -> str:
-    """Return `text` without the ligature faults of PDF readers: "di ff erently" becomes "differently"."""
+    """Returns `text` without the ligature faults of PDF readers: "di ff erently" becomes "differently"."""
 
     def join(match: re.Match[str]) -> str:
         left, ligature = match.groups()
@@ -60,12 +60,12 @@ def mend(text: str) -> str:
 
 
 def without_labels(abstract: str) -> str:
-    """Return a structured abstract without its labels ("Background: ...", "Results: ...")."""
+    """Returns a structured abstract without its labels ("Background: ...", "Results: ...")."""
     return " ".join(_ABSTRACT_LABEL.sub("", abstract).split())
 
 
 def read_papers(path: str | Path) -> Iterator[Paper]:
-    """Yield the papers of one `.jsonl` or `.jsonl.zst` file, mended.
+    """Yields the papers of one `.jsonl` or `.jsonl.zst` file, mended.
 
     Raises:
         PapersError: the file is missing, or a line is not a JSON object with `text` and `abstract`.

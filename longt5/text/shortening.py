@@ -12,7 +12,7 @@ _SHARE_OF_BEGINNING = 3 / 4
 
 
 def beginning_and_end(starts: np.ndarray, total: int, length: int) -> tuple[int, int]:
-    """Return where the beginning that is read ends and the ending begins, at sentences where that is possible.
+    """Returns where the beginning that is read ends and the ending begins, at sentences where that is possible.
 
     Args:
         starts: `(sentences,)` first token of each sentence, ascending; `total` may stand at its end.
@@ -29,7 +29,7 @@ def beginning_and_end(starts: np.ndarray, total: int, length: int) -> tuple[int,
 
 
 def shortened(tokens: np.ndarray, cut: tuple[int, int]) -> np.ndarray:
-    """`tokens` `(tokens, ...)` of a paper without what lies between the two positions that `beginning_and_end` gives."""
+    """`(tokens, ...)` of a paper without what lies between the two positions of `beginning_and_end`."""
     return np.concatenate([tokens[: cut[0]], tokens[cut[1] :]])
 
 

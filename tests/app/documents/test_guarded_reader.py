@@ -52,7 +52,7 @@ def assert_dead(children: list[subprocess.Popen[bytes]]) -> None:
 
 
 def python(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the child run `code` in place of the reader."""
+    """Lets the child run `code` in place of the reader."""
     real = subprocess.Popen.__init__
 
     def start(self: subprocess.Popen[bytes], args: list[str], **kwargs: Any) -> None:

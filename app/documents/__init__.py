@@ -7,7 +7,6 @@ from app.documents.document import (
     PageRead,
     PasswordNeeded,
     ReadingLimits,
-    ReadingStopped,
 )
 from app.documents.reading import display_name, read
 
@@ -18,7 +17,6 @@ __all__ = [
     "PageRead",
     "PasswordNeeded",
     "ReadingLimits",
-    "ReadingStopped",
     "display_name",
     "read",
 ]

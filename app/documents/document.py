@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Callable
 from dataclasses import dataclass
 
 MiB = 2**20
@@ -14,10 +15,6 @@ class DocumentError(Exception):
 
 class PasswordNeeded(DocumentError):
     """The file is encrypted, and no password was given or it was not the right one."""
-
-
-class ReadingStopped(Exception):
-    """Reading was stopped by the caller's event."""
 
 
 @dataclass(frozen=True)
@@ -88,3 +85,7 @@ class PageRead:
 
     page: int
     pages: int | None
+
+
+OnPage = Callable[[PageRead], None]
+"""Called for every page while a file is read."""

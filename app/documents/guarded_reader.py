@@ -15,6 +15,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from app.work import check
+
 # Run by its path and not by its name: the package around it would be imported too, 23 ms more.
 READER = Path(__file__).with_name("pdf_reader.py")
 # The parent looks for a stop and for a passed deadline this often.
@@ -26,10 +28,6 @@ MAX_OUTPUT_BYTES = 256 * 2**20
 
 class _Babble(Exception):
     """The child says what the reader never would: too much, or no message."""
-
-
-class ReaderStopped(Exception):
-    """The caller's `stop` event was set; the child is dead."""
 
 
 def run_reader(
@@ -48,7 +46,7 @@ def run_reader(
     it started.
 
     Raises:
-        ReaderStopped: `stop` was set, seen within `TICK_SECONDS`.
+        app.work.Stopped: `stop` was set, seen within `TICK_SECONDS`.
     """
     process = subprocess.Popen(
         # -S: what `site` would find stands in PYTHONPATH below, and looking for it takes 20 ms.
@@ -80,8 +78,7 @@ def _messages(
     deadline = time.monotonic() + seconds
     stalled = time.monotonic() + stall_seconds
     for line in _output_lines(process):
-        if stop is not None and stop.is_set():
-            raise ReaderStopped
+        check(stop)
         now = time.monotonic()
         if line is None:
             if now > min(deadline, stalled):

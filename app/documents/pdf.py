@@ -6,12 +6,12 @@ The file itself is read by a guarded child process (`guarded_reader.py`); here i
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from app.documents.document import DocumentError, PageRead, PasswordNeeded, ReadingLimits, ReadingStopped
-from app.documents.guarded_reader import ReaderStopped, run_reader
+from app.documents.document import DocumentError, OnPage, PageRead, PasswordNeeded, ReadingLimits
+from app.documents.guarded_reader import run_reader
 from app.documents.page_lines import Line, Pages
 from app.documents.paper_structure import readable
 from app.documents.text_cleaning import clean_characters
@@ -120,14 +120,18 @@ class PdfText:
 
 
 def read_pdf(
-    file: BinaryIO, password: str | None, limits: ReadingLimits, stop: threading.Event | None
-) -> Generator[PageRead, None, PdfText]:
-    """Reads an open PDF, a `PageRead` for every page; returns what stands on them.
+    file: BinaryIO,
+    password: str | None,
+    limits: ReadingLimits,
+    on_page: OnPage,
+    stop: threading.Event | None,
+) -> PdfText:
+    """Reads an open PDF and calls `on_page` for every page.
 
     Raises:
         PasswordNeeded: it is encrypted, and `password` does not open it.
         DocumentError: it can't be read, or there is no text in it.
-        ReadingStopped: `stop` was set.
+        app.work.Stopped: `stop` was set.
     """
     orders = {
         "password": password,
@@ -156,9 +160,7 @@ def read_pdf(
                     found.end = "characters"
                     break
                 found.add(message)
-                yield PageRead(message["page"], found.count)
-    except ReaderStopped:
-        raise ReadingStopped from None
+                on_page(PageRead(message["page"], found.count))
     finally:
         messages.close()
 

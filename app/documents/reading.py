@@ -10,18 +10,19 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import BinaryIO
 
 from app.documents.document import (
     Document,
     DocumentError,
     MiB,
+    OnPage,
     Page,
     PageRead,
     ReadingLimits,
-    ReadingStopped,
 )
 from app.documents.page_lines import Pages
 from app.documents.paper_structure import readable
@@ -29,6 +30,7 @@ from app.documents.pdf import LINE_CHARACTERS, read_pdf, too_many_pages
 from app.documents.running_text import run_together
 from app.documents.text_cleaning import clean_characters
 from app.documents.text_files import NotText, decode, split_pages
+from app.work import check
 
 NAME_CHARACTERS = 120
 # Enough of a file to tell what it is.
@@ -61,18 +63,22 @@ def read(
     name: str | None = None,
     password: str | None = None,
     limits: ReadingLimits = _LIMITS,
+    on_page: OnPage | None = None,
     stop: threading.Event | None = None,
-) -> Iterator[PageRead | Document]:
-    """Reads a PDF, text or Markdown file: a `PageRead` for every page, at last the `Document`.
+) -> Document:
+    """Reads a PDF, text or Markdown file.
 
-    `name` is the file's name for people, if it is not that of `path`. Closing the generator ends the reading.
+    Args:
+        name: the file's name for people, if it is not that of `path`.
+        on_page: called for every page; what it raises ends the reading.
 
     Raises:
         PasswordNeeded: the PDF is encrypted; ask for a password and call again with it.
         DocumentError: the file can't be read.
-        ReadingStopped: `stop` was set, noticed well within a second.
+        app.work.Stopped: `stop` was set, noticed well within a second.
     """
     shown = display_name(os.fspath(path) if name is None else name)
+    on_page = on_page or (lambda page: None)
     with _open(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limits.max_bytes:
@@ -85,11 +91,10 @@ def read(
             raise DocumentError(_EMPTY)
         if b"%PDF-" in head:
             file.seek(0)
-            pdf = yield from read_pdf(file, password, limits, stop)
-            yield _document(shown, pdf.title, pdf.all_pages, pdf.notes, _checking(stop))
-        else:
-            _refuse_other_kinds(head)
-            yield from _read_text(head + file.read(), shown, limits, stop)
+            pdf = read_pdf(file, password, limits, on_page, stop)
+            return _document(shown, pdf.title, pdf.all_pages, pdf.notes, stop)
+        _refuse_other_kinds(head)
+        return _read_text(head + file.read(), shown, limits, on_page, stop)
 
 
 def display_name(path: str) -> str:
@@ -135,8 +140,8 @@ def _refuse_other_kinds(head: bytes) -> None:
 
 
 def _read_text(
-    data: bytes, name: str, limits: ReadingLimits, stop: threading.Event | None
-) -> Iterator[PageRead | Document]:
+    data: bytes, name: str, limits: ReadingLimits, on_page: OnPage, stop: threading.Event | None
+) -> Document:
     try:
         text = decode(data)
     except NotText:
@@ -157,28 +162,17 @@ def _read_text(
     if not readable([line.text for page in pages for line in page]):
         raise DocumentError(_UNSUPPORTED)
     for number in range(1, len(pages) + 1):
-        yield PageRead(number, len(pages))
-    check = _checking(stop)
+        on_page(PageRead(number, len(pages)))
     for page in pages:
         for number, line in enumerate(page):
-            check()
+            check(stop)
             page[number] = replace(line, text=clean_characters(line.text))
-    yield _document(name, title, pages, notes, check)
-
-
-def _checking(stop: threading.Event | None) -> Callable[[], None]:
-    """What raises ReadingStopped once `stop` is set."""
-
-    def check() -> None:
-        if stop is not None and stop.is_set():
-            raise ReadingStopped
-
-    return check
+    return _document(name, title, pages, notes, stop)
 
 
 def _document(
-    name: str, title: str | None, pages: Pages, notes: Sequence[str], check: Callable[[], None]
+    name: str, title: str | None, pages: Pages, notes: Sequence[str], stop: threading.Event | None
 ) -> Document:
-    result = run_together(pages, title, fallback_title=name, check=check)
+    result = run_together(pages, title, fallback_title=name, check=partial(check, stop))
     ranges = tuple(Page(number, start, end) for number, (start, end) in enumerate(result.page_ranges, 1))
     return Document(name, result.title, result.text, ranges, result.references, tuple(notes))

@@ -11,12 +11,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from app.models import LoadedModel, ModelStore
 from app.summarizing.summary import Summary, SummaryError, WindowTrace
+from app.work import check
 from longt5.generation import EncodedText
+from longt5.interruption import interruptible
 from longt5.maps import (
     AttentionMap,
     HeadStatistics,
@@ -162,7 +165,7 @@ def cross(
         attention = cross_map(
             loaded.model,
             encoded,
-            trace.summary_ids,
+            store.teacher_forced(loaded, trace.input_ids, encoded, trace.summary_ids),
             layer,
             heads,
             rows=(chosen.token_start, chosen.token_end),
@@ -184,9 +187,8 @@ def _encoded(
 ) -> Iterator[tuple[LoadedModel, EncodedText]]:
     """The model and the encoder states of a window."""
     trace = _trace(summary, window)
-    with store.use(summary.settings.model, stop) as loaded:
-        *_, encoded = store.encoded(loaded, trace.input_ids, stop)
-        assert isinstance(encoded, EncodedText)
+    with store.use(summary.settings.model, stop) as loaded, interruptible(partial(check, stop)):
+        encoded = store.encoded(loaded, trace.input_ids)
         try:
             yield loaded, encoded
         except ValueError as error:  # no such layer, head or range; the sentence says which

@@ -10,7 +10,7 @@ from app.inspecting import inspector
 from app.models import ModelStore
 from app.settings import Settings
 from app.summarizing.summarizer import Done, Summary, SummaryError, SummarySettings, summarize
-from longt5.generation import Stopped
+from app.work import Stopped
 from tests.app.factories import make_model, paragraphs
 
 

@@ -20,7 +20,7 @@ from app.documents.page_lines import Line
 from app.documents.text_cleaning import join_lines
 from app.documents.type_styles import PageStyle, Style, page_style
 
-# Margins at the same place differ by less, in points.
+# Beginnings of lines at the same margin differ by less, in points.
 SAME_MARGIN = 1.0
 # Type of a paragraph may differ by so much of its size: accents and formulas make a line seem larger or smaller.
 SIZE_TOLERANCE = 0.12

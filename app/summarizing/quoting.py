@@ -29,9 +29,9 @@ class Quotes:
 
     def read(self, quoted: Quoted) -> list[tuple[DraftSentence, Evidence]]:
         """What was quoted, in the paper's order, each with its own passage as evidence."""
-        ends = list(accumulate(len(self.sentences[number]) for number in quoted.places))
+        ends = list(accumulate(len(self.sentences[number]) for number in quoted.indices))
         found = []
-        for number, end in sorted(zip(quoted.places, ends, strict=True)):
+        for number, end in sorted(zip(quoted.indices, ends, strict=True)):
             source = self._sources[number]
             quote = " ".join(self._document.text[source.start : source.end].split())
             page = self._document.page_of(source.start)

@@ -19,8 +19,8 @@ BODY = (
 
 
 def page(*texts: str, top: float = 700, first: float | None = None, last: float | None = None) -> list[Line]:
-    """Lines 12 points apart; the first and last may stand at places of their own."""
-    lines = [Line(text, 72, top - 12 * place, 10) for place, text in enumerate(texts)]
+    """Lines 12 points apart; the first and last may stand at heights of their own."""
+    lines = [Line(text, 72, top - 12 * number, 10) for number, text in enumerate(texts)]
     if first is not None:
         lines[0] = Line(texts[0], 72, first, 9)
     if last is not None:
@@ -68,7 +68,7 @@ def test_page_number_that_is_not_the_lowest_line_goes() -> None:
     pages = []
     for n in range(1, 5):
         lines = page(*body(n), str(n), last=40)
-        lines[2:2] = [Line(f"label {n}{letter}", 2, 20 - place, 8) for place, letter in enumerate("abcd")]
+        lines[2:2] = [Line(f"label {n}{letter}", 2, 20 - number, 8) for number, letter in enumerate("abcd")]
         pages.append(lines)
     assert all("label" in left[2] and not left[-1].isdecimal() for left in texts(without_furniture(pages)))
 
@@ -124,8 +124,8 @@ def test_nothing_is_added_or_moved(pages: list[list[Line]]) -> None:
     result = without_furniture(pages)
     assert len(result) == len(pages)
     for before, after in zip(pages, result, strict=True):
-        places = iter(before)
-        assert all(any(line.text in other.text for other in places) for line in after)
+        others = iter(before)
+        assert all(any(line.text in other.text for other in others) for line in after)
 
 
 def test_dotless_i_is_no_roman_number() -> None:

@@ -19,8 +19,8 @@ def column(
 ) -> list[Line]:
     """Lines 12 points apart; leading spaces of a text indent it by 10 points."""
     return [
-        Line(text.strip(), x + 10 * text.startswith(" "), top - 12 * place, size, bold, font)
-        for place, text in enumerate(texts)
+        Line(text.strip(), x + 10 * text.startswith(" "), top - 12 * number, size, bold, font)
+        for number, text in enumerate(texts)
     ]
 
 

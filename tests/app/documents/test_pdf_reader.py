@@ -68,7 +68,7 @@ def test_number_in_the_margin_is_a_line_of_its_own(tmp_path: Path) -> None:
 
 def test_turned_margin_stamp_is_left_out(tmp_path: Path) -> None:
     stamp = b"BT /F1 10 Tf 0 1 -1 0 30 300 Tm (arXiv:1234) Tj ET\n"
-    content = stamp + b"".join(show(pdf_files.LOREM, 72, 700 - 12 * place) for place in range(5))
+    content = stamp + b"".join(show(pdf_files.LOREM, 72, 700 - 12 * number) for number in range(5))
     assert [line[0] for line in page_lines(content, tmp_path)] == [pdf_files.LOREM] * 5
 
 

@@ -34,7 +34,7 @@ lint: $(DEV_READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy longt5 app
-	$(BIN)/mypy -c "$$(cat app.py)"
+	$(BIN)/mypy app.py
 
 format: $(DEV_READY)
 	$(BIN)/ruff check --fix .

@@ -100,7 +100,7 @@ def build(job: Job, class_name: str = "LongT5ForConditionalGeneration") -> nn.Mo
 
 
 def source(job: Job) -> Tensor:
-    """(batch, length) token ids: words at random, or the example paper over and over for a trained model."""
+    """`(batch, length)` token ids: words at random, or the example paper over and over for a trained model."""
     if not job.model:
         return random_tokens(job, job.length, seed=1)
     tokenizer = load_tokenizer(job.model)
@@ -112,7 +112,7 @@ def source(job: Job) -> Tensor:
 
 
 def random_tokens(job: Job, length: int, seed: int) -> Tensor:
-    """(batch, length) token ids, the same on every device."""
+    """`(batch, length)` token ids, the same on every device."""
     generator = torch.Generator().manual_seed(seed)
     shape = (job.batch, length)
     return torch.randint(FIRST_WORD, configuration(job).vocab_size, shape, generator=generator).to(job.device)

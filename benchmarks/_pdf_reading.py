@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from app import documents
 from app.documents import DocumentError
+from app.documents.pdf_reader import TIGHT_LIMITS
 from benchmarks._job import ROOT
 
 
@@ -53,5 +55,6 @@ def time_pdfs(files: Sequence[Path], repeats: int) -> dict[str, PdfTimes]:
 
 def _plain(file: Path) -> float:
     """Seconds of pypdf's calls."""
-    command = [sys.executable, "-m", "benchmarks._plain_pypdf", str(file.resolve())]
+    limits = json.dumps(TIGHT_LIMITS)
+    command = [sys.executable, "-m", "benchmarks._plain_pypdf", str(file.resolve()), limits]
     return float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)

@@ -1,11 +1,13 @@
 """A process that reads a PDF as the app's reader does, with pypdf's part of the work alone.
 
-`python -m benchmarks._plain_pypdf FILE` prints the seconds that pypdf's calls took, without the import of pypdf.
+`python -m benchmarks._plain_pypdf FILE LIMITS` prints the seconds that pypdf's calls took, without the import of
+pypdf; the limits are a JSON object of those that the app sets.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import sys
@@ -13,12 +15,11 @@ import time
 
 import pypdf
 
-from app.documents.pdf_reader import TIGHT_LIMITS
-
 
 def main() -> None:
     logging.disable(logging.CRITICAL)
-    pypdf.overwrite_configuration(None, jbig2dec_binary=None, disable_legacy_handling=True, **TIGHT_LIMITS)
+    limits = json.loads(sys.argv[2])
+    pypdf.overwrite_configuration(None, jbig2dec_binary=None, disable_legacy_handling=True, **limits)
     started = time.perf_counter()
     with open(sys.argv[1], "rb") as file:
         reader = pypdf.PdfReader(file, strict=False)

@@ -91,7 +91,7 @@ def _as_transformers_does(
 
 
 def agreement(ours: Measured, theirs: Measured) -> str:
-    """Share of places where both wrote the same token."""
+    """Share of positions at which both wrote the same token."""
     count = min(side.outputs["tokens"].shape[1] for side in (ours, theirs))  # ours are without the end token
     equal = ours.outputs["tokens"][:, :count] == theirs.outputs["tokens"][:, :count]
     return f"{equal.double().mean():.1%} of tokens equal"

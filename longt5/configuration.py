@@ -24,7 +24,11 @@ class LongT5Config(configuration_longt5.LongT5Config):
         return config
 
     def validate_architecture(self) -> None:
-        """Raises ValueError for an attention type, radius or block size that cannot be computed."""
+        """Holds what LongT5 adds against what can be computed.
+
+        Raises:
+            ValueError: there is no such attention type, or a radius or block size is below 1.
+        """
         super().validate_architecture()
         if self.encoder_attention_type not in ("local", "transient-global"):
             raise ValueError(

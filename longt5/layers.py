@@ -77,7 +77,7 @@ class LongT5LayerNorm(nn.Module):
         self.variance_epsilon = eps
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        """(batch, length, d_model), in any dtype -> the same in the weight's"""
+        """`(batch, length, d_model)`, in any dtype -> the same in the weight's"""
         return in_pieces(self._normed, hidden_states, hidden_states.shape[-1], self.weight.dtype)
 
     def _normed(self, hidden_states: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ class LongT5LayerFF(nn.Module):
         self.dropout = nn.Dropout(config.dropout_rate)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        """(batch, length, d_model) -> the same"""
+        """`(batch, length, d_model)` -> the same"""
         interruption_point()
         if self.DenseReluDense.wo.weight.is_meta:  # offloaded: accelerate would fetch it for each piece
             return self._updated(hidden_states)
@@ -165,11 +165,11 @@ class Projections(nn.Module):
             self.relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, self.n_heads)
 
     def project(self, projection: Linear, states: Tensor) -> Tensor:
-        """(batch, length, d_model) -> (batch, length, heads, d_kv)"""
+        """`(batch, length, d_model)` -> `(batch, length, heads, d_kv)`"""
         return saturate(projection(states)).unflatten(-1, (self.n_heads, self.key_value_proj_dim))
 
     def bias_by_offset(self, embedding: nn.Embedding, offsets: Tensor) -> Tensor:
-        """(...,) offsets -> (heads, ...). Calls the module, as its weights may be offloaded until it is called."""
+        """(...,) offsets -> `(heads, ...)`. Calls the module, as its weights may be offloaded until it is called."""
         return embedding(relative_position_bucket(offsets, **self.bucketing)).movedim(-1, 0)
 
 
@@ -191,14 +191,14 @@ class LongT5Attention(Projections):
         past_key_values: Cache | None = None,
         output_attentions: bool = False,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Attends from `hidden_states` (batch, queries, d_model).
+        """Attends from `hidden_states` `(batch, queries, d_model)`.
 
         Args:
-            mask: boolean, True where attention is allowed, broadcastable to (batch, heads, queries, keys).
+            mask: boolean, True where attention is allowed, broadcastable to `(batch, heads, queries, keys)`.
             key_value_states: (batch or fewer, keys, d_model), see `dense_attention` for fewer.
             position_bias: (1, heads, queries, keys) with the mask already in it, from the first layer.
         Returns:
-            output (batch, queries, d_model), position bias, weights (batch, heads, queries, keys) or None.
+            output `(batch, queries, d_model)`, position bias, weights `(batch, heads, queries, keys)` or None.
         """
         hidden_states = as_autocast(hidden_states)
         query = self.project(self.q, hidden_states).transpose(1, 2)
@@ -218,7 +218,7 @@ class LongT5Attention(Projections):
     def _keys_and_values(
         self, hidden_states: Tensor, key_value_states: Tensor | None, past_key_values: Cache | None
     ) -> tuple[Tensor, Tensor, int | Tensor]:
-        """Keys and values (batch, heads, keys, d_kv), through the cache if there is one, and the past's length."""
+        """Keys and values `(batch, heads, keys, d_kv)`, through the cache if there is one, and the past's length."""
         is_cross_attention = key_value_states is not None
         past_length: int | Tensor = 0
         cache = past_key_values
@@ -273,14 +273,14 @@ class _EncoderAttention(Projections):
         position_bias: Tensor | None = None,
         output_attentions: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Attends within `hidden_states` (batch, length, d_model).
+        """Attends within `hidden_states` `(batch, length, d_model)`.
 
         Args:
-            attention_mask: (batch, length), non-zero at text; None means that all is text.
-            position_bias: from the first layer, (heads, 2 * radius + 1 + 2 * globals): the band's by offset, then the
+            attention_mask: `(batch, length)`, non-zero at text; None means that all is text.
+            position_bias: from the first layer, `(heads, 2 * radius + 1 + 2 * globals)`: the band's by offset, then the
                 globals'. One tensor, as re-entrant checkpointing gives no gradient to tensors inside tuples.
         Returns:
-            output (batch, length, d_model), the position bias for the next layers, and None or the weights
+            output `(batch, length, d_model)`, the position bias for the next layers, and None or the weights
             (batch, blocks, heads, radius + 1, 3 * (radius + 1) + globals), see `blocked_attention`.
         """
         hidden_states = as_autocast(hidden_states)
@@ -307,7 +307,7 @@ class _EncoderAttention(Projections):
     def global_tokens(
         self, hidden_states: Tensor, attention_mask: Tensor | None, global_bias: Tensor
     ) -> Globals | None:
-        """The global tokens of (batch, length, d_model) hidden states, None where there are none."""
+        """The global tokens of `(batch, length, d_model)` hidden states, None where there are none."""
         return None
 
 
@@ -365,7 +365,7 @@ class LongT5LayerAttention(nn.Module):
         self.dropout = nn.Dropout(config.dropout_rate)
 
     def forward(self, hidden_states: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Returns hidden states (batch, length, d_model), position bias and weights, see the attention."""
+        """Returns hidden states `(batch, length, d_model)`, position bias and weights, see the attention."""
         interruption_point()
         attention = self.get_submodule(self.attention_name)
         update, position_bias, weights = attention(self.layer_norm(hidden_states), **kwargs)

@@ -155,10 +155,10 @@ class LongT5Stack(LongT5PreTrainedModel):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> tuple | BaseModelOutputWithPastAndCrossAttentions:
-        """Runs the stack over (batch, length) tokens.
+        """Runs the stack over `(batch, length)` tokens.
 
         Args:
-            encoder_hidden_states: (batch, source length, d_model); in the decoder its batch may be a divisor of
+            encoder_hidden_states: `(batch, source length, d_model)`; in the decoder its batch may be a divisor of
                 the tokens' batch, consecutive rows then share one source.
         """
         config = self.config
@@ -234,8 +234,8 @@ def _causal_mask(
     """Which keys each query of the decoder may attend to, (batch or 1, 1, queries, keys), None if it is all of them.
 
     Args:
-        inputs_embeds: (batch, queries, d_model).
-        attention_mask: (batch, past and new keys), non-zero at text, or a ready mask with 4 dimensions: boolean, or
+        inputs_embeds: `(batch, queries, d_model)`.
+        attention_mask: `(batch, past and new keys)`, non-zero at text, or a ready mask with 4 dimensions: boolean, or
             additive with 0 where attention is allowed.
     """
     if attention_mask is not None and attention_mask.dim() == 4:
@@ -297,7 +297,7 @@ class LongT5EncoderModel(LongT5PreTrainedModel):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> tuple | BaseModelOutput:
-        """Encodes (batch, length) tokens. Attention weights: see `longt5.attention.reference.blocked_attention`."""
+        """Encodes `(batch, length)` tokens. Attention weights: see `longt5.attention.reference.blocked_attention`."""
         return self.encoder(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -346,7 +346,7 @@ class EncoderDecoder(LongT5PreTrainedModel):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> tuple | Seq2SeqModelOutput:
-        """Encodes (batch, source length) tokens, unless `encoder_outputs` are given, and decodes (batch, length)."""
+        """Encodes `(batch, source length)` tokens, unless given `encoder_outputs`, and decodes `(batch, length)`."""
         return_dict = self.config.return_dict if return_dict is None else return_dict
         wanted = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
         encoded: Any = encoder_outputs
@@ -403,7 +403,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         self.lm_head = Linear(config.d_model, config.vocab_size)
         self.post_init()
 
-    def forward(  # type: ignore[override]  # transformers has `labels` in this place
+    def forward(  # type: ignore[override]  # transformers has `labels` at this position
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -420,10 +420,10 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> tuple | Seq2SeqLMOutput:
-        """As `LongT5Model`, with logits (batch, length, vocabulary) and, given `labels`, the loss.
+        """As `LongT5Model`, with logits `(batch, length, vocabulary)` and, given `labels`, the loss.
 
         Args:
-            labels: (batch, length) tokens; -100 is ignored. Without decoder inputs they make those too.
+            labels: `(batch, length)` tokens; -100 is ignored. Without decoder inputs they make those too.
         """
         return_dict = self.config.return_dict if return_dict is None else return_dict
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
@@ -463,7 +463,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
             self.config.tie_word_embeddings = False
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
-        """(batch, length) labels -> (batch, length) decoder inputs, for data collators."""
+        """`(batch, length)` labels -> `(batch, length)` decoder inputs, for data collators."""
         return self._shift_right(labels)
 
     def _expand_inputs_for_generation(

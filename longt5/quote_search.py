@@ -3,7 +3,7 @@
 The sentences form a trie, and the decoder may only walk along it. Inside a sentence mostly one token is possible,
 and its likelihood tells nothing about the summary; so scores are renormalised over the allowed continuations, a
 forced token costs nothing, and a sentence's score is the logarithm of its share among all that could come next. As
-the places where sentences part are few, these scores are computed exactly for every sentence of the paper; beam
+the positions at which sentences part are few, these scores are computed exactly for every sentence of the paper; beam
 search token by token would lose a good sentence for the common word that it begins with. The beams here are of
 sentences: each is chosen as the first of a summary of the rest of the paper, read without the sentences chosen before.
 """
@@ -32,9 +32,9 @@ _ROWS = 64  # prefixes or sentences that the decoder reads at once
 
 @dataclass(frozen=True)
 class Quoted:
-    """The chosen sentences, first choice first: their places in the list given, and all their tokens."""
+    """The chosen sentences, first choice first: their indices in the list given, and all their tokens."""
 
-    places: tuple[int, ...]
+    indices: tuple[int, ...]
     token_ids: Tokens
 
 
@@ -75,14 +75,14 @@ def quote(
     """
     if score not in SCORES:
         raise ValueError(f"Sentences are scored by one of {', '.join(SCORES)}, not by {score!r}.")
-    places: dict[Tokens, int] = {}
-    for place, sentence in enumerate(sentences):
+    indices: dict[Tokens, int] = {}
+    for index, sentence in enumerate(sentences):
         if 0 < len(sentence) < max_new_tokens:
-            places.setdefault(tuple(sentence), place)
-    if not places:
+            indices.setdefault(tuple(sentence), index)
+    if not indices:
         raise ValueError("No sentence is short enough to be quoted; allow a longer summary.")
 
-    candidates = list(places)
+    candidates = list(indices)
     beams = [_Beam(_Decoders.reading(model, encoded, score))]
     shortlist = candidates
     generator = None if sampling is None else torch.Generator().manual_seed(sampling.seed)
@@ -106,7 +106,7 @@ def quote(
         beams = _best(following, num_beams)
         if on_progress is not None:
             on_progress(beams[0].token_ids)
-    return Quoted(tuple(places[sentence] for sentence in beams[0].chosen), beams[0].token_ids)
+    return Quoted(tuple(indices[sentence] for sentence in beams[0].chosen), beams[0].token_ids)
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,8 @@ class _Decoders:
 
     def without(self, sentence: Tokens) -> _Decoders:
         """The same decoders when a sentence more may not be read; these here stay as they are."""
-        places = occurrences(sentence, self.paper)
-        return replace(self, with_paper=self.with_paper.without(places, len(sentence)))
+        starts = occurrences(sentence, self.paper)
+        return replace(self, with_paper=self.with_paper.without(starts, len(sentence)))
 
     def scores(self, possible: Sequence[Tokens], wanted: Sequence[Tokens]) -> Tensor:
         """The scores (wanted,) of some of the possible sentences, float32 on the CPU."""
@@ -189,11 +189,11 @@ def occurrences(sentence: Sequence[int], paper: bytes) -> list[int]:
     """Where the tokens of a sentence stand in a paper, given as 4 bytes a token."""
     wanted = _as_bytes(sentence)
     found = []
-    place = paper.find(wanted)
-    while place != -1:
-        if place % 4 == 0:
-            found.append(place // 4)
-        place = paper.find(wanted, place + 1)
+    byte = paper.find(wanted)
+    while byte != -1:
+        if byte % 4 == 0:
+            found.append(byte // 4)
+        byte = paper.find(wanted, byte + 1)
     return found
 
 
@@ -260,21 +260,21 @@ class _Decoder:
         unread = torch.ones(source.shape[:2], dtype=torch.long, device=source.device)
         return cls(model, source, unread, output.past_key_values, output.logits[0, -1].float())
 
-    def without(self, places: Sequence[int], length: int) -> _Decoder:
-        """The decoder at its start when it may not read a sentence of a length, standing at each of the places."""
+    def without(self, starts: Sequence[int], length: int) -> _Decoder:
+        """The decoder at its start when it may not read a sentence of a length, from each of the starts on."""
         unread = self.unread.clone()
-        for place in places:
-            unread[:, place : place + length] = 0
-        start = self.model.generation_config.decoder_start_token_id
+        for start in starts:
+            unread[:, start : start + length] = 0
+        start_token = self.model.generation_config.decoder_start_token_id
         cache = EncoderDecoderCache(
             DynamicCache(config=self.model.config.get_text_config(decoder=True)),
             self.cache.cross_attention_cache,
         )
-        logits = replace(self, unread=unread)._read([(start,)], cache)[0, -1]
+        logits = replace(self, unread=unread)._read([(start_token,)], cache)[0, -1]
         return replace(self, unread=unread, cache=cache, next_logits=logits)
 
     def logits_after(self, prefixes: Sequence[Tokens]) -> Iterator[Tensor]:
-        """The logits (vocabulary,) after each prefix."""
+        """The logits `(vocabulary,)` after each prefix."""
         for start in range(0, len(prefixes), _ROWS):
             rows = prefixes[start : start + _ROWS]
             read = [prefix for prefix in rows if prefix]
@@ -283,7 +283,7 @@ class _Decoder:
                 yield next(logits)[len(prefix) - 1] if prefix else self.next_logits
 
     def log_likelihoods(self, sentences: Sequence[Tokens]) -> Tensor:
-        """The logarithm of the probability of all tokens of each sentence: (sentences,)."""
+        """The logarithm of the probability of all tokens of each sentence: `(sentences,)`."""
         sums = []
         for start in range(0, len(sentences), _ROWS):
             rows = sentences[start : start + _ROWS]
@@ -300,7 +300,7 @@ class _Decoder:
         return EncoderDecoderCache(own, self.cache.cross_attention_cache)
 
     def _read(self, rows: Sequence[Tokens], cache: EncoderDecoderCache) -> Tensor:
-        """The logits (rows, longest row, vocabulary) in float32 after each token of each row."""
+        """The logits `(rows, longest row, vocabulary)` in float32 after each token of each row."""
         tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
         for tensor, row in zip(tokens, rows, strict=True):
             tensor[: len(row)] = torch.tensor(row)

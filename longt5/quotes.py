@@ -20,7 +20,7 @@ _WHOLE_SENTENCE = re.compile(
 
 @dataclass(frozen=True)
 class QuotableSentence:
-    """A sentence: ``text[start:end]``, and its tokens."""
+    """A sentence: `text[start:end]`, and its tokens."""
 
     start: int
     end: int
@@ -33,8 +33,8 @@ def quotable_sentences(
     """The sentences of a tokenized text that may be quoted, in order.
 
     Args:
-        ids: (tokens,).
-        offsets: (tokens, 2) the half-open range of characters of each token.
+        ids: `(tokens,)`.
+        offsets: `(tokens, 2)` the half-open range of characters of each token.
         starts: the first token of each sentence, ascending; a sentence goes on to the next one or the last token.
     """
     found = []

@@ -21,23 +21,20 @@ LFS_SUFFIXES = (".safetensors", ".bin", ".model")
 
 @dataclass
 class HubServer:
-    """Serves `root` while entered as a context; `url` is what HF_ENDPOINT must be.
-
-    Attributes:
-        private: models that answer 401 "not found" without the token, as the Hub does for strangers.
-        gated: models whose files, not their listing, answer 403 without the token.
-        down: answer 503 to everything.
-        cut: bytes after which the body of a weight file breaks off, a download that fails on its way.
-        requests: (method, path, status) of all that was asked.
-    """
+    """Serves `root` while entered as a context; `url` is what HF_ENDPOINT must be."""
 
     root: Path
     token: str = "hf_visitor"
     private: set[str] = field(default_factory=set)
+    """Models that answer 401 "not found" without the token, as the Hub does for strangers."""
     gated: set[str] = field(default_factory=set)
+    """Models whose files, not their listing, answer 403 without the token."""
     down: bool = False
+    """Answer 503 to everything."""
     cut: int | None = None
+    """Bytes after which the body of a weight file breaks off, a download that fails on its way."""
     requests: list[tuple[str, str, int]] = field(default_factory=list)
+    """Method, path and status of all that was asked."""
 
     def __enter__(self) -> "HubServer":
         handler = type("Handler", (_Handler,), {"hub": self})

@@ -1,4 +1,4 @@
-"""What the README tells people to do can be done: its commands, settings, code and front matter are checked."""
+"""What README and docs/ tell people to do can be done: their commands, settings, code, links and front matter."""
 
 from __future__ import annotations
 
@@ -24,16 +24,26 @@ from tests.page_server import tiny_model
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "dev").glob("*.md"))
+}
+# What is told to do; the log and the list of changes tell what was done.
+GUIDES = "\n".join(text for name, text in PAGES.items() if name not in ("CHANGELOG.md", "dev/LOG.md"))
 # Programs of others: that a command is theirs is all that is checked.
 FOREIGN = {"pip", "hf"}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, text: str = GUIDES) -> list[str]:
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    return [block for name, block in found if name == language]
 
 
 def commands() -> list[str]:
-    return [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
+    lines = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
+    return list(
+        dict.fromkeys([*lines, *re.findall(r"`((?:LONGT5_\w+=\S+ )*make [\w-]+(?: \w+=\S+)?)`", GUIDES)])
+    )
 
 
 def front_matter() -> dict:
@@ -48,9 +58,10 @@ def requirements(name: str = "requirements.txt") -> Iterator[Requirement]:
 
 
 def options(module: str) -> str:
-    """The source that defines a module's command-line options: its own and that of private ones beside it."""
-    path = ROOT / f"{module.replace('.', '/')}.py"
-    return "".join(file.read_text(encoding="utf-8") for file in [path, *path.parent.glob("_[a-z]*.py")])
+    """The source that defines a module's command-line options: its own and that of private ones or a package's."""
+    path = ROOT / module.replace(".", "/")
+    files = path.glob("*.py") if path.is_dir() else [path.with_suffix(".py"), *path.parent.glob("_[a-z]*.py")]
+    return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 @pytest.mark.parametrize("command", commands())
@@ -76,13 +87,14 @@ def test_a_command_exists(command: str) -> None:
             assert program in FOREIGN
 
 
-def test_make_and_ci_are_what_the_readme_says() -> None:
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200
+
+
+def test_make_and_ci_are_what_is_said() -> None:
     assert {"make run", "make test", "make test-all", "make lint", "make bench"} <= set(commands())
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.findall(r"^make .*", ci, flags=re.MULTILINE) == ["make lint", "make test"]
-    mentioned = set(re.findall(r"`make ([\w-]+)`", README))
-    targets = set(re.findall(r"^([\w-]+):", MAKEFILE, flags=re.MULTILINE))
-    assert mentioned <= targets
     run = re.search(r"^run:.*\n\t(.*)", MAKEFILE, flags=re.MULTILINE)
     assert run is not None
     assert run[1].endswith("python app.py")
@@ -139,7 +151,9 @@ def documented_settings() -> dict[str, str]:
 
 
 def test_the_table_of_settings_is_the_source() -> None:
-    rows = re.findall(r"^\| `(LONGT5_\w+)` \| (.*?) \| (.*) \|$", README, flags=re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(LONGT5_\w+)` \| (.*?) \| (.*) \|$", PAGES["docs/settings.md"], flags=re.MULTILINE
+    )
     about = documented_settings()
     assert [row[0] for row in rows] == [f"LONGT5_{name.upper()}" for name in settings.PARSERS]
     for (_, default, meaning), field in zip(rows, dataclasses.fields(settings.Settings), strict=True):
@@ -153,21 +167,54 @@ def test_the_table_of_settings_is_the_source() -> None:
 
 
 def test_no_other_variable_is_named() -> None:
-    named = set(re.findall(r"\bLONGT5_[A-Z_]+\b", README))
+    named = set(re.findall(r"\bLONGT5_[A-Z_]+\b", GUIDES))
     assert named == {f"LONGT5_{name.upper()}" for name in settings.PARSERS}
 
 
-def test_files_that_are_linked_or_listed_exist() -> None:
-    linked = set(re.findall(r"\]\((?!https?:|#)([^)]+)\)", README))
-    listed = set(re.findall(r"^\| `([\w./]+/)` \|", README, flags=re.MULTILINE))
-    assert linked
-    assert listed
-    missing = {path for path in linked | listed if not (ROOT / path).exists()}
-    assert not missing
-    headings = {
-        re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)", README, re.M)
+def anchors(text: str) -> set[str]:
+    """Those of a page's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)", text, flags=re.MULTILINE)
     }
-    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= headings
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", PAGES[page]):
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("CHANGELOG.md", "dev/LOG.md")])
+def test_files_that_are_named_exist(page: str) -> None:
+    roots = "|".join(path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "run")
+    named = re.findall(rf"`((?:{roots})/[\w./-]+)`", PAGES[page])
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_the_tree_is_the_repositorys() -> None:
+    (tree,) = [block for block in blocks("", README) if "app.py" in block]
+    folder = ROOT
+    listed = []
+    for line in tree.splitlines():
+        name = line.split()[0]
+        folder = folder if line.startswith(" ") else ROOT
+        listed.append(folder / name)
+        assert listed[-1].exists(), line
+        if not line.startswith(" ") and name.endswith("/"):
+            folder = ROOT / name
+    for package in ("app", "longt5"):
+        rooms = {path.parent for path in (ROOT / package).glob("*/__init__.py")}
+        assert rooms <= {path for path in listed if path.is_dir()}
+
+
+def test_docs_are_listed_in_the_readme() -> None:
+    assert {page for page in PAGES if page.startswith("docs/")} <= set(re.findall(r"\]\(([^)#]+)\)", README))
 
 
 def test_the_library_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
@@ -178,7 +225,7 @@ def test_the_library_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(ROOT)
     torch.manual_seed(0)
     source = "\n".join(examples).replace("assets/longt5-embedded", str(model)).replace("16_384", "512")
-    exec(compile(source, "README.md", "exec"), {})
+    exec(compile(source, "README.md and docs", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) >= 3
 
 
@@ -193,5 +240,5 @@ def test_the_client_example_names_what_exists() -> None:
     )
     source = (ROOT / "app" / "api.py").read_text(encoding="utf-8")
     endpoints = set(re.findall(r'api_name="(\w+)"', source))
-    assert endpoints == set(re.findall(r"^\| `/(\w+)` \|", README, flags=re.MULTILINE))
+    assert endpoints == set(re.findall(r"^\| `/(\w+)` \|", PAGES["docs/using.md"], flags=re.MULTILINE))
     assert {name.removeprefix("/") for name in re.findall(r'api_name="(/\w+)"', example)} <= endpoints

@@ -1,15 +1,14 @@
 """A stranger's file becomes a Document: pages, characters, paragraphs and what is said of the rest."""
 
-from app.documents.reading import (
+from app.documents.document import (
     Document,
     DocumentError,
     Page,
     PageRead,
     PasswordNeeded,
     ReadingLimits,
-    display_name,
-    read,
 )
+from app.documents.reading import display_name, read
 
 __all__ = [
     "Document",

@@ -6,15 +6,18 @@ That is: running heads and feet, page numbers, and the line numbers of manuscrip
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from statistics import median
 
 # Heads and feet stand within this many lines of the edge of their page.
 EDGE_LINES = 3
-# Heads at the same place differ by less, in points.
+# Heads at the same height differ by less, in points.
 SAME_HEIGHT = 4.0
+# Longer lines are text, however often they come back.
+HEAD_CHARACTERS = 200
+# The head of a chapter is shorter: it is told by its height alone.
+CHAPTER_HEAD_CHARACTERS = 90
 _NUMBER = re.compile(r"\d+")
 _OUTER_NUMBER = re.compile(r"^\d{1,4}\s+|\s+\d{1,4}$")
 _LINE_NUMBERS = (re.compile(r"^(\d{1,4})(?:\s+|$)"), re.compile(r"(?:^|\s+)(\d{1,4})$"))
@@ -95,44 +98,40 @@ def _strip_line_numbers(page: list[Line], pattern: re.Pattern[str], step: int) -
 def _without_running_lines(pages: Pages) -> Pages:
     edges = [_edge_lines(page) for page in pages]
     running = _running_keys(edges)
-    numbered = _page_number_places(edges)
+    numbered = _page_number_keys(edges)
     levels = _levels(edges, running | numbered)
     result = []
     for page, edge in zip(pages, edges, strict=True):
         dropped = {
-            place
-            for place, key in edge.items()
-            if key in running or key in numbered or _is_chapter_head(page, place, edge, levels)
+            number
+            for number, key in edge.items()
+            if key in running or key in numbered or _is_chapter_head(page, number, key, levels)
         }
-        rest = [line for place, line in enumerate(page) if place not in dropped]
-        result.append(rest)
+        result.append([line for number, line in enumerate(page) if number not in dropped])
     return result
 
 
 Key = tuple[str, str, int]
+"""What a line at the edge of its page says (digits as #), whether that is the "top" or "bottom", and its height."""
 
 
 def _edge_lines(page: list[Line]) -> dict[int, Key]:
-    """Positions in `page` of the outermost lines, each with what it says (digits as #), its edge and its height."""
+    """Numbers in `page` of the outermost lines, with their keys."""
     order = list(range(len(page)))
     heights = [line.y for line in page]
-    ends = [
-        *order[:2],
-        *order[-2:],
-    ]  # figures may have heights of their own, so the first and last lines count too
+    ends = [*order[:2], *order[-2:]]
     if any(heights):
-        order.sort(key=lambda place: -page[place].y)
+        order.sort(key=lambda number: -heights[number])
     middle = (page[order[0]].y + page[order[-1]].y) / 2 if order else 0.0
     edge: dict[int, Key] = {}
     # From the outside in, so that a short page's lines belong to the nearer edge.
     for depth in range(min(EDGE_LINES, (len(order) + 1) // 2)):
-        for place, side in ((order[depth], "top"), (order[-1 - depth], "bottom")):
-            if place not in edge:
-                edge[place] = _key(page[place], side)
+        for number, side in ((order[depth], "top"), (order[-1 - depth], "bottom")):
+            edge.setdefault(number, _key(page[number], side))
+    # Figures may have heights of their own, so the lines that the file has first and last count too.
     if any(heights):
-        for place in ends:
-            if place not in edge:
-                edge[place] = _key(page[place], "top" if page[place].y > middle else "bottom")
+        for number in ends:
+            edge.setdefault(number, _key(page[number], "top" if heights[number] > middle else "bottom"))
     return edge
 
 
@@ -156,46 +155,48 @@ def _near(key: Key) -> list[Key]:
 
 
 def _running_keys(edges: list[dict[int, Key]]) -> set[Key]:
-    """Lines that come back at the same place on at least three pages (odd and even pages have their own)."""
+    """Lines that come back at the same height on at least three pages (odd and even pages have their own)."""
     counts = Counter(key for edge in edges for key in set(edge.values()) if key[0] != "#")
     least = 3 if len(edges) > 3 else 2
     if len(edges) < 2:
         return set()
-    return {key for key in counts if sum(counts[near] for near in _near(key)) >= least and len(key[0]) < 200}
+    return {
+        key
+        for key in counts
+        if sum(counts[near] for near in _near(key)) >= least and len(key[0]) < HEAD_CHARACTERS
+    }
 
 
-def _page_number_places(edges: list[dict[int, Key]]) -> set[Key]:
+def _page_number_keys(edges: list[dict[int, Key]]) -> set[Key]:
     """Bare numbers at the edge: page numbers always are, unless a page has several (a table's rows)."""
-    places: set[Key] = set()
+    keys: set[Key] = set()
     alone = 0
     for edge in edges:
         numbers = [key for key in edge.values() if key[0] == "#"]
         if len(numbers) <= 2:
-            places.update(numbers)
+            keys.update(numbers)
             alone += bool(numbers)
-    return places if alone >= min(2, len(edges)) else set()
+    return keys if alone >= min(2, len(edges)) else set()
 
 
 def _levels(edges: list[dict[int, Key]], keys: set[Key]) -> set[tuple[str, int]]:
     """The edge and height at which half of the pages have a head or foot: there a chapter's own head stands too."""
     counts: Counter[tuple[str, int]] = Counter()
     for edge in edges:
-        counts.update(
-            {(side, height) for _, side, height in edge.values() if (_, side, height) in keys and height}
-        )
+        counts.update({key[1:] for key in edge.values() if key in keys and key[2]})
     return {level for level, count in counts.items() if count >= max(3, 0.4 * len(edges))}
 
 
-def _is_chapter_head(
-    page: list[Line], place: int, edge: dict[int, Key], levels: set[tuple[str, int]]
-) -> bool:
-    _, side, height = edge[place]
-    if (side, height) not in levels or len(page[place].text) > 90:
+def _is_chapter_head(page: list[Line], number: int, key: Key, levels: set[tuple[str, int]]) -> bool:
+    """Whether a line stands where other pages have their heads or feet, and nothing stands beyond it."""
+    _, side, height = key
+    line = page[number]
+    if (side, height) not in levels or len(line.text) > CHAPTER_HEAD_CHARACTERS:
         return False
-    others = [line.y for line in page if abs(line.y - page[place].y) > 1]
+    others = [other.y for other in page if abs(other.y - line.y) > 1]
     if not others:
         return False
-    return page[place].y > max(others) if side == "top" else page[place].y < min(others)
+    return line.y > max(others) if side == "top" else line.y < min(others)
 
 
 def _page_number(text: str) -> int | None:
@@ -211,16 +212,3 @@ def _page_number(text: str) -> int | None:
         -value if value < following else value
         for value, following in zip(values, [*values[1:], 0], strict=True)
     )
-
-
-def line_spacing(page: list[Line]) -> float:
-    """The usual distance between two lines of a paragraph, in points; 0 if the page has no layout."""
-    by_size: defaultdict[float, list[float]] = defaultdict(list)
-    for first, second in pairwise(page):
-        down = first.y - second.y
-        if 0 < down < 4 * max(first.size, 1) and abs(first.size - second.size) < 0.3:
-            by_size[second.size].append(down)
-    if not by_size:
-        return 0.0
-    usual = max(by_size, key=lambda size: len(by_size[size]))
-    return median(by_size[usual])

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from app.documents.page_lines import Line
 from app.documents.paragraphs import Paragraph
 from app.documents.text_cleaning import clean_characters
+from app.documents.type_styles import LARGER
 
 TITLE_CHARACTERS = 300
 SAMPLE_CHARACTERS = 200_000
@@ -17,6 +18,15 @@ SAMPLE_CHARACTERS = 200_000
 ENTRY_CHARACTERS = 2_000
 # A thesis may have a list for every chapter; the last one that is a list counts.
 HEADINGS_TRIED = 100
+# A heading is that of the references if among this many paragraphs after it so many are entries.
+ENTRIES_LOOKED_AT, ENTRY_SHARE = 8, 0.4
+# A list without a heading has to have this many numbered entries, among so many paragraphs.
+LEAST_ENTRIES, NUMBERED_PARAGRAPHS = 5, 40
+# Entries may lack a number or two where one was garbled.
+SKIPPED_NUMBERS = 3
+# Characters that are no entries: an entry broken in two by a column or page leaves stubs, the last one perhaps a longer
+# one, and an appendix follows a stub at most; a longer stretch is something else.
+STUB_BEFORE_APPENDIX, STUB_AT_END, OTHER_TEXT = 300, 400, 1500
 _VOWELS = frozenset("aeiouyAEIOUY")
 
 _NOT_A_TITLE = re.compile(
@@ -128,7 +138,7 @@ def _largest_lines(page: Sequence[Line]) -> str:
     candidates = [line for line in page if _LETTERS.search(line.text) and not _BANNER.fullmatch(line.text)]
     body = _median_size(page)
     for size in sorted({line.size for line in candidates}, reverse=True):
-        if size <= 1.08 * body:
+        if size <= LARGER * body:
             return ""
         title: list[Line] = []
         for line in candidates:
@@ -155,16 +165,16 @@ def _shorten(title: str) -> str:
 
 
 def find_references(paragraphs: Sequence[Paragraph]) -> tuple[int, int] | None:
-    """The reference list as a range of positions in `paragraphs`, heading included; None if there is none.
+    """The reference list as a range of indices in `paragraphs`, heading included; None if there is none.
 
     It begins at the last heading of that name which entries follow, or where entries numbered from 1 run to the end;
     it ends at an appendix, or where what follows does not look like entries any more.
     """
-    headings = [place for place, found in enumerate(paragraphs) if _REFERENCES_HEADING.fullmatch(found.text)]
-    for place in reversed(headings[-HEADINGS_TRIED:]):
-        following = paragraphs[place + 1 : place + 9]
-        if following and sum(map(looks_like_entry, following)) >= 0.4 * len(following):
-            return place, _end_of_references(paragraphs, place + 1)
+    headings = [index for index, found in enumerate(paragraphs) if _REFERENCES_HEADING.fullmatch(found.text)]
+    for heading in reversed(headings[-HEADINGS_TRIED:]):
+        following = paragraphs[heading + 1 : heading + 1 + ENTRIES_LOOKED_AT]
+        if following and sum(map(looks_like_entry, following)) >= ENTRY_SHARE * len(following):
+            return heading, _end_of_references(paragraphs, heading + 1)
     start = _numbered_run(paragraphs)
     return None if start is None else (start, _end_of_references(paragraphs, start))
 
@@ -186,24 +196,21 @@ def looks_like_entry(paragraph: Paragraph) -> bool:
 def _end_of_references(paragraphs: Sequence[Paragraph], start: int) -> int:
     end = start
     misses = number = 0
-    for place in range(start, len(paragraphs)):
-        paragraph = paragraphs[place]
-        mark = _ENTRY_MARK.match(paragraph.text)
-        marked = int(mark[1] or mark[2] or 0) if mark else 0
-        if looks_like_entry(paragraph) or (marked and 0 < marked - number <= 3):
-            end, misses = place + 1, 0
+    for index in range(start, len(paragraphs)):
+        paragraph = paragraphs[index]
+        marked = int(_entry_number(paragraph) or 0)
+        if looks_like_entry(paragraph) or (marked and 0 < marked - number <= SKIPPED_NUMBERS):
+            end, misses = index + 1, 0
             number = marked or number
             continue
-        if place > start and paragraph.heading and _is_appendix_heading(paragraph.text):
-            # What is left of the last entry, after a column or page break or an address on its own.
-            end = place if misses < 300 else end
+        if index > start and paragraph.heading and _is_appendix_heading(paragraph.text):
+            end = index if misses < STUB_BEFORE_APPENDIX else end
             break
-        # Entries broken in two by a column or page leave stubs; a longer stretch is something else.
         misses += len(paragraph.text)
-        if misses > 1500:
+        if misses > OTHER_TEXT:
             break
     else:
-        if misses < 400:
+        if misses < STUB_AT_END:
             end = len(paragraphs)
     return end
 
@@ -216,15 +223,19 @@ def _is_appendix_heading(text: str) -> bool:
 
 def _numbered_run(paragraphs: Sequence[Paragraph]) -> int | None:
     """Where a list [1], [2], [3] ... starts in the last part of the document and has at least five entries."""
-    for place in range(len(paragraphs) - 1, len(paragraphs) // 3, -1):
-        match = _ENTRY_MARK.match(paragraphs[place].text)
-        if not match or (match[1] or match[2]) != "1" or not looks_like_entry(paragraphs[place]):
-            continue
-        expected, entries = 2, 1
-        for paragraph in paragraphs[place + 1 : place + 40]:
-            mark = _ENTRY_MARK.match(paragraph.text)
-            if mark and (mark[1] or mark[2]) == str(expected) and looks_like_entry(paragraph):
-                expected, entries = expected + 1, entries + 1
-        if entries >= 5:
-            return place
+    for start in range(len(paragraphs) - 1, len(paragraphs) // 3, -1):
+        entries = 0
+        for paragraph in paragraphs[start : start + NUMBERED_PARAGRAPHS]:
+            if _entry_number(paragraph) == str(entries + 1) and looks_like_entry(paragraph):
+                entries += 1
+            elif not entries:
+                break
+        if entries >= LEAST_ENTRIES:
+            return start
     return None
+
+
+def _entry_number(paragraph: Paragraph) -> str | None:
+    """The digits of an entry's mark, as in `[12]` or `12.`."""
+    mark = _ENTRY_MARK.match(paragraph.text)
+    return (mark[1] or mark[2]) if mark else None

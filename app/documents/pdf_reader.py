@@ -1,6 +1,6 @@
 """The child process that reads one PDF: the only module that touches pypdf, trusting nothing in the file.
 
-`python -m app.documents.pdf_reader` takes its orders as one JSON object on stdin (see `main`), reads the PDF from an
+`python pdf_reader.py` takes its orders as one JSON object on stdin (see `main`), reads the PDF from an
 inherited file descriptor and writes one JSON object a line on stdout:
 
     {"pages": 12, "title": "..."}
@@ -16,8 +16,8 @@ inherited file descriptor and writes one JSON object a line on stdout:
         All pages were tried, or it took too long.
 
 The parent (`guarded_reader.py`) holds the wall clock and the kill switch. The limits here make most bad files end
-by themselves, page by page, so that the good pages of a bad file are kept. Standard library and pypdf only:
-start-up counts.
+by themselves, page by page, so that the good pages of a bad file are kept. Standard library and pypdf only, not
+even the package this file is in: start-up counts.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class _PageTooSlow(BaseException):
 
 
 class _Lines:
-    """Collects pypdf's text fragments into lines with the place, size and weight of each line."""
+    """Collects pypdf's text fragments into lines with the position, size and weight of each line."""
 
     def __init__(self, max_characters: int) -> None:
         self.characters_left = max_characters
@@ -78,7 +78,7 @@ class _Lines:
 
     def _start_line(self) -> None:
         self.parts: list[str] = []
-        self.place: tuple[int, float, float] | None = None
+        self.origin: tuple[int, float, float] | None = None
         self.sizes: dict[float, int] = {}
         self.fonts: dict[str, int] = {}
 
@@ -104,11 +104,11 @@ class _Lines:
         turn = round(math.degrees(math.atan2(_finite(b), _finite(a))) / 90) % 4
         # Coordinates along and across the line, so that turned pages look like upright ones.
         along, up = ((x, y), (y, -x), (-x, -y), (-y, x))[turn]
-        place = turn, _finite(along), _finite(up)
-        if self.place is not None and place[1] < self.place[1] - 5 and part.strip().isdecimal():
+        origin = turn, _finite(along), _finite(up)
+        if self.origin is not None and origin[1] < self.origin[1] - 5 and part.strip().isdecimal():
             self.end_line()  # the line's number in the left margin, which pypdf puts at its end
-        if self.place is None:
-            self.place = place
+        if self.origin is None:
+            self.origin = origin
         self.parts.append(part)
         height = round(_finite(size * math.hypot(_finite(c), _finite(d))), 1)
         self.sizes[height] = self.sizes.get(height, 0) + visible
@@ -120,8 +120,8 @@ class _Lines:
 
     def end_line(self) -> None:
         text = "".join(self.parts)
-        if self.place is not None:
-            turn, x, y = self.place
+        if self.origin is not None:
+            turn, x, y = self.origin
             size = max(self.sizes, key=lambda height: self.sizes[height])
             visible = sum(self.fonts.values())
             bold = (
@@ -152,7 +152,7 @@ def _product(m: list[float], n: list[float]) -> tuple[float, float, float, float
 
 
 def _finite(value: float) -> float:
-    """Coordinates of hostile files are infinite, NaN or 10^38; none of those is a place on a page."""
+    """Coordinates of hostile files are infinite, NaN or 10^38; none of those is on a page."""
     return value if math.isfinite(value) and abs(value) < 1e6 else 0.0
 
 
@@ -167,7 +167,7 @@ def _say(**message: Any) -> None:
 
 
 def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
-    """Bound memory and processor time; allow no file to be written, no core dump, few descriptors."""
+    """Bounds memory and processor time; allows no file to be written, no core dump, few descriptors."""
     for kind, value in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CPU, cpu_seconds),
@@ -185,7 +185,7 @@ def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
 def read_pdf(
     file_descriptor: int, *, password: str | None, max_pages: int, page_characters: int, page_seconds: float
 ) -> None:
-    """Say what is in the PDF open as `file_descriptor`, a message at a time; failures are messages too."""
+    """Says what is in the PDF open as `file_descriptor`, a message at a time; failures are messages too."""
     # Imported here so that its memory and time fall under the limits; looking for garbage among what an import
     # makes, which all stays, would take a quarter of its time.
     gc.disable()
@@ -240,7 +240,7 @@ def read_pdf(
 
 
 def _read_page(reader: Any, number: int, page_characters: int, page_seconds: float) -> str | None:
-    """Say what stands on a page, or why it can't be read; returns that reason."""
+    """Says what stands on a page, or why it can't be read; returns that reason."""
     import pypdf
 
     lines = _Lines(page_characters)

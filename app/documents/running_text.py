@@ -1,4 +1,4 @@
-"""Lines of pages become one running text, with the place of every page and of the reference list in it."""
+"""Lines of pages become one running text, with the range of every page and of the reference list in it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.documents.line_signs import ends_with_hyphen
 from app.documents.page_lines import Pages, without_furniture
 from app.documents.paper_structure import find_references, find_title
-from app.documents.paragraphs import Paragraph, body_style, goes_on_after, split_paragraphs
-from app.documents.text_cleaning import count_words, ends_with_hyphen, keeps_hyphen
+from app.documents.paragraphs import Paragraph, goes_on_after, split_paragraphs
+from app.documents.text_cleaning import count_words, keeps_hyphen
+from app.documents.type_styles import body_style
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class RunningText:
 def run_together(
     pages: Pages, stated_title: str | None, *, fallback_title: str, check: Callable[[], None]
 ) -> RunningText:
-    """Drop the furniture and join the paragraphs of pages whose lines are clean (`clean_characters`).
+    """Drops the furniture and joins the paragraphs of pages whose lines are clean (`clean_characters`).
 
     `stated_title` is what the file says of itself. `check` is called often and may raise to stop the work.
     """
@@ -39,9 +41,9 @@ def run_together(
 
     text: list[str] = []
     length = 0
-    starts: list[int] = []
+    page_starts: list[int | None] = []
     paragraphs: list[Paragraph] = []
-    places: list[int] = []
+    starts: list[int] = []
     for page in pages:
         found = split_paragraphs(page, body, words, check=check)
         for number, paragraph in enumerate(found):
@@ -52,21 +54,20 @@ def run_together(
                     text.append("\n")
                     length += 1
             if number == 0:
-                starts.append(length)
-            places.append(length)
+                page_starts.append(length)
+            starts.append(length)
             paragraphs.append(paragraph)
             text.append(paragraph.text)
             length += len(paragraph.text)
         if not found:
-            starts.append(-1)
+            page_starts.append(None)
 
-    return RunningText(
-        title, "".join(text), _ranges(starts, length), _reference_range(paragraphs, places, length)
-    )
+    references = _reference_range(paragraphs, starts, length)
+    return RunningText(title, "".join(text), _page_ranges(page_starts, length), references)
 
 
 def _continue(text: list[str], following: str, words: Counter[str]) -> int:
-    """Add what stands between a paragraph and its second half on the next page; returns the change of length."""
+    """Adds what stands between a paragraph and its second half on the next page; returns the change of length."""
     if not ends_with_hyphen(text[-1]):
         text.append(" ")
         return 1
@@ -76,20 +77,20 @@ def _continue(text: list[str], following: str, words: Counter[str]) -> int:
     return -1
 
 
-def _ranges(starts: list[int], length: int) -> tuple[tuple[int, int], ...]:
-    """Page ranges from the pages' first positions, -1 for an empty page, so that they tile the text."""
+def _page_ranges(starts: list[int | None], length: int) -> tuple[tuple[int, int], ...]:
+    """Page ranges from the pages' first positions, None for an empty page, so that they tile the text."""
     ranges: list[tuple[int, int]] = []
     end = length
     for start in reversed(starts):
-        begin = end if start < 0 else start
+        begin = end if start is None else start
         ranges.append((begin, end))
         end = begin
     return tuple(reversed(ranges))
 
 
-def _reference_range(paragraphs: list[Paragraph], places: list[int], length: int) -> tuple[int, int] | None:
+def _reference_range(paragraphs: list[Paragraph], starts: list[int], length: int) -> tuple[int, int] | None:
     found = find_references(paragraphs)
     if found is None:
         return None
-    start, end = found
-    return places[start], places[end] if end < len(places) else length
+    first, end = found
+    return starts[first], starts[end] if end < len(starts) else length

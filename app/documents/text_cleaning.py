@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 
+from app.documents.line_signs import ends_with_hyphen
+
 LIGATURES = {
     "\ufb00": "ff",
     "\ufb01": "fi",
@@ -75,7 +77,6 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # No script stacks more marks than this on one letter.
 MAX_MARKS = 5
 
-_LINE_END_HYPHEN = re.compile(r"[^\W\d_][-\u2010]")
 ADDRESS_CHARACTERS = 300
 # An address or a range of numbers that goes on in the next line.
 _BROKEN_ADDRESS = re.compile(r"(?:https?://|www\.|doi\.org/)\S*[/._\-=&?]$")
@@ -86,8 +87,6 @@ _SECOND_PARTS = frozenset(
     "rich scale sensitive specific trained wide wise".split()
 )
 WORD = re.compile(r"[^\W\d_]+(?:[-\u2010'’][^\W\d_]+)*")
-
-
 _LAST_WORD = re.compile(WORD.pattern + "$")
 
 
@@ -145,11 +144,6 @@ def _limit_marks(line: str) -> str:
     return "".join(kept)
 
 
-def ends_with_hyphen(line: str) -> bool:
-    """Whether a word may go on in the next line."""
-    return _LINE_END_HYPHEN.fullmatch(line[-2:]) is not None
-
-
 def count_words(lines: Iterable[str]) -> Counter[str]:
     """How often each word occurs, in lower case, leaving out the halves at hyphenated line ends.
 
@@ -172,7 +166,7 @@ def join_lines(lines: Iterable[str], words: Counter[str]) -> str:
         if not line:
             continue
         last = pieces[-1] if pieces else ""
-        if ends_with_hyphen(last) and not _BROKEN_ADDRESS.search(last[-ADDRESS_CHARACTERS:]):
+        if ends_with_hyphen(last) and not _ends_in_address(last):
             if not keeps_hyphen(last, line, words):
                 pieces[-1] = last[:-1]
         elif last and not _goes_on_without_space(last, line):
@@ -184,7 +178,12 @@ def join_lines(lines: Iterable[str], words: Counter[str]) -> str:
 def _goes_on_without_space(last: str, line: str) -> bool:
     if line[0].isdecimal() and _BROKEN_RANGE.search(last[-2:]):
         return True
-    return _BROKEN_ADDRESS.search(last[-ADDRESS_CHARACTERS:]) is not None
+    return _ends_in_address(last)
+
+
+def _ends_in_address(line: str) -> bool:
+    """Whether a web address ends the line where it can be broken."""
+    return _BROKEN_ADDRESS.search(line[-ADDRESS_CHARACTERS:]) is not None
 
 
 def keeps_hyphen(first: str, second: str, words: Counter[str]) -> bool:

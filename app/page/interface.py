@@ -77,14 +77,16 @@ def launch_options(settings: Settings) -> dict[str, Any]:
 def theme() -> gr.themes.Base:
     """Quiet greys, one teal accent, system fonts (nothing is fetched from elsewhere)."""
     sans = ["Inter", "ui-sans-serif", "system-ui", "sans-serif"]
-    return gr.themes.Base(
+    theme = gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
         secondary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.slate,
         font=sans,
         font_mono=["ui-monospace", "SFMono-Regular", "monospace"],
         radius_size=gr.themes.sizes.radius_md,
-    ).set(  # white on this teal has a contrast of 5.5, on Gradio's own one of 2.5
+    )
+    # White on this teal has a contrast of 5.5, on Gradio's own one of 2.5.
+    return theme.set(
         button_primary_background_fill=ACCENT,
         button_primary_background_fill_hover=ACCENT_STRONG,
         button_primary_background_fill_dark=ACCENT,

@@ -8,7 +8,7 @@ As openai/whisper reads word times out of cross-attention (its timing.py), with 
    from counting.
 2. Choose heads. Some follow the text, others look at the sinks only or everywhere. A head's focus is the
    largest weight above its mean that a summary token puts on one source token, averaged over the summary:
-   high for heads that look at single places and at others for each token. A quarter of the heads, at most 10,
+   high for heads that look at single tokens, others each time. A quarter of the heads, at most 10,
    are used.
 3. Average over these heads and over the tokens of a sentence, then smooth along the source with a median
    filter.
@@ -52,7 +52,7 @@ def passage_ranges(text: TokenizedText, window: Window, first_token: int) -> np.
     """`(passages, 2)`: the source sentences of a window as half-open ranges of its `input_ids`.
 
     Args:
-        first_token: place of the window's first token of text in its `input_ids`, after the prefix.
+        first_token: index of the window's first token of text in its `input_ids`, after the prefix.
     """
     within = (text.sentence_starts > window.start) & (text.sentence_starts < window.end)
     bounds = [window.start, *text.sentence_starts[within].tolist(), window.end]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from app.documents import Document
+from app.documents import Document
 
 
 def pages_of(document: Document, offsets: np.ndarray) -> tuple[int, ...]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
+from app.documents import Document
 from app.summarizing.drafts import DraftSentence
 from app.summarizing.summary import Evidence
+from app.summarizing.windows import TokenizedText, Window
+from longt5.quote_search import Quoted
 from longt5.quotes import quotable_sentences
-
-if TYPE_CHECKING:
-    from app.documents import Document
-    from app.summarizing.windows import TokenizedText, Window
-    from longt5.quote_search import Quoted
 
 
 class Quotes:
@@ -31,11 +28,11 @@ class Quotes:
         self.sentences = [source.tokens for source in self._sources]
 
     def read(self, quoted: Quoted) -> list[tuple[DraftSentence, Evidence]]:
-        """What was quoted, in the paper's order, each with its own place as evidence."""
-        ends = list(accumulate(len(self.sentences[place]) for place in quoted.places))
+        """What was quoted, in the paper's order, each with its own passage as evidence."""
+        ends = list(accumulate(len(self.sentences[number]) for number in quoted.indices))
         found = []
-        for place, end in sorted(zip(quoted.places, ends, strict=True)):
-            source = self._sources[place]
+        for number, end in sorted(zip(quoted.indices, ends, strict=True)):
+            source = self._sources[number]
             quote = " ".join(self._document.text[source.start : source.end].split())
             page = self._document.page_of(source.start)
             evidence = Evidence(source.start, source.end, page, quote, score=1.0)

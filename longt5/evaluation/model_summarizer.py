@@ -106,4 +106,4 @@ class ModelSummarizer:
             num_beams=settings.num_beams or 1,
             score=self.quote_score,
         )
-        return " ".join(paper.text[quotable[i].start : quotable[i].end] for i in sorted(quoted.places))
+        return " ".join(paper.text[quotable[i].start : quotable[i].end] for i in sorted(quoted.indices))

@@ -70,9 +70,8 @@ def find_checkpoint(name: str, revision: str | None, token: str | None) -> Check
     for single, index in WEIGHT_FILES:
         is_sharded = (folder / index).is_file() and not (folder / single).is_file()
         files = _shard_names(name, folder / index) if is_sharded else [single]
-        if _absent(
-            folder, files
-        ):  # else what an earlier download left will do, and the Hub is not asked again
+        # Where nothing is absent, what an earlier download left will do, and the Hub is not asked again.
+        if _absent(folder, files):
             fetch(files)
         absent = _absent(folder, files)
         if is_sharded and absent:
@@ -134,9 +133,7 @@ def _fetch(name: str, files: list[str], revision: str | None, token: str | None)
         raise LoadingError(
             f"'{name}' is neither a folder nor a possible name of a model on the Hub."
         ) from error
-    except (
-        Exception
-    ) as error:  # proxies, certificates, a full disk: each library on the way has its own errors
+    except Exception as error:  # proxies, certificates, a full disk: each library has its own errors
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise LoadingError(f"The download of '{name}' failed, try again later ({reason}).") from error
 
@@ -155,7 +152,11 @@ def _read_config(name: str, folder: Path) -> dict[str, Any]:
 
 
 def read_json(name: str, file: Path) -> dict[str, Any]:
-    """The object in a JSON file of the checkpoint `name`. Raises LoadingError."""
+    """The object in a JSON file of the checkpoint `name`.
+
+    Raises:
+        LoadingError: the file cannot be read, or there is none in it.
+    """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

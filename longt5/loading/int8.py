@@ -37,7 +37,7 @@ class Int8Linear(nn.Module):
 
 
 def rounded(x: Tensor) -> tuple[Tensor, Tensor]:
-    """(rows, n) as 8-bit integers of the same shape and (rows, 1) float32 scales, whose product is near `x`.
+    """`(rows, n)` as 8-bit integers of the same shape and `(rows, 1)` float32 scales, whose product is near `x`.
 
     Each row's largest number becomes 127 or -127; no number is off by more than half of its row's scale.
     """

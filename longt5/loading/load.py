@@ -136,9 +136,7 @@ def _config(checkpoint: Checkpoint) -> LongT5Config:
     """The configuration, with the start token that old files leave out."""
     try:
         config = LongT5Config.from_dict(dict(checkpoint.config))
-    except (
-        Exception
-    ) as error:  # huggingface_hub's validation has its own family of errors, not all ValueErrors
+    except Exception as error:  # huggingface_hub's validation has errors of its own, not all ValueErrors
         reason = " ".join(str(error).split())
         raise LoadingError(
             f"The config.json of '{checkpoint.name}' does not describe a LongT5: {reason}"
@@ -176,10 +174,12 @@ def _generation_config(checkpoint: Checkpoint, config: LongT5Config) -> Generati
 def _recognise(
     name: str, config: LongT5Config, stored: Mapping[str, StoredTensor]
 ) -> dict[str, StoredTensor]:
-    """The tensors of a file by the model's names, the embedding and a tied head once. Sets in `config` the
-    vocabulary's size and whether the head is tied.
+    """The tensors of a file by the model's names, the embedding and a tied head once.
 
-    Raises LoadingError: there is no embedding, or there are two.
+    Sets in `config` the vocabulary's size and whether the head is tied.
+
+    Raises:
+        LoadingError: there is no embedding, or there are two.
     """
     embedded = [key for key in (*EMBEDDING_NAMES, HEAD) if key in stored]
     if not embedded:
@@ -228,7 +228,8 @@ def _empty_model(config: LongT5Config, dtype: torch.dtype) -> LongT5ForCondition
 def _compare(name: str, model: LongT5ForConditionalGeneration, tensors: Mapping[str, StoredTensor]) -> None:
     """Holds a file's tensors against the model that its config.json describes.
 
-    Raises LoadingError: one is missing, superfluous, of another shape, or quantized.
+    Raises:
+        LoadingError: one is missing, superfluous, of another shape, or quantized.
     """
     expected = dict(model.named_parameters())
     missing = [key for key in expected if key not in tensors]

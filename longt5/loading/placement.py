@@ -44,12 +44,12 @@ def place(
         ValueError, RuntimeError: impossible maps and devices.
         MemoryError, RuntimeError, OSError: not enough room.
     """
-    places = full_map(model, "cpu" if device_map is None else device_map, max_memory)
+    devices = full_map(model, "cpu" if device_map is None else device_map, max_memory)
     on_disk: dict[str, dict[str, str]] = {}
     temporary = None
     try:
         for name, parameter in list(model.named_parameters()):
-            tensor, device = tensors[name], places[_covering(places, name)]
+            tensor, device = tensors[name], devices[_covering(devices, name)]
             if device != DISK:
                 value = tensor.rows(slice(None)).to(device, parameter.dtype, copy=True)
                 set_module_tensor_to_device(model, name, device, value=value)
@@ -70,9 +70,9 @@ def place(
         for alias, name in model.all_tied_weights_keys.items():
             if name in on_disk:
                 on_disk[alias] = on_disk[name]
-        if on_disk or len(set(places.values())) > 1:
+        if on_disk or len(set(devices.values())) > 1:
             skip = model._skip_keys_device_placement
-            dispatch_model(model, places, offload_index=on_disk or None, skip_keys=skip)
+            dispatch_model(model, devices, offload_index=on_disk or None, skip_keys=skip)
     except BaseException:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -84,7 +84,8 @@ def place(
 def full_map(model: PreTrainedModel, device_map: DeviceMap, max_memory: MaxMemory | None) -> dict[str, str]:
     """A device for every module: no entry of the result lies within another, and tied weights have one device.
 
-    Raises ValueError, RuntimeError: a module has no device, or a device does not exist.
+    Raises:
+        ValueError, RuntimeError: a module has no device, or a device does not exist.
     """
     if device_map == "auto":
         whole = model._no_split_modules
@@ -92,38 +93,38 @@ def full_map(model: PreTrainedModel, device_map: DeviceMap, max_memory: MaxMemor
         wanted = infer_auto_device_map(model, memory, no_split_module_classes=whole)
     else:
         wanted = device_map if isinstance(device_map, dict) else {"": device_map}
-    places = {name: DISK if device == DISK else str(torch.device(device)) for name, device in wanted.items()}
-    check_device_map(model, places)
-    for outer in sorted(places):
-        if any(inner != outer and _covers(outer, inner) for inner in places):
-            _split(model, places, outer)
+    devices = {name: DISK if device == DISK else str(torch.device(device)) for name, device in wanted.items()}
+    check_device_map(model, devices)
+    for outer in sorted(devices):
+        if any(inner != outer and _covers(outer, inner) for inner in devices):
+            _split(model, devices, outer)
     for alias, name in model.all_tied_weights_keys.items():
-        device = places[_covering(places, name)]
+        device = devices[_covering(devices, name)]
         module = alias.rpartition(".")[0]
-        while places[cover := _covering(places, alias)] != device:
+        while devices[cover := _covering(devices, alias)] != device:
             if cover == module:
-                places[module] = device
+                devices[module] = device
             else:
-                _split(model, places, cover)
-    return places
+                _split(model, devices, cover)
+    return devices
 
 
-def _split(model: nn.Module, places: dict[str, str], outer: str) -> None:
+def _split(model: nn.Module, devices: dict[str, str], outer: str) -> None:
     """Replaces the entry of a module by one for each of its children that has none. Goes on while one lies within."""
-    device = places.pop(outer)
+    device = devices.pop(outer)
     for child, _ in model.get_submodule(outer).named_children():
         name = f"{outer}.{child}" if outer else child
-        if name in places:
+        if name in devices:
             continue
-        places[name] = device
-        if any(inner != name and _covers(name, inner) for inner in places):
-            _split(model, places, name)
+        devices[name] = device
+        if any(inner != name and _covers(name, inner) for inner in devices):
+            _split(model, devices, name)
 
 
 def _covers(outer: str, inner: str) -> bool:
     return not outer or inner == outer or inner.startswith(f"{outer}.")
 
 
-def _covering(places: Mapping[str, str], name: str) -> str:
+def _covering(devices: Mapping[str, str], name: str) -> str:
     """The entry that says where the parameter or module `name` goes."""
-    return max((outer for outer in places if _covers(outer, name)), key=len)
+    return max((outer for outer in devices if _covers(outer, name)), key=len)

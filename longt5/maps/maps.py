@@ -35,8 +35,8 @@ class WindowAttention:
 
     Offsets that point outside the text or at padding have weight 0; a query that is padding has only zeros.
 
-    band: (heads, queries, 2 * radius + 1), column c is offset c - radius.
-    globals: (heads, queries, num_globals), num_globals 0 for local attention and texts shorter than a block.
+    band: `(heads, queries, 2 * radius + 1)`, column c is offset c - radius.
+    globals: `(heads, queries, num_globals)`, num_globals 0 for local attention and texts shorter than a block.
     """
 
     band: np.ndarray
@@ -47,8 +47,8 @@ class WindowAttention:
 class AttentionMap:
     """The mean over `heads`, of at most `MAX_ROWS` x `MAX_COLUMNS` cells.
 
-    weights: (rows, columns).
-    row_spans: (rows, 2), the tokens of each row: source tokens, or summary tokens for "cross".
+    weights: `(rows, columns)`.
+    row_spans: `(rows, 2)`, the tokens of each row: source tokens, or summary tokens for "cross".
     column_spans: (columns, 2), offsets for "band", source tokens for "global" and "cross". Global blocks that
         lie in the padding after a text have empty spans.
     pooling: "none" where every cell is one query and one key, "mean" where it is the mean of several.
@@ -196,7 +196,7 @@ class _Pool:
         self.cells = np.outer(np.diff(tops), np.diff(lefts)).astype(np.float32)  # in each bin
 
     def add(self, row: int, weights: Tensor) -> None:
-        """Takes in the weights (rows, columns) of the rows that begin at `row`."""
+        """Takes in the weights `(rows, columns)` of the rows that begin at `row`."""
         padded = F.pad(weights, (0, -self.columns % self.column_size)).unflatten(-1, (-1, self.column_size))
         bins = (torch.arange(row, row + len(weights)) - self.first_row) // self.row_size
         self.bins.index_add_(0, bins, padded.sum(dim=-1).cpu())
@@ -215,7 +215,7 @@ class _Pool:
 
 
 def _unit_spans(positions: np.ndarray) -> np.ndarray:
-    """(positions, 2): a span for each position alone."""
+    """`(positions, 2)`: a span for each position alone."""
     return np.stack([positions, positions + 1], axis=1)
 
 

@@ -14,7 +14,7 @@ MAX_QUERIES = 2048  # looked at in a text, however long it is
 
 @dataclass(frozen=True, eq=False)
 class HeadStatistics:
-    """How each head of each encoder layer attends: means over `sampled_queries` queries, (layers, heads).
+    """How each head of each encoder layer attends: means over `sampled_queries` queries, `(layers, heads)`.
 
     global_share: share of the attention that goes to global blocks, 0 to 1.
     mean_distance: expected distance from query to key in tokens; to a global block's centre for the globals.

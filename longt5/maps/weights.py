@@ -75,7 +75,7 @@ class EncoderWeights:
         self.global_spans = self._global_spans(config.global_block_size)
 
     def _global_keys(self, global_norm: LongT5LayerNorm) -> Tensor:
-        """(heads, num_globals, d_kv), the only part of a map whose cost is that of the whole text."""
+        """`(heads, num_globals, d_kv)`, the only part of a map whose cost is that of the whole text."""
         normed = self.norm(_on_device_of(self.norm, self.hidden_states))
         sums = block_sums(normed[None], self.block_ids.to(normed.device), self.num_globals)[0]
         global_inputs = global_norm(_on_device_of(global_norm, sums))
@@ -93,9 +93,9 @@ class EncoderWeights:
         return spans
 
     def chunks(self, start: int, end: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yield the weights of the queries start to end, at most SCORED_QUERIES at once, as
+        """Yields the weights of the queries start to end, at most SCORED_QUERIES at once, as
 
-        (first query, band (heads, queries, 2 * radius + 1), globals (heads, queries, num_globals)), float32.
+        (first query, band `(heads, queries, 2 * radius + 1)`, globals `(heads, queries, num_globals)`), float32.
         Queries that are padding get rows of zeros.
         """
         radius, length = self.radius, self.mask.shape[0]
@@ -113,7 +113,7 @@ class EncoderWeights:
                 yield first + begin, *self._weights(first + begin, tile, reach)
 
     def _weights(self, start: int, queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights of queries (heads, n, d_kv), token `start` first, on keys (heads, n + 2 * radius, d_kv)."""
+        """Weights of queries `(heads, n, d_kv)`, token `start` first, on keys `(heads, n + 2 * radius, d_kv)`."""
         device, n, width = queries.device, queries.shape[1], 2 * self.radius + 1
         bias = queries.new_zeros(1, len(queries), n, 0)
         if self.num_globals:
@@ -243,7 +243,7 @@ def _on_device_of(module: nn.Linear | nn.Embedding | LongT5LayerNorm, tensor: Te
 def _project(
     attention: Projections, projection: Literal["q", "k"], hidden_states: Tensor, heads: Sequence[int]
 ) -> Tensor:
-    """(tokens, d_model) -> (heads, tokens, d_kv), float32."""
+    """`(tokens, d_model)` -> `(heads, tokens, d_kv)`, float32."""
     module = attention.q if projection == "q" else attention.k
     return (
         attention.project(module, _on_device_of(module, hidden_states))[:, list(heads)]

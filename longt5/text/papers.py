@@ -1,7 +1,7 @@
 """Papers on disk: JSON lines of full texts with their abstracts, read one at a time and mended on the way.
 
-A file holds one JSON object a line with at least ``text`` and ``abstract`` (``id``, ``title`` and ``source``
-are optional), plain or compressed with zstd (``.zst``).
+A file holds one JSON object a line with at least `text` and `abstract` (`id`, `title` and `source`
+are optional), plain or compressed with zstd (`.zst`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Paper:
-    """One paper: ``text`` is the body with its headings as lines, ``abstract`` the authors' own summary."""
+    """One paper: `text` is the body with its headings as lines, `abstract` the authors' own summary."""
 
     id: str
     source: str
@@ -49,7 +49,7 @@ _ABSTRACT_LABEL = re.compile(
 
 
 def mend(text: str) -> str:
-    """Return ``text`` without the ligature faults of PDF readers: "di ff erently" becomes "differently"."""
+    """Returns `text` without the ligature faults of PDF readers: "di ff erently" becomes "differently"."""
 
     def join(match: re.Match[str]) -> str:
         left, ligature = match.groups()
@@ -60,15 +60,15 @@ def mend(text: str) -> str:
 
 
 def without_labels(abstract: str) -> str:
-    """Return a structured abstract without its labels ("Background: ...", "Results: ...")."""
+    """Returns a structured abstract without its labels ("Background: ...", "Results: ...")."""
     return " ".join(_ABSTRACT_LABEL.sub("", abstract).split())
 
 
 def read_papers(path: str | Path) -> Iterator[Paper]:
-    """Yield the papers of one ``.jsonl`` or ``.jsonl.zst`` file, mended.
+    """Yields the papers of one `.jsonl` or `.jsonl.zst` file, mended.
 
     Raises:
-        PapersError: the file is missing, or a line is not a JSON object with ``text`` and ``abstract``.
+        PapersError: the file is missing, or a line is not a JSON object with `text` and `abstract`.
     """
     path = Path(path)
     if not path.is_file():

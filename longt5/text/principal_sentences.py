@@ -25,7 +25,7 @@ def principal_sentences(
     unique: bool = False,
     candidates: np.ndarray | None = None,
 ) -> list[int]:
-    """Return the indices of up to ``count`` principal sentences, best first (in order of choice).
+    """Returns the indices of up to `count` principal sentences, best first (in order of choice).
 
     Args:
         sentences: unit numbers of each sentence; a sentence without units is never chosen.
@@ -34,7 +34,7 @@ def principal_sentences(
             against the sentences left ("Seq"); else score every sentence by itself against all others
             ("Ind").
         unique: count n-grams as a set ("Uniq"); else as often as they occur ("Orig").
-        candidates: (sentences,) booleans, which sentences may be chosen; all by default.
+        candidates: `(sentences,)` booleans, which sentences may be chosen; all by default.
     """
     counts = _count_matrix(sentences)
     allowed = counts.sum(axis=1) > 0
@@ -65,14 +65,14 @@ def oracle_extract(
     budget: int,
     candidates: np.ndarray | None = None,
 ) -> list[int]:
-    """Return, in the text's order, sentences chosen greedily for ROUGE-1 + ROUGE-2 F1 against ``reference``.
+    """Return, in the text's order, sentences chosen greedily for ROUGE-1 + ROUGE-2 F1 against `reference`.
 
     Args:
         sentences: unit numbers of each sentence.
         reference: unit numbers of the abstract.
-        lengths: (sentences,) what each sentence costs.
+        lengths: `(sentences,)` what each sentence costs.
         budget: the most that all chosen sentences may cost together.
-        candidates: (sentences,) booleans, which sentences may be chosen; all by default.
+        candidates: `(sentences,)` booleans, which sentences may be chosen; all by default.
 
     The choice ends when nothing that still fits raises the score; it can be empty.
     """
@@ -117,7 +117,7 @@ def _rouge_f1(left: np.ndarray, right: np.ndarray, unique: bool) -> np.ndarray:
 
 
 def _count_matrix(sentences: Sequence[np.ndarray]) -> np.ndarray:
-    """Return (sentences, distinct units) int32: how often each unit stands in each sentence."""
+    """Returns `(sentences, distinct units)` int32: how often each unit stands in each sentence."""
     if not sentences:
         return np.zeros((0, 0), dtype=np.int32)
     units, columns = np.unique(np.concatenate(list(sentences)), return_inverse=True)
@@ -129,7 +129,7 @@ def _count_matrix(sentences: Sequence[np.ndarray]) -> np.ndarray:
 def reference_matrix(
     sentences: Sequence[np.ndarray], reference: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Return counts (sentences, units of the reference), sizes (sentences,), and those of the reference."""
+    """Returns counts `(sentences, units of the reference)`, sizes `(sentences,)`, and those of the reference."""
     units, wanted = np.unique(reference, return_counts=True)
     sizes = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
     if not sentences or not len(units):
@@ -143,5 +143,5 @@ def reference_matrix(
 
 
 def bigrams(sentence: np.ndarray) -> np.ndarray:
-    """Return one number for each pair of neighbours."""
+    """Returns one number for each pair of neighbours."""
     return sentence[:-1].astype(np.int64) * _BIGRAM_BASE + sentence[1:]

@@ -12,12 +12,12 @@ _SHARE_OF_BEGINNING = 3 / 4
 
 
 def beginning_and_end(starts: np.ndarray, total: int, length: int) -> tuple[int, int]:
-    """Return where the beginning that is read ends and the ending begins, at sentences where that is possible.
+    """Returns where the beginning that is read ends and the ending begins, at sentences where that is possible.
 
     Args:
-        starts: (sentences,) first token of each sentence, ascending; ``total`` may stand at its end.
+        starts: `(sentences,)` first token of each sentence, ascending; `total` may stand at its end.
         total: tokens of the paper.
-        length: the most tokens to keep; a paper of no more than these is kept whole (both are ``total`` then).
+        length: the most tokens to keep; a paper of no more than these is kept whole (both are `total` then).
     """
     if total <= length:
         return total, total
@@ -29,11 +29,11 @@ def beginning_and_end(starts: np.ndarray, total: int, length: int) -> tuple[int,
 
 
 def shortened(tokens: np.ndarray, cut: tuple[int, int]) -> np.ndarray:
-    """``tokens`` (tokens, ...) of a paper without what lies between the two places of ``beginning_and_end``."""
+    """`(tokens, ...)` of a paper without what lies between the two positions of `beginning_and_end`."""
     return np.concatenate([tokens[: cut[0]], tokens[cut[1] :]])
 
 
 def shortened_starts(starts: np.ndarray, cut: tuple[int, int]) -> np.ndarray:
-    """The sentence starts that are left, (sentences,), as places among the shortened tokens."""
+    """The sentence starts that are left, `(sentences,)`, as positions among the shortened tokens."""
     beginning, ending = cut
     return np.concatenate([starts[starts < beginning], starts[starts >= ending] - (ending - beginning)])

@@ -5,46 +5,60 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+# What the parent asks of the child that reads a PDF.
+ORDERS: dict[str, Any] = {
+    "password": None,
+    "max_pages": 100,
+    "page_characters": 100_000,
+    "page_seconds": 5.0,
+    "memory_bytes": 1 << 30,
+    "cpu_seconds": 30,
+}
 LOREM = "The quick brown fox jumps over the lazy dog and then goes home to write a long paper about it."
 
 
 def pdf(objects: dict[int, bytes], *, trailer: bytes = b"") -> bytes:
     """A PDF of numbered objects (1 is the catalog) with a right cross-reference table."""
     out = bytearray(b"%PDF-1.7\n")
-    places = {}
+    offsets = {}
     for number, body in objects.items():
-        places[number] = len(out)
+        offsets[number] = len(out)
         out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
     start = len(out)
     size = max(objects) + 1
     out += b"xref\n0 %d\n0000000000 65535 f \n" % size
     for number in range(1, size):
-        out += b"%010d 00000 %s \n" % (places.get(number, 0), b"n" if number in places else b"f")
+        out += b"%010d 00000 %s \n" % (offsets.get(number, 0), b"n" if number in offsets else b"f")
     out += b"trailer\n<< /Size %d /Root 1 0 R %s >>\nstartxref\n%d\n%%%%EOF\n" % (size, trailer, start)
     return bytes(out)
 
 
 def stream(data: bytes, extra: bytes = b"") -> bytes:
-    packed = zlib.compress(data, 9)
-    return b"<< /Length %d /Filter /FlateDecode %s >>\nstream\n%s\nendstream" % (len(packed), extra, packed)
+    deflated = zlib.compress(data, 9)
+    return b"<< /Length %d /Filter /FlateDecode %s >>\nstream\n%s\nendstream" % (
+        len(deflated),
+        extra,
+        deflated,
+    )
 
 
 def show(text: str, x: float, y: float, *, size: float = 10, font: str = "F1") -> bytes:
-    """One line of text at a place."""
+    """One line of text at a position."""
     escaped = text.encode("cp1252").replace(b"\\", rb"\\").replace(b"(", rb"\(").replace(b")", rb"\)")
     return b"BT /%s %g Tf 1 0 0 1 %g %g Tm (%s) Tj ET\n" % (font.encode(), size, x, y, escaped)
 
 
 def lines(*texts: str, x: float = 72, top: float = 700, step: float = 12, size: float = 10) -> bytes:
     """Lines of one column, from the top down."""
-    return b"".join(show(text, x, top - step * place, size=size) for place, text in enumerate(texts))
+    return b"".join(show(text, x, top - step * number, size=size) for number, text in enumerate(texts))
 
 
 def pdf_of(contents: Sequence[bytes], *, info: bytes = b"") -> bytes:
     """A PDF with a page for each content stream; font F1 is Times, F2 its bold, F3 its italic."""
     count = len(contents)
-    kids = b" ".join(b"%d 0 R" % (10 + 2 * place) for place in range(count))
+    kids = b" ".join(b"%d 0 R" % (10 + 2 * number) for number in range(count))
     objects = {
         1: b"<< /Type /Catalog /Pages 2 0 R >>",
         2: b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, count),
@@ -53,12 +67,12 @@ def pdf_of(contents: Sequence[bytes], *, info: bytes = b"") -> bytes:
         5: b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Italic /Encoding /WinAnsiEncoding >>",
         6: b"<< %s >>" % info,
     }
-    for place, content in enumerate(contents):
-        objects[10 + 2 * place] = (
+    for number, content in enumerate(contents):
+        objects[10 + 2 * number] = (
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R"
-            b" /Resources << /Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R >> >> >>" % (11 + 2 * place)
+            b" /Resources << /Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R >> >> >>" % (11 + 2 * number)
         )
-        objects[11 + 2 * place] = stream(content)
+        objects[11 + 2 * number] = stream(content)
     return pdf(objects, trailer=b"/Info 6 0 R")
 
 

@@ -96,7 +96,7 @@ def geometry(mask: Sequence[int], radius: int, blocks: Sequence[int], num_global
 
 
 def lookup(table: torch.Tensor, offsets: list[list[int]], max_distance: int) -> torch.Tensor:
-    """Biases (heads, queries, keys) of `offsets` from a table (buckets, heads)."""
+    """Biases `(heads, queries, keys)` of `offsets` from a table `(buckets, heads)`."""
     buckets = [[relative_position_bucket(o, table.shape[0], max_distance) for o in row] for row in offsets]
     index = torch.tensor(buckets, dtype=torch.long).view(len(offsets), -1)
     return table[index].permute(2, 0, 1)
@@ -115,7 +115,7 @@ def attention(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One row's attention. query, key, value: (length, heads, d_kv); the globals': (globals, heads, d_kv).
 
-    Returns (length, heads, d_kv) and the weights (heads, length, length + globals). A query that may see
+    Returns (length, heads, d_kv) and the weights `(heads, length, length + globals)`. A query that may see
     nothing (padding) gets zeros. Scores are not divided by sqrt(d_kv): T5 folds that into its weights.
     """
     scores = torch.einsum("qhd,khd->hqk", query, key) + lookup(band_table, seen.offsets, max_distance)
@@ -151,7 +151,7 @@ def encode_row(
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """The encoder on one row: `embedded` (length, d_model) and a 0/1 mask; `weights` has the encoder's names.
 
-    Returns the output (length, d_model) and each layer's weights (heads, length, length + globals).
+    Returns the output (length, d_model) and each layer's weights `(heads, length, length + globals)`.
     """
     is_global = config.encoder_attention_type == "transient-global"
     kind = "TransientGlobalSelfAttention" if is_global else "LocalSelfAttention"

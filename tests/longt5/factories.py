@@ -41,7 +41,7 @@ def tiny_config(config_class: type | None = None, **overrides: Any) -> Any:
 
 @torch.no_grad()
 def randomize(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Draw new weights in place, so that the biases, the globals and the norms all show in the output.
+    """Draws new weights in place, so that the biases, the globals and the norms all show in the output.
 
     T5's own initialisation makes attention nearly uniform and the position biases nearly zero: an
     implementation that forgot them would pass. Here scores and biases have a standard deviation near one.

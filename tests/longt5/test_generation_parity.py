@@ -191,9 +191,8 @@ def test_going_on_from_a_cache(seed):
     rest = model.generate(
         ids,
         decoder_input_ids=first.sequences,
-        decoder_attention_mask=torch.ones_like(
-            first.sequences
-        ),  # by which generate() knows what the cache holds
+        # By which generate() knows what the cache holds.
+        decoder_attention_mask=torch.ones_like(first.sequences),
         past_key_values=first.past_key_values,
         max_new_tokens=6,
         min_new_tokens=6,

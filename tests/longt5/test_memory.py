@@ -52,33 +52,33 @@ def test_what_hooks_keep_is_not_written_over(monkeypatch):
 def test_memory_is_given_again_once_no_view_is_left():
     with shared_buffers():
         first = empty((4, 6), LIKE)
-        place, view = first.data_ptr(), first[2:, 3].t()
+        address, view = first.data_ptr(), first[2:, 3].t()
         del first
         second = empty((4, 6), LIKE)
-        assert second.data_ptr() != place
+        assert second.data_ptr() != address
         del view
-        assert empty((4, 7), LIKE).data_ptr() != place  # of another size
+        assert empty((4, 7), LIKE).data_ptr() != address  # of another size
         third = empty((6, 2), LIKE, torch.float64)
-        assert third.data_ptr() == place
+        assert third.data_ptr() == address
         assert third.shape == (6, 2)
         assert third.dtype == torch.float64
         assert empty((3,), LIKE.to(torch.bfloat16)).dtype == torch.bfloat16
 
 
 def test_buffers_are_those_of_one_pass_of_one_thread():
-    def place() -> int:
+    def address() -> int:
         return empty((1000,), LIKE).data_ptr()
 
     with shared_buffers():
-        ours = place()
-        places = []
-        thread = threading.Thread(target=lambda: places.append(place()))
+        ours = address()
+        addresses = []
+        thread = threading.Thread(target=lambda: addresses.append(address()))
         thread.start()
         thread.join()
         with shared_buffers():
-            places.append(place())
-        assert place() == ours
-        assert ours not in places
+            addresses.append(address())
+        assert address() == ours
+        assert ours not in addresses
 
 
 def test_closed_buffers_hold_nothing():

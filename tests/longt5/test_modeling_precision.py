@@ -245,7 +245,7 @@ print(json.dumps(memory("VmHWM") - before))
 def peak_bytes(attention: str, mode: str, length: int) -> int:
     """What encoding `length` tokens adds to the memory of a fresh process at its peak."""
     command = [sys.executable, "-c", PEAK, attention, mode, str(length)]
-    # So that freed memory is given back at once (glibc): else the peak depends on what was free by chance.
+    # So that freed memory is given back at once (glibc): else the peak depends on what happened to be free.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return json.loads(done.stdout)

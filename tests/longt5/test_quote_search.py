@@ -97,8 +97,8 @@ def chosen(model, encoded: EncodedText, sentences=SENTENCES, **settings) -> tupl
     progress: list[tuple[int, ...]] = []
     last = quote(model, encoded, sentences, on_progress=progress.append, **settings)
     assert progress[-1] == last.token_ids
-    assert last.token_ids == tuple(token for place in last.places for token in sentences[place])
-    return tuple(tuple(sentences[place]) for place in last.places)
+    assert last.token_ids == tuple(token for index in last.indices for token in sentences[index])
+    return tuple(tuple(sentences[index]) for index in last.indices)
 
 
 @pytest.mark.parametrize("score", REFERENCES)

@@ -18,15 +18,7 @@ from app.documents import guarded_reader
 from app.documents.guarded_reader import run_reader
 from app.work import Stopped
 from tests.app import pdf_files
-
-ORDERS = {
-    "password": None,
-    "max_pages": 100,
-    "page_characters": 100_000,
-    "page_seconds": 5.0,
-    "memory_bytes": 1 << 30,
-    "cpu_seconds": 30,
-}
+from tests.app.pdf_files import ORDERS
 
 
 @pytest.fixture
@@ -61,7 +53,7 @@ def assert_dead(children: list[subprocess.Popen[bytes]]) -> None:
 
 
 def python(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the child run `code` in place of the reader."""
+    """Lets the child run `code` in place of the reader."""
     real = subprocess.Popen.__init__
 
     def start(self: subprocess.Popen[bytes], args: list[str], **kwargs: Any) -> None:

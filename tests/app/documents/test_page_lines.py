@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.documents.page_lines import Line, line_spacing, without_furniture
+from app.documents.page_lines import Line, without_furniture
 
 BODY = (
     "We describe a method that reads long papers.",
@@ -19,8 +19,8 @@ BODY = (
 
 
 def page(*texts: str, top: float = 700, first: float | None = None, last: float | None = None) -> list[Line]:
-    """Lines 12 points apart; the first and last may stand at places of their own."""
-    lines = [Line(text, 72, top - 12 * place, 10) for place, text in enumerate(texts)]
+    """Lines 12 points apart; the first and last may stand at heights of their own."""
+    lines = [Line(text, 72, top - 12 * number, 10) for number, text in enumerate(texts)]
     if first is not None:
         lines[0] = Line(texts[0], 72, first, 9)
     if last is not None:
@@ -68,7 +68,7 @@ def test_page_number_that_is_not_the_lowest_line_goes() -> None:
     pages = []
     for n in range(1, 5):
         lines = page(*body(n), str(n), last=40)
-        lines[2:2] = [Line(f"label {n}{letter}", 2, 20 - place, 8) for place, letter in enumerate("abcd")]
+        lines[2:2] = [Line(f"label {n}{letter}", 2, 20 - number, 8) for number, letter in enumerate("abcd")]
         pages.append(lines)
     assert all("label" in left[2] and not left[-1].isdecimal() for left in texts(without_furniture(pages)))
 
@@ -112,12 +112,6 @@ def test_document_that_repeats_itself_stays() -> None:
     assert texts(without_furniture(pages)) == texts(pages)
 
 
-def test_line_spacing() -> None:
-    assert line_spacing(page(*BODY)) == 12
-    assert line_spacing([Line("a"), Line("b")]) == 0
-    assert line_spacing([]) == 0
-
-
 coordinates = st.floats(-1000, 1000)
 any_line = st.builds(
     Line, st.text(min_size=1, max_size=20), coordinates, coordinates, st.floats(0, 30), st.booleans()
@@ -130,8 +124,8 @@ def test_nothing_is_added_or_moved(pages: list[list[Line]]) -> None:
     result = without_furniture(pages)
     assert len(result) == len(pages)
     for before, after in zip(pages, result, strict=True):
-        places = iter(before)
-        assert all(any(line.text in other.text for other in places) for line in after)
+        others = iter(before)
+        assert all(any(line.text in other.text for other in others) for line in after)
 
 
 def test_dotless_i_is_no_roman_number() -> None:

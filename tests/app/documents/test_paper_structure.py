@@ -82,8 +82,8 @@ def test_entries() -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.sampled_from([*ENTRIES, *BODY, "References", "Appendix A", "x" * 900])))
 def test_list_is_a_range_of_the_paragraphs(texts: list[str]) -> None:
-    place = found(*texts)
-    assert place is None or 0 <= place[0] < place[1] <= len(texts)
+    references = found(*texts)
+    assert references is None or 0 <= references[0] < references[1] <= len(texts)
 
 
 FIRST_PAGE = [

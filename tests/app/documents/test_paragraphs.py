@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.documents.page_lines import Line
-from app.documents.paragraphs import Paragraph, Style, body_style, goes_on_after, split_paragraphs
+from app.documents.paragraphs import Paragraph, goes_on_after, split_paragraphs
 from app.documents.text_cleaning import count_words
+from app.documents.type_styles import Style
 
 BODY = Style(10, "Times")
 
@@ -18,8 +19,8 @@ def column(
 ) -> list[Line]:
     """Lines 12 points apart; leading spaces of a text indent it by 10 points."""
     return [
-        Line(text.strip(), x + 10 * text.startswith(" "), top - 12 * place, size, bold, font)
-        for place, text in enumerate(texts)
+        Line(text.strip(), x + 10 * text.startswith(" "), top - 12 * number, size, bold, font)
+        for number, text in enumerate(texts)
     ]
 
 
@@ -185,15 +186,6 @@ def test_page_breaks(last: str, following: str, goes_on: bool) -> None:
 
 def test_headings_never_go_on() -> None:
     assert not goes_on_after(Paragraph("a heading", True, 10, True), Paragraph("text", False, 10, False))
-
-
-def test_body_style_is_the_most_common_one() -> None:
-    pages = [
-        [*column(FULL, FULL), *column("Title", size=20, font="Arial"), Line("mixed fonts " * 20, size=10)]
-    ]
-    assert body_style(pages) == BODY
-    assert body_style([]) == Style(0, "")
-    assert body_style([[Line("plain")]]) == Style(0, "")
 
 
 coordinates = st.sampled_from([0.0, 72.0, 82.0, 310.0, 640.0, 652.0, 664.0, 676.0, 700.0])

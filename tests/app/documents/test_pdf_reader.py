@@ -11,29 +11,21 @@ from typing import Any
 
 import pytest
 
-from app.documents.guarded_reader import ROOT
+from app.documents.guarded_reader import READER
 from tests.app import pdf_files
-from tests.app.pdf_files import show
+from tests.app.pdf_files import ORDERS, show
 
-ORDERS = {
-    "password": None,
-    "max_pages": 100,
-    "page_characters": 100_000,
-    "page_seconds": 5.0,
-    "memory_bytes": 1 << 30,
-    "cpu_seconds": 30,
-}
+APP = Path(__file__).resolve().parents[3] / "app"
 
 
 def messages(data: bytes, folder: Path, **orders: Any) -> list[dict[str, Any]]:
     path = pdf_files.write(folder, data)
     with path.open("rb") as file:
         ran = subprocess.run(
-            [sys.executable, "-m", "app.documents.pdf_reader"],
+            [sys.executable, str(READER)],
             input=json.dumps({"file_descriptor": file.fileno(), **ORDERS, **orders}).encode(),
             capture_output=True,
             pass_fds=[file.fileno()],
-            cwd=ROOT,
             env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             timeout=120,
         )
@@ -76,7 +68,7 @@ def test_number_in_the_margin_is_a_line_of_its_own(tmp_path: Path) -> None:
 
 def test_turned_margin_stamp_is_left_out(tmp_path: Path) -> None:
     stamp = b"BT /F1 10 Tf 0 1 -1 0 30 300 Tm (arXiv:1234) Tj ET\n"
-    content = stamp + b"".join(show(pdf_files.LOREM, 72, 700 - 12 * place) for place in range(5))
+    content = stamp + b"".join(show(pdf_files.LOREM, 72, 700 - 12 * number) for number in range(5))
     assert [line[0] for line in page_lines(content, tmp_path)] == [pdf_files.LOREM] * 5
 
 
@@ -133,12 +125,12 @@ def test_too_little_memory_is_an_answer(tmp_path: Path) -> None:
 
 
 def test_only_this_module_imports_pypdf() -> None:
-    importing = [path.name for path in (ROOT / "app").rglob("*.py") if "import pypdf" in path.read_text()]
+    importing = [path.name for path in APP.rglob("*.py") if "import pypdf" in path.read_text()]
     assert importing == ["pdf_reader.py"]
 
 
 def test_child_starts_light() -> None:
-    heavy = "{'torch', 'gradio', 'transformers', 'numpy'}"
-    code = f"import sys, app.documents.pdf_reader, pypdf; print({heavy} & set(sys.modules))"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, text=True, timeout=60)
+    heavy = "{'app', 'torch', 'gradio', 'transformers', 'numpy'}"
+    code = f"import runpy, sys, pypdf; runpy.run_path({str(READER)!r}); print({heavy} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ran.stdout.strip() == "set()"

@@ -480,7 +480,7 @@ def test_page_of() -> None:
     document = Document(
         "", "", "abcdef", (Page(1, 0, 2), Page(2, 2, 2), Page(3, 2, 6), Page(4, 6, 6)), (2, 4), ()
     )
-    assert [document.page_of(place) for place in range(7)] == [1, 1, 3, 3, 3, 3, 3]
+    assert [document.page_of(position) for position in range(7)] == [1, 1, 3, 3, 3, 3, 3]
     for outside in (-1, 7):
         with pytest.raises(IndexError):
             document.page_of(outside)

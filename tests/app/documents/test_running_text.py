@@ -11,7 +11,7 @@ from app.documents.text_cleaning import clean_characters
 
 def run(*pages: list[str], title: str | None = None) -> RunningText:
     lines = [
-        [Line(text, 72, 700 - 12 * place, 10, False, "Times") for place, text in enumerate(page)]
+        [Line(text, 72, 700 - 12 * number, 10, False, "Times") for number, text in enumerate(page)]
         for page in pages
     ]
     return run_together(lines, title, fallback_title="paper.pdf", check=lambda: None)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.documents.text_cleaning import clean_characters, count_words, ends_with_hyphen, join_lines
+from app.documents.text_cleaning import clean_characters, count_words, join_lines
 
 ANY_TEXT = st.text(st.characters())  # surrogates included
 
@@ -103,9 +103,3 @@ def test_joining_loses_nothing_but_hyphens(lines: list[str]) -> None:
     assert joined.replace(" ", "").replace("-", "").replace("\u2010", "") == "".join(lines).replace(
         " ", ""
     ).replace("-", "").replace("\u2010", "")
-
-
-@settings(deadline=None, max_examples=60)
-@given(ANY_TEXT)
-def test_hyphens_at_the_end(text: str) -> None:
-    assert ends_with_hyphen(text) == (len(text) > 1 and text[-1] in "-\u2010" and text[-2].isalpha())

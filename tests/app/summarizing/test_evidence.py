@@ -27,16 +27,16 @@ def _attention(truth: list[int], focused_heads: int, seed: int, tokens: int = 12
     Focused heads walk through that passage, with half of their weight on sinks all the same; the others look at the
     sinks and at random. The sinks get more than anything else, and not evenly.
     """
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     heads = []
     for head in range(8):
-        weights = chance.gamma(0.3, 1e-3, (tokens * len(truth), SOURCE))
+        weights = rng.gamma(0.3, 1e-3, (tokens * len(truth), SOURCE))
         for sink in (0, 99, 100, SOURCE - 1):
-            weights[:, sink] += chance.uniform(0.3, 0.6, len(weights))
+            weights[:, sink] += rng.uniform(0.3, 0.6, len(weights))
         if head < focused_heads:
             for row in range(len(weights)):
-                place = PASSAGES[truth[row // tokens], 0] + 1 + row % tokens
-                weights[row, place : place + 4] += [0.5, 0.8, 0.5, 0.2]
+                start = PASSAGES[truth[row // tokens], 0] + 1 + row % tokens
+                weights[row, start : start + 4] += [0.5, 0.8, 0.5, 0.2]
         heads.append((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))
     return heads
 
@@ -84,10 +84,10 @@ def test_looking_everywhere_alike_is_no_evidence() -> None:
 @given(st.integers(1, 6), st.integers(1, 40), st.integers(0, 1000))
 @settings(max_examples=50, deadline=None)
 def test_scores_are_shares(sentences: int, source: int, seed: int) -> None:
-    chance = np.random.default_rng(seed)
-    heads = [chance.dirichlet(np.ones(source), 3 * sentences).astype(np.float32) for _ in range(3)]
+    rng = np.random.default_rng(seed)
+    heads = [rng.dirichlet(np.ones(source), 3 * sentences).astype(np.float32) for _ in range(3)]
     rows = relevance(heads, [(3 * i, 3 * i + 3) for i in range(sentences)], 3)
-    bounds = np.unique([0, *chance.integers(0, source, 5).tolist()])
+    bounds = np.unique([0, *rng.integers(0, source, 5).tolist()])
     passages = np.stack([bounds, np.append(bounds[1:], source)], axis=1)
     scores = passage_scores(rows, passages)
     assert rows.shape == (sentences, source)
@@ -97,8 +97,8 @@ def test_scores_are_shares(sentences: int, source: int, seed: int) -> None:
 
 @given(st.integers(1, 500), st.integers(0, 1000), st.integers(0, 3))
 def test_passages_cover_a_window_once(length: int, seed: int, prefix: int) -> None:
-    chance = np.random.default_rng(seed)
-    starts = np.unique([0, *chance.integers(0, 2 * length, 10).tolist()])
+    rng = np.random.default_rng(seed)
+    starts = np.unique([0, *rng.integers(0, 2 * length, 10).tolist()])
     text = TokenizedText(np.arange(2 * length), np.zeros((2 * length, 2), dtype=np.int64), starts)
     passages = passage_ranges(text, Window(length // 2, length // 2 + length), prefix)
     assert passages[0, 0] == prefix and passages[-1, 1] == prefix + length

@@ -71,18 +71,18 @@ def test_shortening_keeps_beginning_and_end_in_whole_sentences(text: TokenizedTe
     if len(text) <= size:
         assert len(short) == len(text)
         return
-    places = np.flatnonzero(np.isin(text.offsets[:, 0], short.offsets[:, 0]))
-    np.testing.assert_array_equal(text.ids[places], short.ids)
-    assert places[0] == 0
-    gaps = np.flatnonzero(np.diff(places) > 1)
+    positions = np.flatnonzero(np.isin(text.offsets[:, 0], short.offsets[:, 0]))
+    np.testing.assert_array_equal(text.ids[positions], short.ids)
+    assert positions[0] == 0
+    gaps = np.flatnonzero(np.diff(positions) > 1)
     if len(gaps):
         (gap,) = gaps.tolist()
-        ending = places[gap + 1]
+        ending = positions[gap + 1]
         assert ending in text.sentence_starts
         assert gap + 1 in short.sentence_starts
-        assert places[-1] == len(text) - 1
+        assert positions[-1] == len(text) - 1
     np.testing.assert_array_equal(
-        short.sentence_starts, np.flatnonzero(np.isin(places, text.sentence_starts))
+        short.sentence_starts, np.flatnonzero(np.isin(positions, text.sentence_starts))
     )
 
 

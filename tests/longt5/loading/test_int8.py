@@ -19,9 +19,8 @@ def linear(inputs: int, outputs: int) -> Linear:
 @settings(max_examples=40, deadline=None)
 @given(
     shape=st.lists(st.integers(1, 9), min_size=1, max_size=3),
-    inputs=st.integers(
-        2, 200
-    ),  # oneDNN's products of one input are wrong (torch 2.13), but no model has such a layer
+    # oneDNN's products of one input are wrong (torch 2.13), but no model has such a layer.
+    inputs=st.integers(2, 200),
     outputs=st.integers(1, 70),
     power=st.integers(-20, 20),
 )

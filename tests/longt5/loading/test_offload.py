@@ -105,8 +105,8 @@ def test_max_memory_puts_the_rest_on_disk(tmp_path):
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
     model.save_pretrained(tmp_path)
     loaded = load_model(tmp_path, max_memory={"cpu": size // 2})
-    places = set(loaded.hf_device_map.values())
-    assert places == {"cpu", "disk"}
+    devices = set(loaded.hf_device_map.values())
+    assert devices == {"cpu", "disk"}
     held = sum(t.numel() * t.element_size() for t in loaded.parameters() if t.device.type == "cpu")
     assert 0 < held <= size // 2
     # A block stays whole, so that its residual connections stay on one device.
@@ -161,8 +161,8 @@ def memory(key):
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith(key))
 
 torch.set_num_threads(1)
-tiny, folder, out, place = sys.argv[1:]
-device_map = {"": "disk"} if place == "disk" else None
+tiny, folder, out, device = sys.argv[1:]
+device_map = {"": "disk"} if device == "disk" else None
 ids = torch.arange(2, 82)[None]
 
 def run(name):
@@ -180,13 +180,13 @@ print(json.dumps({"before": before, "peak": memory("VmHWM") - before}))
 """
 
 
-def peak_memory(tmp_path: Path, folder: Path, place: str) -> tuple[int, torch.Tensor]:
+def peak_memory(tmp_path: Path, folder: Path, device: str) -> tuple[int, torch.Tensor]:
     """Bytes that a process needed for loading and running a checkpoint, and its logits."""
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("needs Linux's /proc to measure memory")
-    out = tmp_path / f"{place}.pt"
+    out = tmp_path / f"{device}.pt"
     tiny = write(tmp_path / "tiny")
-    command = [sys.executable, "-c", MEASURE, str(tiny), str(folder), str(out), place]
+    command = [sys.executable, "-c", MEASURE, str(tiny), str(folder), str(out), device]
     root = Path(longt5.__file__).parents[1]
     env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=600)

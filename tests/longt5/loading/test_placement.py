@@ -21,13 +21,13 @@ def test_one_device(model):
 
 
 def test_tied_weights_follow_the_embedding(model):
-    places = full_map(
+    devices = full_map(
         model, {"shared": "cuda:0", "encoder": "cuda:0", "decoder": "cuda:1", "lm_head": "cuda:1"}, None
     )
-    assert places["shared"] == places["lm_head"] == places["decoder.embed_tokens"] == "cuda:0"
-    assert places["encoder"] == "cuda:0"
-    assert places["decoder.block"] == places["decoder.final_layer_norm"] == "cuda:1"
-    assert "decoder" not in places
+    assert devices["shared"] == devices["lm_head"] == devices["decoder.embed_tokens"] == "cuda:0"
+    assert devices["encoder"] == "cuda:0"
+    assert devices["decoder.block"] == devices["decoder.final_layer_norm"] == "cuda:1"
+    assert "decoder" not in devices
 
 
 def test_an_own_head_stays_where_it_was_put():
@@ -35,18 +35,18 @@ def test_an_own_head_stays_where_it_was_put():
     config.tie_word_embeddings = False
     with torch.device("meta"):
         model = LongT5ForConditionalGeneration(config)
-    places = full_map(model, {"": "cpu", "lm_head": "disk"}, None)
-    assert places["lm_head"] == "disk"
-    assert places["shared"] == "cpu"
+    devices = full_map(model, {"": "cpu", "lm_head": "disk"}, None)
+    assert devices["lm_head"] == "disk"
+    assert devices["shared"] == "cpu"
 
 
 def test_the_narrower_entry_counts(model):
-    places = full_map(model, {"": "cpu", "decoder": "cuda:0", "decoder.block.1": "disk"}, None)
-    assert places["encoder"] == places["shared"] == places["decoder.embed_tokens"] == "cpu"
-    assert places["decoder.block.0"] == places["decoder.block.2"] == "cuda:0"
-    assert places["decoder.block.1"] == "disk"
-    for outer in places:
-        assert not any(inner.startswith(f"{outer}.") for inner in places), outer
+    devices = full_map(model, {"": "cpu", "decoder": "cuda:0", "decoder.block.1": "disk"}, None)
+    assert devices["encoder"] == devices["shared"] == devices["decoder.embed_tokens"] == "cpu"
+    assert devices["decoder.block.0"] == devices["decoder.block.2"] == "cuda:0"
+    assert devices["decoder.block.1"] == "disk"
+    for outer in devices:
+        assert not any(inner.startswith(f"{outer}.") for inner in devices), outer
 
 
 @pytest.mark.parametrize("device_map", [{"shared": "cpu"}, {}, {"": "nowhere"}, {"": -5}, "nowhere"])

@@ -68,7 +68,7 @@ def exact(model: Any, encoded: EncodedText, layer: int) -> tuple[np.ndarray, np.
 
 
 def as_band(square: np.ndarray, radius: int) -> np.ndarray:
-    """(heads, length, length) weights by key -> (heads, length, 2 * radius + 1) by offset."""
+    """`(heads, length, length)` weights by key -> `(heads, length, 2 * radius + 1)` by offset."""
     heads, length, _ = square.shape
     band = np.zeros((heads, length, 2 * radius + 1), dtype=square.dtype)
     for query in range(length):
@@ -177,7 +177,7 @@ def test_window_is_cut_from_the_whole(
 def check_pooled(
     result: AttentionMap, exact: np.ndarray, first_row: int, column_spans: list[tuple[int, int]]
 ) -> None:
-    """The spans tile the exact map (rows, columns) and every cell is the mean of its part."""
+    """The spans tile the exact map `(rows, columns)` and every cell is the mean of its part."""
     assert result.weights.dtype == np.float32
     assert result.weights.shape == (len(result.row_spans), len(result.column_spans))
     assert result.row_spans[0, 0] == first_row and result.row_spans[-1, 1] == first_row + len(exact)

@@ -40,9 +40,9 @@ def test_sequential_choice_looks_at_all_chosen_sentences_together() -> None:
 
 
 def test_sequential_choice_equals_the_definition_written_out() -> None:
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for _ in range(20):
-        texts = ["".join(chance.choice(list("abcdefg"), size=chance.integers(1, 9))) for _ in range(7)]
+        texts = ["".join(rng.choice(list("abcdefg"), size=rng.integers(1, 9))) for _ in range(7)]
         chosen: list[int] = []
         for _ in range(4):
             scores = {

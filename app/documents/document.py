@@ -1,0 +1,91 @@
+"""What a file becomes: a `Document`, its text with the page of every character, or a sentence that says why not."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MiB = 2**20
+
+
+class DocumentError(Exception):
+    """A file can't be read; `str(error)` is one sentence for the person that says what to do."""
+
+
+class PasswordNeeded(DocumentError):
+    """The file is encrypted, and no password was given or it was not the right one."""
+
+
+@dataclass(frozen=True)
+class ReadingLimits:
+    """How much of the machine one file may take."""
+
+    max_bytes: int = 50 * MiB
+    max_pages: int = 500
+    max_characters: int = 3_000_000
+    """Longer text is cut after the last page that fits, with a note."""
+    seconds: float = 300.0
+    """Wall clock for the whole file; what was read by then is kept, with a note."""
+    page_seconds: float = 10.0
+    """Processor time for opening the file, for one page, and for all failing pages together; four times that is the
+    longest wait for a sign of life from the reader."""
+    memory_bytes: int = 1024 * MiB
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page and its text, `Document.text[start:end]`; the ranges of the pages follow each other without gaps."""
+
+    number: int
+    """From 1."""
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that was read."""
+
+    name: str
+    """File name that is safe to show: no folders, no control or direction characters."""
+    title: str
+    text: str
+    """Paragraphs and headings, one a line."""
+    pages: tuple[Page, ...]
+    references: tuple[int, int] | None
+    """Range of `text` that is the reference list."""
+    notes: tuple[str, ...]
+    """Sentences to show: what could not be read, or only in part."""
+
+    def page_of(self, character: int) -> int:
+        """Number of the page that holds position `character` of the text; the end of the text is on the last page.
+
+        Raises:
+            IndexError: the text has no such position.
+        """
+        if not 0 <= character <= len(self.text):
+            raise IndexError(f"The text has {len(self.text)} characters; there is none at {character}.")
+        if character == len(self.text) > 0:
+            character -= 1
+        # Empty pages start where the next one does, so the last page that starts here is the one with the text.
+        after = bisect.bisect_right(self.pages, character, key=lambda page: page.start)
+        return self.pages[after - 1].number
+
+    @property
+    def body_ranges(self) -> tuple[tuple[int, int], ...]:
+        """Ranges of `text` without the reference list, in order; none of them is empty."""
+        start, end = self.references or (len(self.text), len(self.text))
+        return tuple(part for part in ((0, start), (end, len(self.text))) if part[0] < part[1])
+
+
+@dataclass(frozen=True)
+class PageRead:
+    """Page `page` was read, of `pages` (None while that is not known)."""
+
+    page: int
+    pages: int | None
+
+
+OnPage = Callable[[PageRead], None]
+"""Called for every page while a file is read."""

@@ -1,0 +1,127 @@
+"""The house keeps its shape: which module may import which, read from the source."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("longt5", "app")
+PRODUCT = ("app", "gradio", "plotly", "pypdf")
+ROOMS = ("documents", "summarizing", "inspecting")
+# What uses the model, and is used by no part of it.
+USERS_OF_THE_MODEL = ("longt5.training", "longt5.evaluation")
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the packages, by its name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def imports(module: str) -> dict[str, int]:
+    """What a module imports, anywhere in it, with the first line that does; of this project the modules themselves."""
+    found: dict[str, int] = {}
+    for node in ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{where(module, node.lineno)} imports relatively"
+            inside = [f"{node.module}.{name.name}" for name in node.names]
+            names = [name if name in modules() else str(node.module) for name in inside]
+        for name in names:
+            found.setdefault(name, node.lineno)  # type: ignore[attr-defined]
+    return found
+
+
+def where(module: str, line: int) -> str:
+    return f"{modules()[module].relative_to(ROOT)}:{line}"
+
+
+def is_in(module: str, *packages: str) -> bool:
+    """Whether a module is one of the packages or in one of them."""
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def arrows(sources: tuple[str, ...], targets: tuple[str, ...], but: tuple[str, ...] = ()) -> list[str]:
+    """Imports from sources to targets, a readable line each; modules in `but` may."""
+    return [
+        f"{where(module, line)} imports {imported}"
+        for module in modules()
+        if is_in(module, *sources) and not is_in(module, *but)
+        for imported, line in imports(module).items()
+        if is_in(imported, *targets)
+    ]
+
+
+def test_the_model_knows_nothing_of_the_product() -> None:
+    assert not arrows(("longt5",), PRODUCT)
+
+
+def test_no_part_of_the_model_uses_training_or_evaluation() -> None:
+    assert not arrows(("longt5",), USERS_OF_THE_MODEL, but=USERS_OF_THE_MODEL)
+
+
+def test_no_room_uses_the_page() -> None:
+    assert not arrows(tuple(f"app.{room}" for room in ROOMS), ("app.page",))
+
+
+def test_documents_are_read_without_the_model() -> None:
+    assert not arrows(("app.documents",), ("longt5", "torch", "transformers", "gradio"))
+    other_rooms = ("app.summarizing", "app.inspecting", "app.page")
+    assert not arrows(("app.documents",), other_rooms)
+
+
+def test_the_child_that_reads_pdfs_imports_pypdf_and_the_standard_library() -> None:
+    names = {name.partition(".")[0] for name in imports("app.documents.pdf_reader")}
+    assert names - sys.stdlib_module_names == {"pypdf"}
+
+
+def circles() -> Iterator[list[str]]:
+    """Modules that import each other in a ring, each ring once."""
+    finished: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> Iterator[list[str]]:
+        if module in path:
+            yield [*path[path.index(module) :], module]
+            return
+        if module in finished:
+            return
+        for imported in imports(module):
+            if imported in modules():
+                yield from visit(imported, [*path, module])
+        finished.add(module)
+
+    for module in modules():
+        yield from visit(module, [])
+
+
+def test_imports_run_in_no_circle() -> None:
+    rings = [
+        " -> ".join(f"{where(a, imports(a)[b])}" for a, b in pairwise(ring)) + f" -> {ring[-1]}"
+        for ring in circles()
+    ]
+    assert not rings, "\n".join(rings)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_room_says_its_job_first(package: str) -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for module, path in modules().items()
+        if is_in(module, package) and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not silent

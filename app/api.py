@@ -24,12 +24,21 @@ from app.inspecting.inspection import ALL_HEADS, Inspection, Question, answer, w
 from app.models import ModelStore
 from app.page import presentation
 from app.page.sessions import Session, Sessions
-from app.page.settings_panel import settings_from
 from app.page.summary_panel import BROKEN
+from app.summarizing.settings import changed, schema
 from app.summarizing.summarizer import Done, SummaryError, summarize
 
 log = logging.getLogger(__name__)
 UNKNOWN = "No summary of that summary_id is kept: summarize the paper again."
+
+
+class SettingsObject(gr.JSON):
+    """A JSON object whose schema names every setting, for MCP and "Use via API"."""
+
+    is_template = True  # to the browser it is its parent
+
+    def api_info(self) -> dict[str, Any]:
+        return schema()
 
 
 class Api:
@@ -43,7 +52,7 @@ class Api:
         inputs = [
             gr.File(visible=False),
             gr.Textbox("", visible=False),
-            gr.JSON({}, visible=False),
+            SettingsObject({}, visible=False),
             gr.Textbox("", visible=False),
         ]
         gr.Button(visible=False).click(
@@ -69,7 +78,7 @@ class Api:
         Parameters:
             file: the paper, a PDF, text or Markdown file.
             model: one of the names that /models lists; empty for the default.
-            settings: what to change from the model's defaults, such as {"max_new_tokens": 200,
+            settings: what to change from the model's defaults, such as {"length": "short",
                 "long_papers": "truncate"}; /models lists every name with its default.
             password: of an encrypted PDF, else empty.
         """
@@ -81,7 +90,7 @@ class Api:
         try:
             with _plainly():
                 defaults = self._store.profile(model or self._store.choices[0]).defaults
-                wanted = settings_from({**asdict(defaults), **(settings or {}), "model": defaults.model})
+                wanted = changed(defaults, settings or {})
                 events = summarize(
                     path, wanted, self._store, name=path.name, password=password or None, stop=stop
                 )

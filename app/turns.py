@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.summarizing.summary import SummaryError
+from app.summarizing.settings import SummaryError
 from longt5.generation import Stopped
 
 POLL_SECONDS = 0.2  # how often those who wait look whether they have been told to stop

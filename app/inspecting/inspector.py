@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.models import LoadedModel, ModelStore
-from app.summarizing.summary import Summary, SummaryError, WindowTrace
+from app.summarizing.settings import SummaryError
+from app.summarizing.summary import Summary, WindowTrace
 from longt5.generation import EncodedText
 from longt5.maps import (
     AttentionMap,

@@ -11,6 +11,7 @@ import pytest
 from app.documents import Document, Page
 from app.page import presentation
 from app.page.presentation import Status
+from app.summarizing.settings import SummarySettings
 from app.summarizing.summary import (
     Done,
     Encoding,
@@ -21,7 +22,6 @@ from app.summarizing.summary import (
     Reading,
     Sentence,
     Summary,
-    SummarySettings,
     Writing,
 )
 from tests.page_server import HOSTILE

@@ -32,8 +32,6 @@ from app.summarizing.summarizer import Done, SummaryError, summarize
 log = logging.getLogger(__name__)
 UNKNOWN = "No summary of that summary_id is kept: summarize the paper again."
 
-from gradio.events import Dependency
-
 class SettingsObject(gr.JSON):
     """A JSON object whose schema names every setting, for MCP and "Use via API"."""
 
@@ -41,12 +39,14 @@ class SettingsObject(gr.JSON):
 
     def api_info(self) -> dict[str, Any]:
         return schema()
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
-
 
 class Api:
     """Builds its endpoints where it is made, inside a `gr.Blocks` context."""
@@ -222,9 +222,7 @@ class Api:
             held = session.inspection = Inspection(summary, outline, statistics, within(outline, asked))
         return held
 
-
 Api.attention_map.__annotations__["view"] = Literal[tuple(VIEWS)]  # the schema names every view
-
 
 @contextmanager
 def _plainly() -> Iterator[None]:
@@ -238,7 +236,6 @@ def _plainly() -> Iterator[None]:
     except Exception:
         log.exception("unexpected error")
         raise gr.Error(BROKEN, print_exception=False) from None
-
 
 def _digits(values: np.ndarray) -> list[Any]:
     """Numbers to four significant digits: enough to read, half as much to send."""

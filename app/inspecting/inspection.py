@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 
+from app.documents.page_numbers import page_list
 from app.inspecting.inspector import LabelledMap, Outline, encoded_window
 from app.inspecting.views import ALL_HEADS, VIEWS, Question
 from app.models import ModelStore
@@ -75,7 +76,5 @@ def place(held: Inspection) -> str:
     """Which tokens and pages a map shows."""
     start, end = held.question.start, held.question.end
     pages = [page for page, first, last in held.outline.pages if first < end and last > start]
-    where = ""
-    if pages:
-        where = f", page {pages[0]}" if len(pages) == 1 else f", pages {pages[0]}\u2013{pages[-1]}"
+    where = f", {page_list(pages)}" if pages else ""
     return f"Tokens {start:,}\u2013{end - 1:,} of {held.outline.tokens:,}{where}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.documents.page_numbers import page_numbers
 from app.models import LoadedModel, ModelStore
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary, WindowTrace
@@ -163,10 +164,7 @@ def _trace(summary: Summary, window: int) -> WindowTrace:
 
 def _page_of_tokens(summary: Summary, trace: WindowTrace) -> np.ndarray:
     """`(tokens,)`: page number of every token."""
-    starts = np.array([page.start for page in summary.document.pages])
-    numbers = np.array([page.number for page in summary.document.pages])
-    offsets = np.array(trace.offsets)[:, 0]
-    pages = numbers[np.maximum(np.searchsorted(starts, offsets, side="right") - 1, 0)]
+    pages = page_numbers(summary.document, np.array(trace.offsets)[:, 0])
     pages[-1] = pages[-2]  # the end token stands where the last token ends, which may be where a page begins
     return pages
 

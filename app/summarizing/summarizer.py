@@ -16,10 +16,11 @@ from transformers import GenerationConfig
 
 from app import documents
 from app.documents import Document, DocumentError, ReadingStopped
+from app.documents.page_numbers import pages_of
 from app.models import LoadedModel, ModelStore
 from app.summarizing.drafts import DraftSentence, decoded, draft_sentences, without_repeats
 from app.summarizing.evidence import find_evidence, passage_ranges
-from app.summarizing.notes import pages_of, reading_notes
+from app.summarizing.notes import reading_notes
 from app.summarizing.quoting import Quotes
 from app.summarizing.settings import LENGTHS, SETTINGS, SummaryError, SummarySettings
 from app.summarizing.summary import (

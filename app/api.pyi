@@ -39,11 +39,8 @@ class SettingsObject(gr.JSON):
 
     def api_info(self) -> dict[str, Any]:
         return schema()
-    from collections.abc import Callable, Sequence
-    from typing import TYPE_CHECKING, Any, Literal
-
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
-
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component

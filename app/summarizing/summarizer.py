@@ -370,15 +370,10 @@ def _generation_config(
         config.min_length = None
         config.min_new_tokens = round(max_new_tokens * (1 - LENGTH_TOLERANCE) / (1 + LENGTH_TOLERANCE))
     config.max_length = None
+    for name in SETTINGS:
+        if hasattr(config, name):  # what `generate` has a parameter for is a parameter of it
+            setattr(config, name, getattr(settings, name))
     config.max_new_tokens = max_new_tokens
-    config.num_beams = settings.num_beams
-    config.length_penalty = settings.length_penalty
-    config.no_repeat_ngram_size = settings.no_repeat_ngram_size
-    config.encoder_no_repeat_ngram_size = settings.encoder_no_repeat_ngram_size
-    config.repetition_penalty = settings.repetition_penalty
-    config.do_sample = settings.do_sample
-    config.temperature = settings.temperature
-    config.top_p = settings.top_p
     return config
 
 

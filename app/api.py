@@ -33,15 +33,6 @@ log = logging.getLogger(__name__)
 UNKNOWN = "No summary of that summary_id is kept: summarize the paper again."
 
 
-class SettingsObject(gr.JSON):
-    """A JSON object whose schema names every setting, for MCP and "Use via API"."""
-
-    is_template = True  # to the browser it is its parent
-
-    def api_info(self) -> dict[str, Any]:
-        return schema()
-
-
 class Api:
     """Builds its endpoints where it is made, inside a `gr.Blocks` context."""
 
@@ -50,10 +41,12 @@ class Api:
         self._sessions = sessions
         # A file has to pass Gradio's check that it was uploaded, which only a component's event makes:
         # with gr.api a caller could name any file of the server.
+        settings = gr.JSON({}, visible=False)
+        settings.api_info = schema  # of an object that names every setting, not of any JSON
         inputs = [
             gr.File(visible=False),
             gr.Textbox("", visible=False),
-            SettingsObject({}, visible=False),
+            settings,
             gr.Textbox("", visible=False),
         ]
         gr.Button(visible=False).click(

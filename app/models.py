@@ -7,23 +7,27 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from app.settings import Settings
 from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings
 from app.turns import POLL_SECONDS, TurnQueue
+from app.work import check
 from longt5 import LongT5Config
-from longt5.generation import EncodedText, EncodingProgress, Stopped, encode
+from longt5.generation import EncodedText, Tokens, encode
 from longt5.loading import LoadingError, load_model, load_tokenizer
 from longt5.loading.checkpoints import CONFIG_FILE, GENERATION_CONFIG_FILE, find_folder, read_json
+from longt5.maps import TeacherForced, teacher_force
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T", EncodedText, TeacherForced)
 
 DEFAULT_INPUT_TOKENS = 16_384  # what LongT5 was fine-tuned on (paper, section 4.1)
 LEFTOVER_INPUT_TOKENS = 512  # T5's own length, which many LongT5 tokenizers still carry
@@ -79,7 +83,7 @@ class ModelStore:
         self._current: LoadedModel | None = None
         self._users = 0
         self._load: _Load | None = None
-        self._encodings = _KeptEncodings(settings.kept_encodings_bytes)
+        self._kept = _KeptStates(settings.kept_encodings_bytes)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
 
@@ -130,22 +134,19 @@ class ModelStore:
                 self._changed.notify_all()
 
     def encoded(
-        self, loaded: LoadedModel, input_ids: Sequence[int], stop: threading.Event | None = None
-    ) -> Iterator[EncodingProgress | EncodedText]:
-        """The encoder states of `input_ids`, as the last item: kept ones at once, others after encoding.
+        self, loaded: LoadedModel, input_ids: Tokens, on_progress: Callable[[float], None] | None = None
+    ) -> EncodedText:
+        """The encoder states of `input_ids`: kept ones at once, others after encoding, with progress."""
+        name, model = loaded.profile.name, loaded.model
+        ids = torch.tensor([input_ids], dtype=torch.long)
+        return self._kept.get((name, input_ids), lambda: encode(model, ids, on_progress=on_progress))
 
-        Raises:
-            Stopped: `stop` was set.
-        """
-        key = (loaded.profile.name, tuple(input_ids))
-        kept = self._encodings.get(key)
-        if kept is not None:
-            yield kept
-            return
-        for item in encode(loaded.model, torch.tensor([input_ids], dtype=torch.long), stop=stop):
-            if isinstance(item, EncodedText):
-                self._encodings.keep(key, item)
-            yield item
+    def teacher_forced(
+        self, loaded: LoadedModel, input_ids: Tokens, encoded: EncodedText, summary_ids: Tokens
+    ) -> TeacherForced:
+        """What the decoder made of a summary of `input_ids`, kept like the encoder states."""
+        key = (loaded.profile.name, input_ids, summary_ids)
+        return self._kept.get(key, lambda: teacher_force(loaded.model, encoded, summary_ids))
 
     def _path(self, name: str) -> str:
         if name not in self._paths:
@@ -159,8 +160,7 @@ class ModelStore:
         watched: _Load | None = None  # a load of this model that was seen, whose failure is ours too
         with self._changed:
             while True:
-                if stop is not None and stop.is_set():
-                    raise Stopped
+                check(stop)
                 if watched is not None and watched.error is not None:
                     raise SummaryError(
                         _loading_failed(name, self._path(name), watched.error)
@@ -218,29 +218,30 @@ class ModelStore:
         )
 
 
-class _KeptEncodings:
-    """Encoder states of the texts used last, as many as fit. Thread-safe."""
+class _KeptStates:
+    """What encoder and decoder made of the texts used last, as much as fits. Thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._texts: OrderedDict[tuple[str, tuple[int, ...]], EncodedText] = OrderedDict()
+        self._states: OrderedDict[tuple[Hashable, ...], Any] = OrderedDict()
 
-    def get(self, key: tuple[str, tuple[int, ...]]) -> EncodedText | None:
+    def get(self, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
+        """What is kept under a key, or what `make` makes of it now."""
         with self._lock:
-            if key in self._texts:
-                self._texts.move_to_end(key)
-            return self._texts.get(key)
-
-    def keep(self, key: tuple[str, tuple[int, ...]], encoded: EncodedText) -> None:
+            if key in self._states:
+                self._states.move_to_end(key)
+                return self._states[key]
+        made = make()
         with self._lock:
-            self._texts[key] = encoded
-            while self._texts and sum(map(_bytes, self._texts.values())) > self._max_bytes:
-                self._texts.popitem(last=False)
+            self._states[key] = made
+            while self._states and sum(map(_bytes, self._states.values())) > self._max_bytes:
+                self._states.popitem(last=False)
+        return made
 
 
-def _bytes(encoded: EncodedText) -> int:
-    tensors = {tensor.data_ptr(): tensor for tensor in (*encoded.layer_inputs, encoded.last_hidden_state)}
+def _bytes(states: EncodedText | TeacherForced) -> int:
+    tensors = {tensor.data_ptr(): tensor for tensor in states.hidden_states}
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.summarizing.settings import SummaryError
-from longt5.generation import Stopped
+from app.work import check
 
 POLL_SECONDS = 0.2  # how often those who wait look whether they have been told to stop
 
@@ -28,8 +28,7 @@ class Ticket:
         last = None
         while True:
             ahead = self._queue.wait_while_ahead_is(last, self)
-            if stop is not None and stop.is_set():
-                raise Stopped
+            check(stop)
             if ahead == 0:
                 return
             if ahead != last:

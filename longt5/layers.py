@@ -26,6 +26,7 @@ from longt5.attention.reference import (
     relative_position_bucket,
 )
 from longt5.configuration import LongT5Config
+from longt5.interruption import interruption_point
 from longt5.memory import add, in_pieces
 
 
@@ -114,6 +115,7 @@ class LongT5LayerFF(nn.Module):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """(batch, length, d_model) -> the same"""
+        interruption_point()
         if self.DenseReluDense.wo.weight.is_meta:  # offloaded: accelerate would fetch it for each piece
             return self._updated(hidden_states)
         return in_pieces(self._updated, hidden_states, hidden_states.shape[-1], hidden_states.dtype)
@@ -342,6 +344,7 @@ class LongT5LayerAttention(nn.Module):
 
     def forward(self, hidden_states: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Returns hidden states (batch, length, d_model), position bias and weights, see the attention."""
+        interruption_point()
         attention = self.get_submodule(self.attention_name)
         update, position_bias, weights = attention(self.layer_norm(hidden_states), **kwargs)
         return saturate(add(hidden_states, self.dropout(update))), position_bias, weights

@@ -14,6 +14,8 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
+from longt5.interruption import interruption_point
+
 # Tokens treated at once where tokens do not depend on each other. Products of 512 and 1,024 tokens are as fast as those
 # of 16,384 on a CPU, those of 256 are slower; what 512 leave behind is little enough for malloc to keep. On a GPU this
 # bounds the memory, and its speed has not been measured.
@@ -92,6 +94,7 @@ def in_pieces(function: Callable[[Tensor], Tensor], states: Tensor, width: int, 
     result = empty((len(tokens), width), states, dtype)
     size = _tokens_at_once(states)
     for piece, of_piece in zip(tokens.split(size), result.split(size), strict=True):
+        interruption_point()
         of_piece.copy_(function(piece))
     return result.unflatten(0, states.shape[:-1])
 

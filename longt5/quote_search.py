@@ -11,7 +11,6 @@ sentences: each is chosen as the first of a summary of the rest of the paper, re
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +20,7 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from longt5.generation import EncodedText, WritingProgress, stream
+from longt5.generation import EncodedText, Tokens
 from longt5.modeling import LongT5ForConditionalGeneration
 
 SCORES = ("renormalised", "likelihood", "length-normalised", "pmi")
@@ -29,8 +28,6 @@ SCORES = ("renormalised", "likelihood", "length-normalised", "pmi")
 # Sentences that are scored again after each choice: the best ones at first. A summary takes about ten.
 _SHORTLIST = 32
 _ROWS = 64  # prefixes or sentences that the decoder reads at once
-
-Tokens = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,7 @@ class Sampling:
     top_p: float = 1.0
 
 
+@torch.inference_mode()
 def quote(
     model: LongT5ForConditionalGeneration,
     encoded: EncodedText,
@@ -59,8 +57,8 @@ def quote(
     num_beams: int = 1,
     sampling: Sampling | None = None,
     score: str = "renormalised",
-    stop: threading.Event | None = None,
-) -> Iterator[WritingProgress | Quoted]:
+    on_progress: Callable[[Tokens], None] | None = None,
+) -> Quoted:
     """Chooses sentences of an encoded text until none is left that fits.
 
     Args:
@@ -71,11 +69,9 @@ def quote(
         score: what a sentence is chosen by: "renormalised" (see above); "likelihood", of all its tokens among all
             tokens; "length-normalised", the mean of that over its tokens; "pmi", the renormalised score less the one
             that the decoder gives the sentence without the paper.
-    Yields:
-        A WritingProgress after each sentence and, last, what is Quoted.
+        on_progress: called after each choice with the tokens of the best beam.
     Raises:
         ValueError: no sentence fits, or there is no such score.
-        Stopped: `stop` was set.
     """
     if score not in SCORES:
         raise ValueError(f"Sentences are scored by one of {', '.join(SCORES)}, not by {score!r}.")
@@ -87,34 +83,30 @@ def quote(
         raise ValueError("No sentence is short enough to be quoted; allow a longer summary.")
 
     candidates = list(places)
-
-    def work(report: Callable[[WritingProgress | Quoted], None]) -> None:
-        beams = [_Beam(_Decoders.reading(model, encoded, score))]
-        shortlist = candidates
-        generator = None if sampling is None else torch.Generator().manual_seed(sampling.seed)
-        while not all(beam.finished for beam in beams):
-            following = []
-            for beam in beams:
-                room = max_new_tokens - 1 - len(beam.token_ids)
-                possible = [s for s in candidates if len(s) <= room and s not in beam.chosen]
-                wanted = [s for s in shortlist if len(s) <= room and s not in beam.chosen]
-                if beam.finished or not wanted:
-                    following.append(replace(beam, finished=True))
-                    continue
-                scores = beam.decoders.scores(possible, wanted)
-                if not beam.chosen:
-                    shortlist = [wanted[i] for i in scores.argsort(descending=True)[:_SHORTLIST].tolist()]
-                if generator is None:
-                    chosen = scores.topk(min(num_beams, len(wanted))).indices
-                else:
-                    assert sampling is not None
-                    chosen = _draw(scores, sampling, generator)
-                following += [beam.choosing(wanted[i], float(scores[i])) for i in chosen.tolist()]
-            beams = _best(following, num_beams)
-            report(WritingProgress(beams[0].token_ids))
-        report(Quoted(tuple(places[sentence] for sentence in beams[0].chosen), beams[0].token_ids))
-
-    return stream(work, stop)
+    beams = [_Beam(_Decoders.reading(model, encoded, score))]
+    shortlist = candidates
+    generator = None if sampling is None else torch.Generator().manual_seed(sampling.seed)
+    while not all(beam.finished for beam in beams):
+        following = []
+        for beam in beams:
+            room = max_new_tokens - 1 - len(beam.token_ids)
+            possible = [s for s in candidates if len(s) <= room and s not in beam.chosen]
+            wanted = [s for s in shortlist if len(s) <= room and s not in beam.chosen]
+            if beam.finished or not wanted:
+                following.append(replace(beam, finished=True))
+                continue
+            scores = beam.decoders.scores(possible, wanted)
+            if not beam.chosen:
+                shortlist = [wanted[i] for i in scores.argsort(descending=True)[:_SHORTLIST].tolist()]
+            if sampling is None or generator is None:
+                chosen = scores.topk(min(num_beams, len(wanted))).indices
+            else:
+                chosen = _draw(scores, sampling, generator)
+            following += [beam.choosing(wanted[i], float(scores[i])) for i in chosen.tolist()]
+        beams = _best(following, num_beams)
+        if on_progress is not None:
+            on_progress(beams[0].token_ids)
+    return Quoted(tuple(places[sentence] for sentence in beams[0].chosen), beams[0].token_ids)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from app.documents.reading import (
     PageRead,
     PasswordNeeded,
     ReadingLimits,
-    ReadingStopped,
     display_name,
     read,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "PageRead",
     "PasswordNeeded",
     "ReadingLimits",
-    "ReadingStopped",
     "display_name",
     "read",
 ]

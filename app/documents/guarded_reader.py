@@ -15,6 +15,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from app.work import check
+
 ROOT = Path(__file__).resolve().parents[2]
 # The parent looks for a stop and for a passed deadline this often.
 TICK_SECONDS = 0.1
@@ -25,10 +27,6 @@ MAX_OUTPUT_BYTES = 256 * 2**20
 
 class _Babble(Exception):
     """The child says what the reader never would: too much, or no message."""
-
-
-class ReaderStopped(Exception):
-    """The caller's `stop` event was set; the child is dead."""
 
 
 def run_reader(
@@ -47,7 +45,7 @@ def run_reader(
     it started.
 
     Raises:
-        ReaderStopped: `stop` was set, seen within `TICK_SECONDS`.
+        app.work.Stopped: `stop` was set, seen within `TICK_SECONDS`.
     """
     process = subprocess.Popen(
         # -S: what `site` would find stands in PYTHONPATH below, and looking for it takes 20 ms.
@@ -80,8 +78,7 @@ def _messages(
     deadline = time.monotonic() + seconds
     stalled = time.monotonic() + stall_seconds
     for line in _output_lines(process):
-        if stop is not None and stop.is_set():
-            raise ReaderStopped
+        check(stop)
         now = time.monotonic()
         if line is None:
             if now > min(deadline, stalled):

@@ -11,16 +11,18 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import BinaryIO
 
-from app.documents.guarded_reader import ReaderStopped, run_reader
+from app.documents.guarded_reader import run_reader
 from app.documents.page_lines import Line, Pages
 from app.documents.paper_structure import readable
 from app.documents.running_text import run_together
 from app.documents.text_cleaning import clean_characters
 from app.documents.text_files import NotText, decode, split_pages
+from app.work import check
 
 MiB = 2**20
 NAME_CHARACTERS = 120
@@ -36,10 +38,6 @@ class DocumentError(Exception):
 
 class PasswordNeeded(DocumentError):
     """The file is encrypted, and no password was given or it was not the right one."""
-
-
-class ReadingStopped(Exception):
-    """Reading was stopped by the caller's event."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +110,8 @@ class PageRead:
     pages: int | None
 
 
+OnPage = Callable[[PageRead], None]
+
 _LIMITS = ReadingLimits()
 _DAMAGED = "This PDF is damaged and cannot be read; try to open and save it again, or get another copy."
 _NO_TEXT = "This PDF has no text, only pictures of pages; run text recognition (OCR) over it and try again."
@@ -158,18 +158,22 @@ def read(
     name: str | None = None,
     password: str | None = None,
     limits: ReadingLimits = _LIMITS,
+    on_page: OnPage | None = None,
     stop: threading.Event | None = None,
-) -> Iterator[PageRead | Document]:
-    """Read a PDF, text or Markdown file: a `PageRead` for every page, at last the `Document`.
+) -> Document:
+    """Read a PDF, text or Markdown file.
 
-    `name` is the file's name for people, if it is not that of `path`. Closing the generator ends the reading.
+    Args:
+        name: the file's name for people, if it is not that of `path`.
+        on_page: called for every page; what it raises ends the reading.
 
     Raises:
         PasswordNeeded: the PDF is encrypted; ask for a password and call again with it.
         DocumentError: the file can't be read.
-        ReadingStopped: `stop` was set, noticed well within a second.
+        app.work.Stopped: `stop` was set, noticed well within a second.
     """
     shown = display_name(os.fspath(path) if name is None else name)
+    on_page = on_page or (lambda page: None)
     with _open(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limits.max_bytes:
@@ -182,10 +186,9 @@ def read(
             raise DocumentError(_EMPTY)
         if b"%PDF-" in head:
             file.seek(0)
-            yield from _read_pdf(file, shown, password, limits, stop)
-        else:
-            _refuse_other_kinds(head)
-            yield from _read_text(head + file.read(), shown, limits, stop)
+            return _read_pdf(file, shown, password, limits, on_page, stop)
+        _refuse_other_kinds(head)
+        return _read_text(head + file.read(), shown, limits, on_page, stop)
 
 
 def display_name(path: str) -> str:
@@ -231,8 +234,13 @@ def _refuse_other_kinds(head: bytes) -> None:
 
 
 def _read_pdf(
-    file: BinaryIO, name: str, password: str | None, limits: ReadingLimits, stop: threading.Event | None
-) -> Iterator[PageRead | Document]:
+    file: BinaryIO,
+    name: str,
+    password: str | None,
+    limits: ReadingLimits,
+    on_page: OnPage,
+    stop: threading.Event | None,
+) -> Document:
     orders = {
         "password": password,
         "max_pages": limits.max_pages,
@@ -272,9 +280,7 @@ def _read_pdf(
                 raw.extend(text for text, *_ in lines)
                 # Here and not at the end: meanwhile the child reads the next page.
                 pages.append([Line(clean_characters(text), *style) for text, *style in lines])
-                yield PageRead(message["page"], count)
-    except ReaderStopped:
-        raise ReadingStopped from None
+                on_page(PageRead(message["page"], count))
     finally:
         messages.close()
 
@@ -285,7 +291,7 @@ def _read_pdf(
         raise DocumentError(_UNREADABLE)
     notes = _notes(end, count, len(pages), failed, cut, [not page for page in pages])
     pages += [[] for _ in range(unread)]
-    yield _document(name, title, pages, notes, _checking(stop))
+    return _document(name, title, pages, notes, stop)
 
 
 def _refusal(message: dict[str, object], password: str | None, limits: ReadingLimits) -> DocumentError:
@@ -351,8 +357,8 @@ def _pages_phrase(numbers: Sequence[int], count: int) -> str:
 
 
 def _read_text(
-    data: bytes, name: str, limits: ReadingLimits, stop: threading.Event | None
-) -> Iterator[PageRead | Document]:
+    data: bytes, name: str, limits: ReadingLimits, on_page: OnPage, stop: threading.Event | None
+) -> Document:
     try:
         text = decode(data)
     except NotText:
@@ -373,28 +379,17 @@ def _read_text(
     if not readable([line.text for page in pages for line in page]):
         raise DocumentError(_UNSUPPORTED)
     for number in range(1, len(pages) + 1):
-        yield PageRead(number, len(pages))
-    check = _checking(stop)
+        on_page(PageRead(number, len(pages)))
     for page in pages:
         for place, line in enumerate(page):
-            check()
+            check(stop)
             page[place] = replace(line, text=clean_characters(line.text))
-    yield _document(name, title, pages, notes, check)
-
-
-def _checking(stop: threading.Event | None) -> Callable[[], None]:
-    """What raises ReadingStopped once `stop` is set."""
-
-    def check() -> None:
-        if stop is not None and stop.is_set():
-            raise ReadingStopped
-
-    return check
+    return _document(name, title, pages, notes, stop)
 
 
 def _document(
-    name: str, title: str | None, pages: Pages, notes: Sequence[str], check: Callable[[], None]
+    name: str, title: str | None, pages: Pages, notes: Sequence[str], stop: threading.Event | None
 ) -> Document:
-    result = run_together(pages, title, fallback_title=name, check=check)
+    result = run_together(pages, title, fallback_title=name, check=partial(check, stop))
     ranges = tuple(Page(number, start, end) for number, (start, end) in enumerate(result.page_ranges, 1))
     return Document(name, result.title, result.text, ranges, result.references, tuple(notes))

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,8 +19,10 @@ from app.documents.page_numbers import page_numbers
 from app.models import LoadedModel, ModelStore
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary, WindowTrace
+from app.work import check
 from longt5.generation import EncodedText
-from longt5.maps import AttentionMap, HeadStatistics, head_statistics
+from longt5.interruption import interruptible
+from longt5.maps import AttentionMap, HeadStatistics, TeacherForced, head_statistics
 
 QUOTE_CHARACTERS = 200
 
@@ -100,10 +103,17 @@ def overview(
 class EncodedWindow:
     """What one window of a summary read and wrote, with the model and the encoder states to ask for its attention."""
 
+    store: ModelStore
     summary: Summary
     trace: WindowTrace
     loaded: LoadedModel
     encoded: EncodedText
+
+    def teacher_forced(self) -> TeacherForced:
+        """What the decoder made of the tokens written."""
+        return self.store.teacher_forced(
+            self.loaded, self.trace.input_ids, self.encoded, self.trace.summary_ids
+        )
 
     def token(self, index: int) -> str:
         """A token as the paper has it; prefix, end token and lone white space as the tokenizer has them."""
@@ -147,11 +157,10 @@ def encoded_window(
 ) -> Iterator[EncodedWindow]:
     """Lends out the model and the encoder states of a window."""
     trace = _trace(summary, window)
-    with store.use(summary.settings.model, stop) as loaded:
-        *_, encoded = store.encoded(loaded, trace.input_ids, stop)
-        assert isinstance(encoded, EncodedText)
+    with store.use(summary.settings.model, stop) as loaded, interruptible(partial(check, stop)):
+        encoded = store.encoded(loaded, trace.input_ids)
         try:
-            yield EncodedWindow(summary, trace, loaded, encoded)
+            yield EncodedWindow(store, summary, trace, loaded, encoded)
         except ValueError as error:  # no such layer, head or range; the sentence says which
             raise SummaryError(str(error)) from error
 

@@ -124,7 +124,7 @@ def _cross(window: EncodedWindow, question: Question) -> LabelledMap:
     attention = cross_map(
         window.loaded.model,
         window.encoded,
-        window.trace.summary_ids,
+        window.teacher_forced(),
         question.layer,
         _heads(window, question),
         rows=(chosen.token_start, chosen.token_end),

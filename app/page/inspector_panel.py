@@ -31,7 +31,7 @@ from app.page.sessions import Session, Sessions
 from app.page.streaming import Update, cumulative
 from app.page.summary_panel import BROKEN, PRIVATE, SummaryPanel, parcel
 from app.summarizing.summarizer import Summary, SummaryError
-from longt5.generation import Stopped
+from app.work import Stopped
 
 STATISTICS: dict[str, tuple[str, figures.Unit]] = {
     "global_share": ("Share of attention on global blocks", "%"),

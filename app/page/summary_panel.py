@@ -15,15 +15,15 @@ from typing import Any
 import gradio as gr
 
 from app import export
-from app.documents import DocumentError, PasswordNeeded, ReadingStopped
+from app.documents import DocumentError, PasswordNeeded
 from app.models import ModelStore
 from app.page import presentation
 from app.page.presentation import Status
 from app.page.sessions import Session, Sessions
 from app.page.settings_panel import SettingsPanel
 from app.page.streaming import Update, cumulative
-from app.summarizing.summarizer import Done, Event, Read, Summary, SummaryError, Writing, summarize
-from longt5.generation import Stopped
+from app.summarizing.summarizer import Done, Event, Read, Summary, SummaryError, Writing, read, summarize
+from app.work import Stopped
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "example" / "longt5-explained.pdf"
 REFRESH = 0.12  # seconds between two looks of the same line: quick enough for words, easy on the network
@@ -155,7 +155,6 @@ class SummaryPanel:
             if not isinstance(event, Read):
                 return None
             session.document = event.document
-            # The summarizer would go on from here; the page waits for the button.
             return {self._found: presentation.found(event.document)}
 
         session.document = session.summary = None
@@ -168,10 +167,7 @@ class SummaryPanel:
                 **({} if password else {self._password: ""}),  # a wrong one stays, to be mended
                 **self._empty(),
             }
-            defaults = self._store.profile(self._store.choices[0]).defaults
-            events = lambda stop: summarize(  # noqa: E731
-                path, defaults, self._store, name=name, password=password, stop=stop
-            )
+            events = lambda stop: read(path, self._store, name=name, password=password, stop=stop)  # noqa: E731
             for update in self._follow(session, events, show, until=Read):
                 if LOCKED in update:
                     locked = True
@@ -250,7 +246,7 @@ class SummaryPanel:
             yield {LOCKED: True}
         except (DocumentError, SummaryError) as error:
             end = Status(str(error), kind="error")
-        except (Stopped, ReadingStopped):
+        except Stopped:
             end = Status("Stopped.", kind="idle")
         except Exception:
             log.exception("unexpected error")

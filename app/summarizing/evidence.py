@@ -22,7 +22,6 @@ of one head however long the paper.
 from __future__ import annotations
 
 import heapq
-import threading
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -31,15 +30,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from app.summarizing.summary import Evidence
-from longt5.generation import Stopped
-from longt5.maps import cross_attention_heads
+from longt5.generation import EncodedText
+from longt5.maps import TeacherForced, cross_attention_heads
 
 if TYPE_CHECKING:
     from app.documents import Document
     from app.summarizing.drafts import DraftSentence
     from app.summarizing.summary import WindowTrace
     from app.summarizing.windows import TokenizedText, Window
-    from longt5.generation import EncodedText
 
 __all__ = ["Evidence", "find_evidence", "passage_ranges", "passage_scores", "relevance"]
 
@@ -66,25 +64,20 @@ def passage_ranges(text: TokenizedText, window: Window, first_token: int) -> np.
 def find_evidence(
     model: Any,
     encoded: EncodedText,
+    forced: TeacherForced,
     trace: WindowTrace,
     document: Document,
     sentences: Sequence[DraftSentence],
     passages: np.ndarray,
-    stop: threading.Event | None = None,
 ) -> list[tuple[Evidence, ...]]:
-    """For each sentence written from one window at most three passages of the paper, best first.
+    """For each of one or more sentences written from a window at most three passages of the paper, best first.
 
     Args:
+        forced: the window's summary, as the decoder read it.
         passages: `(passages, 2)`, see `passage_ranges`.
-
-    Raises:
-        Stopped: `stop` was set.
     """
-    if not sentences:
-        return []
-    heads = cross_attention_heads(model, encoded, trace.summary_ids)
     rows = relevance(
-        (weights for _, _, weights in _until(stop, heads)),
+        (weights for _, _, weights in cross_attention_heads(model, encoded, forced)),
         [(sentence.token_start, sentence.token_end) for sentence in sentences],
         model.config.num_decoder_layers * model.config.num_heads,
     )
@@ -163,10 +156,3 @@ def _evidence(document: Document, trace: WindowTrace, passage: np.ndarray, score
         quote=" ".join(document.text[start:end].split()),
         score=min(1.0, score),
     )
-
-
-def _until(stop: threading.Event | None, heads: Iterable[Any]) -> Iterable[Any]:
-    for head in heads:
-        if stop is not None and stop.is_set():
-            raise Stopped
-        yield head

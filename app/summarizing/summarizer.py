@@ -7,15 +7,16 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from transformers import GenerationConfig
 
 from app import documents
-from app.documents import Document, DocumentError, ReadingStopped
+from app.documents import Document, DocumentError, PageRead
 from app.documents.page_numbers import pages_of
 from app.models import LoadedModel, ModelStore
 from app.summarizing.drafts import DraftSentence, decoded, draft_sentences, without_repeats
@@ -40,8 +41,10 @@ from app.summarizing.summary import (
 )
 from app.summarizing.time_left import TimeLeft
 from app.summarizing.windows import TokenizedText, Window, overlapping_windows, shorten, tokenize, truncate
-from longt5.generation import EncodedText, Stopped, write
-from longt5.quote_search import Quoted, Sampling, quote
+from app.work import Stopped, check, follow
+from longt5.generation import EncodedText, Tokens, write
+from longt5.interruption import interruptible
+from longt5.quote_search import Sampling, quote
 from longt5.text.word_repetition import word_processors
 
 __all__ = [
@@ -71,6 +74,22 @@ LEAST_WINDOW_TOKENS = 32
 LENGTH_TOLERANCE = 0.15  # a chosen length is met within
 
 
+Report = Callable[[Event], None]
+
+
+def read(
+    path: str | Path,
+    store: ModelStore,
+    *,
+    name: str | None = None,
+    password: str | None = None,
+    stop: threading.Event | None = None,
+) -> Generator[Event, None, None]:
+    """Reads a file and yields Reading* and, last, Read; otherwise as `summarize`."""
+    stop = stop or threading.Event()
+    yield from _plainly(lambda report: report(Read(_read(path, store, name, password, stop, report))), stop)
+
+
 def summarize(
     source: str | Path | Document,
     settings: SummarySettings,
@@ -84,8 +103,8 @@ def summarize(
 
     Events come in this order: Reading*, Read, Queued*, LoadingModel?, then for each window Encoding*,
     Writing*, FindingEvidence, then Done. A Document given as source starts at Read. Requests of several
-    threads take turns. Closing the generator, or setting `stop` from another thread, ends the work and frees
-    what it held.
+    threads take turns. The work is done in a thread of its own. Setting `stop` from another thread, or closing the
+    generator, which sets it too, ends the work and frees what it held.
 
     Args:
         name: the file's name as the person knows it (an upload is stored under another one).
@@ -94,14 +113,20 @@ def summarize(
     Raises:
         DocumentError: the file can't be read (PasswordNeeded: it wants a password, or another one).
         SummaryError: the settings, the model or the queue don't allow it. `str()` of both is one sentence.
-        longt5.generation.Stopped: `stop` was set.
+        app.work.Stopped: `stop` was set.
     """
+    stop = stop or threading.Event()
+    yield from _plainly(partial(_summarize, source, settings, store, name, password, stop), stop)
+
+
+def _plainly(work: Callable[[Report], None], stop: threading.Event) -> Generator[Event, None, None]:
+    """Follows the work; an error that nobody foresaw becomes a SummaryError."""
     try:
-        yield from _summarize(source, settings, store, name, password, stop)
+        yield from follow(work, stop)
         return
     except (DocumentError, SummaryError):
         raise
-    except (Stopped, ReadingStopped):
+    except Stopped:
         failure: Exception = Stopped()
     except Exception as error:
         # As text, and raised outside: neither a log record nor the new error may hold on to the frames of the
@@ -134,25 +159,23 @@ def _summarize(
     store: ModelStore,
     name: str | None,
     password: str | None,
-    stop: threading.Event | None,
-) -> Generator[Event, None, None]:
+    stop: threading.Event,
+    report: Report,
+) -> None:
     settings = checked(settings, store)
     started = time.monotonic()
-    if isinstance(source, Document):
-        document = source
-    else:
-        document = yield from _read(source, store, name, password, stop)
-    yield Read(document)
+    document = source if isinstance(source, Document) else _read(source, store, name, password, stop, report)
+    report(Read(document))
     with store.turns.join() as ticket:
         joined = time.monotonic()
         for ahead in ticket.positions(stop):
-            yield Queued(ahead)
+            report(Queued(ahead))
         started += time.monotonic() - joined
         if not store.loaded(settings.model):
-            yield LoadingModel(settings.model)
-        with store.use(settings.model, stop) as loaded:
-            summary = yield from _Job(document, settings, store, loaded, stop).run()
-    yield Done(replace(summary, seconds=time.monotonic() - started))
+            report(LoadingModel(settings.model))
+        with store.use(settings.model, stop) as loaded, interruptible(partial(check, stop)):
+            summary = _Job(document, settings, store, loaded, stop, report).run()
+    report(Done(replace(summary, seconds=time.monotonic() - started)))
 
 
 def _read(
@@ -160,15 +183,14 @@ def _read(
     store: ModelStore,
     name: str | None,
     password: str | None,
-    stop: threading.Event | None,
-) -> Generator[Event, None, Document]:
-    for item in documents.read(
-        path, name=name, password=password, limits=store.settings.reading_limits, stop=stop
-    ):
-        if isinstance(item, Document):
-            return item
-        yield Reading(item.page, item.pages)
-    raise AssertionError("documents.read ends with a Document")
+    stop: threading.Event,
+    report: Report,
+) -> Document:
+    def on_page(read: PageRead) -> None:
+        report(Reading(read.page, read.pages))
+
+    limits = store.settings.reading_limits
+    return documents.read(path, name=name, password=password, limits=limits, on_page=on_page, stop=stop)
 
 
 class _Job:
@@ -180,13 +202,14 @@ class _Job:
         settings: SummarySettings,
         store: ModelStore,
         loaded: LoadedModel,
-        stop: threading.Event | None,
+        stop: threading.Event,
+        report: Report,
     ) -> None:
         self.document = document
         self.settings = settings
         self.store = store
         self.loaded = loaded
-        self.stop = stop
+        self.report = report
         left_out = () if settings.include_references else document.references or ()
         tokenizer = loaded.tokenizer
         self.whole = tokenize(
@@ -207,70 +230,64 @@ class _Job:
         self.traces: list[WindowTrace] = []
         self.repeats_dropped = 0
 
-    def run(self) -> Generator[Event, None, Summary]:
+    def run(self) -> Summary:
         for index, window in enumerate(self.windows):
             input_ids, offsets = _model_input(
                 self.text, window, self.prefix, self.loaded.tokenizer.eos_token_id
             )
-            encoded = yield from self._encode(index, input_ids)
+            encoded = self.store.encoded(self.loaded, input_ids, partial(self._report_encoding, index))
             if self.settings.writing == "quotes":
-                quoted = yield from self._quote(index, encoded)
-                self.traces.append(WindowTrace(input_ids, offsets, quoted))
+                self.traces.append(WindowTrace(input_ids, offsets, self._quote(index, encoded)))
                 continue
-            summary_ids = yield from self._write(index, encoded)
-            yield FindingEvidence()
-            self.traces.append(WindowTrace(input_ids, offsets, summary_ids))
+            self.traces.append(WindowTrace(input_ids, offsets, self._write(index, encoded)))
+            self.report(FindingEvidence())
             self._add_own_words(index, encoded, self.traces[-1])
         if not self.sentences:
             raise SummaryError("The model wrote nothing; choose another model or a longer summary.")
         return self._summary()
 
-    def _encode(self, index: int, input_ids: tuple[int, ...]) -> Generator[Event, None, EncodedText]:
-        for item in self.store.encoded(self.loaded, input_ids, self.stop):
-            if isinstance(item, EncodedText):
-                return item
-            left = self.time_left.reading(index, item.fraction)
-            yield Encoding(index + 1, len(self.windows), item.fraction, left)
-        raise AssertionError("encoding ends with an EncodedText")
+    def _report_encoding(self, index: int, fraction: float) -> None:
+        left = self.time_left.reading(index, fraction)
+        self.report(Encoding(index + 1, len(self.windows), fraction, left))
 
-    def _write(self, index: int, encoded: EncodedText) -> Generator[Event, None, tuple[int, ...]]:
+    def _write(self, index: int, encoded: EncodedText) -> Tokens:
         config = _generation_config(self.loaded, self.settings, self.lengths[index])
-        seed = self.settings.seed + index if self.settings.do_sample else None
-        token_ids: tuple[int, ...] = ()
-        processors = word_processors(self.loaded.tokenizer, config)
-        for step in write(
-            self.loaded.model, encoded, config, seed=seed, logits_processor=processors, stop=self.stop
-        ):
-            token_ids = step.token_ids
-            yield self._writing(index, token_ids)
-        return token_ids
+        summary_ids = write(
+            self.loaded.model,
+            encoded,
+            config,
+            seed=self.settings.seed + index if self.settings.do_sample else None,
+            logits_processor=word_processors(self.loaded.tokenizer, config),
+            on_progress=partial(self._report_writing, index),
+        )
+        self._report_writing(index, summary_ids)
+        return summary_ids
 
-    def _quote(self, index: int, encoded: EncodedText) -> Generator[Event, None, tuple[int, ...]]:
+    def _quote(self, index: int, encoded: EncodedText) -> Tokens:
         """Adds the quotes from a window and returns all their tokens."""
         settings = self.settings
         quotes = Quotes(self.document, self.text, self.windows[index])
         if not any(len(sentence) < self.lengths[index] for sentence in quotes.sentences):
             return ()
         sampling = Sampling(settings.seed + index, settings.temperature, settings.top_p)
-        for step in quote(
+        quoted = quote(
             self.loaded.model,
             encoded,
             quotes.sentences,
             max_new_tokens=self.lengths[index],
             num_beams=settings.num_beams,
             sampling=sampling if settings.do_sample else None,
-            stop=self.stop,
-        ):
-            yield self._writing(index, step.token_ids)
-        yield FindingEvidence()
-        assert isinstance(step, Quoted)
-        self._add_quotes(index, quotes.read(step))
-        return step.token_ids
+            on_progress=partial(self._report_writing, index),
+        )
+        self.report(FindingEvidence())
+        self._add_quotes(index, quotes.read(quoted))
+        return quoted.token_ids
 
-    def _writing(self, index: int, token_ids: tuple[int, ...]) -> Writing:
+    def _report_writing(self, index: int, token_ids: Tokens) -> None:
         before = " ".join(sentence.text for sentence in self.sentences)
         text = f"{before} {decoded(self.loaded.tokenizer, token_ids)}".strip()
-        return Writing(text, index + 1, len(self.windows), self.time_left.writing(index, len(token_ids)))
+        left = self.time_left.writing(index, len(token_ids))
+        self.report(Writing(text, index + 1, len(self.windows), left))
 
     def _add_own_words(self, index: int, encoded: EncodedText, trace: WindowTrace) -> None:
         drafts, repeats = without_repeats(
@@ -278,8 +295,11 @@ class _Job:
             [sentence.text for sentence in self.sentences],
         )
         self.repeats_dropped += repeats
+        if not drafts:
+            return
         passages = passage_ranges(self.text, self.windows[index], first_token=len(self.prefix))
-        found = find_evidence(self.loaded.model, encoded, trace, self.document, drafts, passages, self.stop)
+        forced = self.store.teacher_forced(self.loaded, trace.input_ids, encoded, trace.summary_ids)
+        found = find_evidence(self.loaded.model, encoded, forced, trace, self.document, drafts, passages)
         self._add(index, zip(drafts, found, strict=True))
 
     def _add_quotes(self, index: int, read: list[tuple[DraftSentence, Evidence]]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longt5.generation import Stopped
+from app.work import check
 from longt5.text.sentences import split_sentences
 from longt5.text.shortening import beginning_and_end, shortened, shortened_starts
 
@@ -64,8 +64,7 @@ def tokenize(
     sentence_starts: list[int] = []
     for start, end in ranges:
         for piece_start, piece_end in _pieces(document.text, start, end):
-            if stop is not None and stop.is_set():
-                raise Stopped
+            check(stop)
             text = document.text[piece_start:piece_end]
             encoding = tokenizer(
                 text,

@@ -9,7 +9,7 @@ has in it.
 import logging
 import multiprocessing
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.util import find_spec
 from typing import Literal
@@ -83,8 +83,7 @@ def encoder_attention(
         kernel = "tiled" if only_tiles else _fastest(query)
     if kernel == "flex":
         try:
-            with _unwatched():
-                return flex_encoder_attention(*inputs)
+            return flex_encoder_attention(*inputs)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # every part of torch.compile has errors of its own
@@ -114,16 +113,6 @@ def _fastest(query: Tensor) -> Kernel:
         and not multiprocessing.current_process().daemon
     )
     return "flex" if flex_serves else "tiled"
-
-
-@contextmanager
-def _unwatched() -> Iterator[None]:
-    """Without modes that see each operation, as `longt5.generation` has one to stop the work: torch.compile would
-    compile them too, and what they raise would be taken for a failure to compile."""
-    with ExitStack() as without:
-        for _ in range(torch._C._len_torch_function_stack()):
-            without.enter_context(torch.overrides._pop_mode_temporarily())
-        yield
 
 
 def _give_up_flex(error: Exception) -> None:

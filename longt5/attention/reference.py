@@ -132,36 +132,39 @@ def tile_weights(
     query: Tensor,
     key: Tensor,
     band_bias: Tensor,
-    global_tokens: Globals | None,
-    attention_mask: Tensor | None,
-    start: int,
-    end: int,
-) -> tuple[Tensor, range]:
-    """The attention weights of the queries `start` to `end`, in float32.
+    global_key: Tensor,
+    global_bias: Tensor,
+    visible: Tensor | None,
+) -> Tensor:
+    """The attention weights of some consecutive queries, in float32.
 
+    Args:
+        query: (batch, heads, queries, d_kv).
+        key: (batch, heads, queries + 2 * radius, d_kv), from the key `radius` before the first query to that `radius`
+            after the last one.
+        band_bias: (heads, 2 * radius + 1).
+        global_key: (batch, heads, globals, d_kv), where there are no global tokens of no globals.
+        global_bias: (batch or 1, heads, queries, globals), see `global_bias_rows`.
+        visible: which keys and globals are there to be attended to, broadcastable to the weights; None if all are.
     Returns:
-        weights: (batch, heads, end - start, len(keys) + globals), first those of the keys in reach of the tile, then
-            those of the globals. Rows sum to 1.
-        keys: which keys these are.
+        (batch, heads, queries, 2 * radius + 1 + globals): those of the keys by their offset -radius..radius, then those
+        of the globals. Rows sum to 1, also where nothing is visible.
     """
-    radius = band_bias.shape[-1] // 2
-    keys = range(max(start - radius, 0), min(end + radius, key.shape[1]))
-    masked = torch.finfo(torch.float32).min
-    tile_query = query[:, start:end].float()
-
-    scores = torch.einsum("bqhd,bkhd->bhqk", tile_query, key[:, keys.start : keys.stop].float()).float()
-    scores = scores + band_bias_tile(band_bias.float(), end - start, len(keys), start - keys.start, masked)
-    if attention_mask is not None:
-        scores = scores.masked_fill(attention_mask[:, None, None, keys.start : keys.stop] == 0, masked)
-    if global_tokens is not None:
-        global_scores = torch.einsum("bqhd,bghd->bhqg", tile_query, global_tokens.key.float()).float()
-        global_scores = global_scores + global_bias_rows(
-            global_tokens.bias.float(), global_tokens.ids[:, start:end]
-        )
-        if attention_mask is not None:
-            global_scores = global_scores.masked_fill(global_tokens.is_empty_block(), masked)
-        scores = torch.cat([scores, global_scores], dim=-1)
-    return scores.softmax(-1), keys
+    batch, heads, queries, _ = query.shape
+    width, reach = band_bias.shape[-1], key.shape[2]
+    query = query.float()
+    # Query i meets the keys i to i + 2 * radius: a row of the band starts one key after the row above it.
+    products = (query @ key.mT.float()).float().contiguous()
+    strides = (heads * queries * reach, queries * reach, reach + 1, 1)
+    band = products.as_strided((batch, heads, queries, width), strides)
+    scores = query.new_empty(batch, heads, queries, width + global_key.shape[2])
+    scores[..., :width] = band
+    scores[..., :width] += band_bias[:, None]
+    scores[..., width:] = global_bias
+    scores.flatten(0, 1)[..., width:].baddbmm_(query.flatten(0, 1), global_key.flatten(0, 1).mT.float())
+    if visible is not None:
+        scores = scores.masked_fill_(~visible, torch.finfo(scores.dtype).min)
+    return scores.softmax(-1)
 
 
 def dense_attention(
@@ -228,20 +231,51 @@ def blocked_attention(
             before, itself and the block after, then against the globals, after dropout. Large: 16,384 tokens and 12
             heads take 1.1 GB in float32.
     """
-    length, block = query.shape[1], band_bias.shape[-1] // 2 + 1
+    length, radius = query.shape[1], band_bias.shape[-1] // 2
+    block, count = radius + 1, -(-length // (radius + 1))
+    text = query.new_ones(1, length) if attention_mask is None else attention_mask
+    is_text = F.pad(text != 0, (radius, radius))  # False before the text begins and behind its end
+    padded_key = F.pad(key, (0, 0, 0, 0, radius, radius)).transpose(1, 2)
+    global_key, has_text = key.new_zeros(len(key), key.shape[2], 0, key.shape[3]), None
+    if global_tokens is not None:
+        global_key, has_text = global_tokens.key.transpose(1, 2), ~global_tokens.is_empty_block()
+
     blocks = []
     for start in range(0, length, block):
         end = min(start + block, length)
-        weights, keys = tile_weights(query, key, band_bias, global_tokens, attention_mask, start, end)
-        before = keys.start - (start - block)
-        band = F.pad(weights[..., : len(keys)], (before, 3 * block - before - len(keys)))
-        weights = torch.cat([band, weights[..., len(keys) :]], dim=-1)
+        visible = is_text[:, None, start : end + 2 * radius].unfold(-1, 2 * radius + 1, 1)
+        global_bias = key.new_zeros(1, key.shape[2], end - start, 0)
+        if global_tokens is not None and has_text is not None:
+            global_bias = global_bias_rows(global_tokens.bias, global_tokens.ids[:, start:end])
+            visible = torch.cat([visible, has_text.expand(len(visible), -1, end - start, -1)], dim=-1)
+        weights = tile_weights(
+            query[:, start:end].transpose(1, 2),
+            padded_key[:, :, start : end + 2 * radius],
+            band_bias,
+            global_key,
+            global_bias,
+            visible,
+        )
+        in_blocks = _in_three_blocks(weights[..., : 2 * radius + 1])
+        weights = torch.cat([in_blocks, weights[..., 2 * radius + 1 :]], dim=-1)
         blocks.append(F.pad(weights, (0, 0, 0, block - (end - start))))
     weights = F.dropout(torch.stack(blocks, dim=1).to(query.dtype), dropout)
 
-    padded = F.pad(value, (0, 0, 0, 0, block, block + len(blocks) * block - length))
+    padded = F.pad(value, (0, 0, 0, 0, block, block + count * block - length))
     windows = padded.unfold(1, 3 * block, block)  # (batch, blocks, heads, d_kv, 3 * block)
     output = torch.einsum("bnhqk,bnhdk->bnqhd", weights[..., : 3 * block], windows)
     if global_tokens is not None:
         output = output + torch.einsum("bnhqg,bghd->bnqhd", weights[..., 3 * block :], global_tokens.value)
     return output.flatten(1, 2)[:, :length], weights
+
+
+def _in_three_blocks(band: Tensor) -> Tensor:
+    """(..., queries, 2 * radius + 1) weights by offset -> (..., queries, 3 * (radius + 1)) by key.
+
+    The keys are those of the queries' block, with a block on either side.
+    """
+    queries, width = band.shape[-2], band.shape[-1]
+    keys = 3 * (width // 2 + 1)
+    # Offset -radius of the first query is key 1. Read as rows of `keys`, each row moves one key on from the one above.
+    rows = F.pad(band, (1, keys - width)).flatten(-2)
+    return rows[..., : queries * keys].unflatten(-1, (queries, keys))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from longt5.attention.reference import Globals, band_bias_tile
+from longt5.interruption import interruption_point
 from longt5.memory import empty
 
 # Queries in a block of the band. More of them have more keys outside the band: with the usual radius of 127, blocks of
@@ -150,6 +151,7 @@ def _fused(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> tuple[Ten
     Returns:
         output like the query and log-sum-exp (batch, heads, queries), at least float32.
     """
+    interruption_point()
     return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         query, key, value, 0.0, False, attn_mask=bias, scale=1.0
     )

@@ -21,6 +21,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from longt5.attention.reference import Globals, band_bias_tile, global_bias_rows
+from longt5.interruption import interruption_point
 
 # Queries in a tile. Smaller tiles waste less of the band (a tile of 512 computes 766 keys for the 255 that each query
 # uses) but give matrix products too small to be fast; of 64 to 1,024 this was the fastest on a CPU at 16,384 tokens.
@@ -99,6 +100,7 @@ class _Attended:
 
         left_of_bias = None
         for start in range(0, self.length, self.tile):
+            interruption_point()
             end = min(start + self.tile, self.length)
             first, last = max(start - self.radius, 0), min(end + self.radius, self.length)
             used = num_globals + last - first

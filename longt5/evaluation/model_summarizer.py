@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from longt5.generation import EncodedText, encode
+from longt5.generation import encode
 from longt5.modeling import LongT5ForConditionalGeneration
-from longt5.quote_search import Quoted, quote
+from longt5.quote_search import quote
 from longt5.quotes import quotable_sentences
 from longt5.text.papers import Paper
 from longt5.text.sentences import split_sentences
@@ -97,9 +97,8 @@ class ModelSummarizer:
             return ""
         settings = GenerationConfig(**{**self.model.generation_config.to_dict(), **self.generation})
         input_ids = torch.tensor([[*source.ids.tolist(), self.tokenizer.eos_token_id]])
-        *_, encoded = encode(self.model, input_ids.to(self.model.device))
-        assert isinstance(encoded, EncodedText)
-        *_, quoted = quote(
+        encoded = encode(self.model, input_ids.to(self.model.device))
+        quoted = quote(
             self.model,
             encoded,
             [sentence.tokens for sentence in quotable],
@@ -107,5 +106,4 @@ class ModelSummarizer:
             num_beams=settings.num_beams or 1,
             score=self.quote_score,
         )
-        assert isinstance(quoted, Quoted)
         return " ".join(paper.text[quotable[i].start : quotable[i].end] for i in sorted(quoted.places))

@@ -8,18 +8,18 @@ What is notable here:
   from CPU or disk then work here as in any forward pass.
 """
 
-from __future__ import annotations
-
-import threading
-import weakref
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from longt5.attention.reference import block_ids, block_sums, global_bias_rows
+from longt5.attention.reference import block_ids, block_sums, global_bias_rows, tile_weights
+from longt5.generation import EncodedText
+from longt5.hooks import before_each
+from longt5.interruption import interruption_point
 from longt5.layers import (
     LongT5Block,
     LongT5LayerNorm,
@@ -27,10 +27,7 @@ from longt5.layers import (
     LongT5TransientGlobalAttention,
     Projections,
 )
-
-if TYPE_CHECKING:
-    from longt5.generation import EncodedText
-    from longt5.modeling import LongT5PreTrainedModel
+from longt5.modeling import LongT5PreTrainedModel
 
 # Queries sent through the projections at once: an offloaded weight is loaded once for all of them.
 PROJECTED_QUERIES = 2048
@@ -67,6 +64,7 @@ class EncoderWeights:
 
         self.band_bias = bias(owner.relative_attention_bias, -self.radius, self.radius)
         self.num_globals = 0
+        self.global_keys = self.band_bias.new_zeros(len(self.heads), 0, config.d_kv)
         if isinstance(self.attention, LongT5TransientGlobalAttention):
             assert isinstance(owner, LongT5TransientGlobalAttention)
             self.num_globals = self.mask.shape[0] // config.global_block_size
@@ -109,35 +107,83 @@ class EncoderWeights:
             keys = _project(self.attention, "k", normed, self.heads)
             keys = F.pad(keys, (0, 0, low - (first - radius), last + radius - high))
             for begin in range(0, last - first, SCORED_QUERIES):
+                interruption_point()
                 tile = queries[:, begin : begin + SCORED_QUERIES]
                 reach = keys[:, begin : begin + tile.shape[1] + 2 * radius]
                 yield first + begin, *self._weights(first + begin, tile, reach)
 
     def _weights(self, start: int, queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Weights of queries (heads, n, d_kv), token `start` first, on keys (heads, n + 2 * radius, d_kv)."""
-        device = queries.device
-        heads, n, _ = queries.shape
-        width, reach = 2 * self.radius + 1, n + 2 * self.radius
-        # Query i meets the keys i to i + 2 * radius: a row of the band starts one key after the row above it.
-        tile = (queries @ keys.mT).contiguous()
-        band = tile.as_strided((heads, n, width), (n * reach, reach + 1, 1))
-        scores = torch.empty(heads, n, width + self.num_globals, device=device)
-        torch.add(band, self.band_bias[:, None].to(device), out=scores[..., :width])
-        visible = self.padded_mask[start : start + reach].unfold(0, width, 1)  # (n, width)
+        device, n, width = queries.device, queries.shape[1], 2 * self.radius + 1
+        bias = queries.new_zeros(1, len(queries), n, 0)
         if self.num_globals:
             ids = self.block_ids[:, start : start + n]
-            bias = global_bias_rows(self.global_bias, ids.to(self.global_bias.device))[0].to(device)
-            torch.baddbmm(bias, queries, self.global_keys.mT.to(device), out=scores[..., width:])
+            bias = global_bias_rows(self.global_bias, ids.to(self.global_bias.device)).to(device)
+        is_text = self.mask[start : start + n]
+        visible = self._visible(start, n)
+        weights = tile_weights(
+            queries[None],
+            keys[None],
+            self.band_bias.to(device),
+            self.global_keys[None].to(device),
+            bias,
+            None if visible.all() else visible.to(device),  # nearly every tile of a long text: a pass less
+        )[0]
+        if not is_text.all():
+            weights = weights.masked_fill_(~is_text[:, None].to(device), 0.0)
+        return weights[..., :width], weights[..., width:]
+
+    def _visible(self, start: int, n: int) -> Tensor:
+        """(n, 2 * radius + 1 + globals): which of them n queries may attend to."""
+        width = 2 * self.radius + 1
+        visible = self.padded_mask[start : start + n + 2 * self.radius].unfold(0, width, 1)
+        if self.num_globals:
             holds_text = torch.arange(self.num_globals) <= self.block_ids.max()
             visible = torch.cat([visible, holds_text.expand(n, -1)], dim=-1)
-        hidden = ~(visible & self.mask[start : start + n, None])
-        if not hidden.any():  # nearly every tile of a long text: two passes over the scores less
-            weights = scores.softmax(dim=-1)
-        else:
-            hidden = hidden.to(device)
-            # Filled once more after the softmax: a row of padding is -inf throughout, and NaN then.
-            weights = scores.masked_fill_(hidden, -torch.inf).softmax(dim=-1).masked_fill_(hidden, 0.0)
-        return weights[..., :width], weights[..., width:]
+        return visible
+
+
+@dataclass(frozen=True, eq=False)
+class TeacherForced:
+    """A summary of an encoded text as the decoder read it, given to it token by token whatever it would have written.
+
+    It is what all cross-attention maps of a summary begin with; whoever asks for several of them keeps it.
+    """
+
+    summary_ids: tuple[int, ...]  # without the start token
+    hidden_states: tuple[
+        Tensor, ...
+    ]  # (summary tokens, d_model) for each layer, as its cross-attention gets them
+
+
+@torch.inference_mode()
+def teacher_force(
+    model: LongT5PreTrainedModel, encoded: EncodedText, summary_ids: Sequence[int]
+) -> TeacherForced:
+    """Has the decoder read a summary of an encoded text.
+
+    Args:
+        summary_ids: without the start token.
+    Raises:
+        ValueError: the summary is empty, or the model has no decoder.
+    """
+    decoder = getattr(model, "decoder", None)
+    if decoder is None:
+        raise ValueError("This model has no decoder, so it has no cross-attention to show.")
+    if not summary_ids:
+        raise ValueError("The summary is empty, so it has no cross-attention to show.")
+    written = tuple(int(token) for token in summary_ids)
+    states: list[Tensor] = []
+    decoder_input_ids = torch.tensor([[_start_token(model), *written[:-1]]])
+    cross_attentions = [block.layer[1].EncDecAttention for block in decoder.block]
+    with before_each(cross_attentions, lambda _layer, inputs: states.append(inputs[0][0])):
+        decoder(
+            input_ids=_on_device_of(decoder.embed_tokens, decoder_input_ids),
+            encoder_hidden_states=_on_device_of(decoder.embed_tokens, encoded.last_hidden_state),
+            encoder_attention_mask=_on_device_of(decoder.embed_tokens, encoded.attention_mask),
+            use_cache=False,
+        )
+    return TeacherForced(written, tuple(states))
 
 
 class CrossWeights:
@@ -145,69 +191,28 @@ class CrossWeights:
 
     Row i is the step that wrote summary token i: its query is the token before it, or the start token.
 
-    Raises ValueError for a layer or a head that does not exist, and for a model without a decoder.
+    Raises ValueError for a layer or a head that does not exist.
     """
 
     def __init__(
         self,
         model: LongT5PreTrainedModel,
         encoded: EncodedText,
-        summary_ids: Sequence[int],
+        forced: TeacherForced,
         layer: int,
         heads: Sequence[int],
     ) -> None:
-        query_inputs = _query_inputs(model, encoded, summary_ids)
-        _check_layer_and_heads("decoder", layer, len(query_inputs), heads, model.config.num_heads)
+        _check_layer_and_heads("decoder", layer, len(forced.hidden_states), heads, model.config.num_heads)
         attention = model.decoder.block[layer].layer[1].EncDecAttention
-        self.queries = _project(attention, "q", query_inputs[layer], heads)
+        self.queries = _project(attention, "q", forced.hidden_states[layer], heads)
         self.keys = _project(attention, "k", encoded.last_hidden_state[0], heads)
         self.padding = ~encoded.attention_mask[0].bool().to(self.keys.device)
 
     def head(self, index: int, start: int, end: int) -> Tensor:
         """Weights (end - start, source tokens), float32, of the index-th of the heads chosen."""
+        interruption_point()
         scores = self.queries[index, start:end] @ self.keys[index].mT
         return scores.masked_fill(self.padding, -torch.inf).softmax(dim=-1)
-
-
-# The decoder runs once for each summary and not for each map of it: by encoded text, the model, the summary
-# and what entered each cross-attention (summary tokens, d_model). Forgotten together with the encoded text.
-_Captured = tuple["weakref.ref[nn.Module]", tuple[int, ...], tuple[Tensor, ...]]
-_captured: weakref.WeakKeyDictionary[Any, _Captured] = weakref.WeakKeyDictionary()
-
-
-def _query_inputs(
-    model: LongT5PreTrainedModel, encoded: EncodedText, summary_ids: Sequence[int]
-) -> tuple[Tensor, ...]:
-    """What enters the cross-attention of each decoder layer while the summary is read teacher-forced."""
-    decoder = getattr(model, "decoder", None)
-    if decoder is None:
-        raise ValueError("This model has no decoder, so it has no cross-attention to show.")
-    written = tuple(int(token) for token in summary_ids)
-    known = _captured.get(encoded)
-    if known is not None and known[0]() is model and known[1] == written:
-        return known[2]
-
-    states: list[Tensor] = []
-    reader = threading.get_ident()
-
-    def capture(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if threading.get_ident() == reader:  # the model may be writing for somebody else as well
-            states.append(inputs[0][0])
-
-    decoder_input_ids = torch.tensor([[_start_token(model), *written[:-1]]])
-    hooks = [block.layer[1].EncDecAttention.register_forward_pre_hook(capture) for block in decoder.block]
-    try:
-        decoder(
-            input_ids=_on_device_of(decoder.embed_tokens, decoder_input_ids),
-            encoder_hidden_states=_on_device_of(decoder.embed_tokens, encoded.last_hidden_state),
-            encoder_attention_mask=_on_device_of(decoder.embed_tokens, encoded.attention_mask),
-            use_cache=False,
-        )
-    finally:
-        for hook in hooks:
-            hook.remove()
-    _captured[encoded] = (weakref.ref(model), written, tuple(states))
-    return tuple(states)
 
 
 def _start_token(model: LongT5PreTrainedModel) -> int:

@@ -1,166 +1,194 @@
-"""The endless stream of training batches, a pure function of the seed and a position that can be saved.
+"""The training batches of one stage, each a pure function of the seed and its index.
 
-Examples are drawn in pools, sorted by length within a pool and cut into batches of about the same number of
-tokens (padding included), so that little is padded; the batches of a pool come in random order.
+That is what lets worker processes make them ahead of time and a resumed run go on exactly, whatever the number of
+workers. A batch holds papers of about one length, so that little is padded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from longt5.training.configuration import TrainingConfig
+from longt5.training.configuration import Stage, TrainingConfig
 from longt5.training.corpus import DataError, PreparedPapers
-from longt5.training.objectives import Example, Vocabulary, make_example
+from longt5.training.objectives import OBJECTIVES, Example, TokenizedPaper, Vocabulary
 
-
-@dataclass(frozen=True)
-class Position:
-    """Where the stream stands: batch ``batch`` of pool ``pool``, drawn for inputs of ``source_tokens``."""
-
-    pool: int = 0
-    batch: int = 0
-    source_tokens: int = 0
+# Lengths that inputs are padded to, as parts of the stage's longest: few shapes, and 3 % padding on
+# average.
+LENGTHS = 16
+TARGET_STEP = 64  # targets are padded to multiples of this
+MOST_TRIES = 200  # papers drawn for one example before a batch gives up
 
 
 @dataclass(frozen=True)
 class Batch:
-    """(batch, length) tensors, padded at the end (labels with -100), and the position of the next batch.
+    """Tensors padded at the end."""
 
-    ``attention_mask`` is None where no input is padded, which is faster.
-    Of the entries of all ``BranchTargets``, ``branch_places`` (3, entries) holds row, position and
-    token, ``branch_shares`` (entries,) the probabilities to be learned there.
-    """
-
-    input_ids: torch.Tensor
-    attention_mask: torch.Tensor | None
-    labels: torch.Tensor
-    branch_places: torch.Tensor
-    branch_shares: torch.Tensor
-    next: Position
+    input_ids: Tensor
+    """`(batch, length)`."""
+    attention_mask: Tensor | None
+    """`(batch, length)`, 1 at text; None where all is text, which is faster."""
+    labels: Tensor
+    """`(batch, target length)`, -100 where nothing is to be learned."""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
+        input_ids, mask, labels = (
+            None if tensor is None else tensor.to(device, non_blocking=True)
+            for tensor in (self.input_ids, self.attention_mask, self.labels)
+        )
+        assert input_ids is not None and labels is not None
+        return Batch(input_ids, mask, labels)
+
+    def pin_memory(self) -> Batch:
+        """The same batch in memory from which a GPU copies faster; for DataLoader."""
+        mask = self.attention_mask
         return Batch(
-            self.input_ids.to(device),
-            None if self.attention_mask is None else self.attention_mask.to(device),
-            self.labels.to(device),
-            self.branch_places.to(device),
-            self.branch_shares.to(device),
-            self.next,
+            self.input_ids.pin_memory(), None if mask is None else mask.pin_memory(), self.labels.pin_memory()
         )
 
 
-class BatchStream:
-    """Draws examples from prepared papers as a configuration says."""
+class PaperSources:
+    """The papers of several prepared folders, each with its weight in the draw."""
+
+    def __init__(self, data: Path, weights: dict[str, float]) -> None:
+        """Raises DataError where a folder holds no prepared papers."""
+        self.sources = [PreparedPapers(data / name) for name in weights]
+        counts = [len(source) for source in self.sources]
+        self.first = np.append(0, np.cumsum(counts))
+        self.weights = np.repeat([*map(float, weights.values())], counts)
+        self.lengths = np.concatenate([source.lengths() for source in self.sources])
+        self.papers_with_unit = np.sum([source.papers_with_unit for source in self.sources], axis=0)
+
+    def __getitem__(self, index: int) -> TokenizedPaper:
+        source = int(np.searchsorted(self.first, index, side="right")) - 1
+        return self.sources[source][index - int(self.first[source])]
+
+
+class StageBatches(Dataset[Batch]):
+    """Batch `index` of a stage, for every index from 0 on."""
 
     def __init__(
-        self, config: TrainingConfig, vocabulary: Vocabulary, pad_token_id: int, process: int = 0
+        self,
+        papers: PaperSources,
+        vocabulary: Vocabulary,
+        stage: Stage,
+        *,
+        target_tokens: int,
+        batch_tokens: int,
+        pad_token_id: int,
+        seed: Sequence[int],
     ) -> None:
-        """Open the folders named in ``config.sources``.
-
-        Args:
-            process: number of this process; every process draws different examples.
-
-        Raises:
-            DataError: a folder holds no prepared papers.
         """
-        self.config = config
-        self.vocabulary = vocabulary
-        self.pad_token_id = pad_token_id
-        self.process = process
-        self.sources = [PreparedPapers(Path(config.data) / name) for name in config.sources]
-        weights = np.array(
-            [weight * len(self.sources[i]) for i, weight in enumerate(config.sources.values())]
-        )
-        self.source_shares = weights / weights.sum()
-        self.objectives = list(config.objectives)
-        shares = np.array(list(config.objectives.values()), dtype=float)
+        Args:
+            target_tokens, batch_tokens: as in `TrainingConfig`.
+            seed: of the stage's draws; every process and stage has its own.
+        """
+        self.papers, self.vocabulary, self.stage = papers, vocabulary, stage
+        self.target_tokens, self.pad_token_id, self.seed = target_tokens, pad_token_id, list(seed)
+        self.step = -(-stage.source_tokens // LENGTHS)
+        # Papers that give inputs of about one length, and how many of them make a batch.
+        group = np.minimum(-(-(papers.lengths + 1) // self.step), LENGTHS)
+        self.groups = [np.flatnonzero(group == number) for number in np.unique(group)]
+        lengths = [int(number) * self.step for number in np.unique(group)]
+        self.sizes = [max(1, batch_tokens // (length + target_tokens)) for length in lengths]
+        # Every paper is as likely as its weight says: small batches of long papers come more often.
+        weights = np.array([papers.weights[members].sum() for members in self.groups]) / self.sizes
+        self.group_shares = weights / weights.sum()
+        self.objectives = list(stage.objectives)
+        shares = np.array([*stage.objectives.values()], dtype=float)
         self.objective_shares = shares / shares.sum()
 
-    def batch(self, position: Position, progress: float) -> Batch:
-        """Return the batch at ``position``; ``progress`` (0..1) sets the input length of a new pool."""
-        if position.batch == 0:
-            position = Position(position.pool, 0, self.config.source_tokens_at(progress))
-        batches = self._pool(position)
-        following = Position(position.pool, position.batch + 1, position.source_tokens)
-        if following.batch == len(batches):
-            following = Position(position.pool + 1)
-        return collate(batches[position.batch], self.pad_token_id, following)
+    def __getitem__(self, index: int) -> Batch:
+        """Raises DataError where no paper gives an example."""
+        rng = np.random.default_rng([*self.seed, index])
+        group = int(rng.choice(len(self.groups), p=self.group_shares))
+        examples = [self._example(group, rng) for _ in range(self.sizes[group])]
+        return collate(examples, self.pad_token_id, self.step)
 
-    def _pool(self, position: Position) -> list[list[Example]]:
-        key = (position.pool, position.source_tokens)
-        if getattr(self, "_pool_key", None) != key:
-            self._pool_key, self._pool_batches = key, self._draw(position)
-        return self._pool_batches
-
-    def _draw(self, position: Position) -> list[list[Example]]:
-        chance = np.random.default_rng([self.config.seed, self.process, position.pool])
-        examples: list[Example] = []
-        for _ in range(100 * self.config.pool_examples):
-            source = self.sources[chance.choice(len(self.sources), p=self.source_shares)]
-            example = make_example(
-                self.objectives[chance.choice(len(self.objectives), p=self.objective_shares)],
-                source[int(chance.integers(len(source)))],
+    def _example(self, group: int, rng: np.random.Generator) -> Example:
+        members = self.groups[group]
+        cumulative = np.cumsum(self.papers.weights[members])
+        objective = OBJECTIVES[self.objectives[rng.choice(len(self.objectives), p=self.objective_shares)]]
+        for _ in range(MOST_TRIES):
+            drawn = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+            example = objective(
+                self.papers[int(members[drawn])],
                 self.vocabulary,
-                chance,
-                source_tokens=position.source_tokens,
-                target_tokens=self.config.target_tokens,
-                masked_share=self.config.masked_share,
+                rng,
+                self.stage.source_tokens,
+                self.target_tokens,
             )
             if example is not None:
-                examples.append(example)
-            if len(examples) == self.config.pool_examples:
-                break
-        if not examples:
-            raise DataError("No paper gives an example: allow longer targets or prepare other papers.")
-        batches = list(batches_by_tokens(examples, self.config.batch_tokens))
-        chance.shuffle(batches)
-        return batches
+                return example
+        raise DataError("No paper gives an example: allow longer targets, or prepare other papers.")
 
 
-def batches_by_tokens(examples: list[Example], batch_tokens: int) -> Iterator[list[Example]]:
-    """Cut examples, sorted by length, into batches of at most ``batch_tokens`` tokens, padding included.
-
-    An example longer than that is a batch of its own.
-    """
-    batch: list[Example] = []
-    longest_input = longest_target = 0
-    for example in sorted(examples, key=lambda example: (len(example.input_ids), len(example.labels))):
-        longest_input = max(longest_input, len(example.input_ids))
-        longest_target = max(longest_target, len(example.labels))
-        if batch and (len(batch) + 1) * (longest_input + longest_target) > batch_tokens:
-            yield batch
-            batch, longest_input, longest_target = [], len(example.input_ids), len(example.labels)
-        batch.append(example)
-    if batch:
-        yield batch
-
-
-def collate(examples: list[Example], pad_token_id: int, following: Position) -> Batch:
-    """Pad examples to one length."""
-    shape = (len(examples), max(len(example.input_ids) for example in examples))
-    input_ids = torch.full(shape, pad_token_id)
-    attention_mask = torch.zeros(shape, dtype=torch.long)
-    labels = torch.full((len(examples), max(len(example.labels) for example in examples)), -100)
-    places, shares = [np.zeros((3, 0), dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
+def collate(examples: Sequence[Example], pad_token_id: int, step: int) -> Batch:
+    """Pad examples to one length, inputs to a multiple of `step` and targets to one of `TARGET_STEP` tokens."""
+    source = _round_up(max(len(example.input_ids) for example in examples), step)
+    target = _round_up(max(len(example.labels) for example in examples), TARGET_STEP)
+    input_ids = torch.full((len(examples), source), pad_token_id)
+    attention_mask = torch.zeros(input_ids.shape, dtype=torch.long)
+    labels = torch.full((len(examples), target), -100)
     for row, example in enumerate(examples):
         input_ids[row, : len(example.input_ids)] = torch.from_numpy(example.input_ids)
         attention_mask[row, : len(example.input_ids)] = 1
         labels[row, : len(example.labels)] = torch.from_numpy(example.labels)
-        if example.branches is not None:
-            positions, tokens = example.branches.positions, example.branches.tokens
-            places.append(np.stack([np.full_like(positions, row), positions, tokens]))
-            shares.append(example.branches.shares)
-    return Batch(
-        input_ids,
-        attention_mask if (attention_mask == 0).any() else None,
-        labels,
-        torch.from_numpy(np.concatenate(places, axis=1)),
-        torch.from_numpy(np.concatenate(shares)),
-        following,
+    return Batch(input_ids, attention_mask if (attention_mask == 0).any() else None, labels)
+
+
+def _round_up(number: int, step: int) -> int:
+    return -(-number // step) * step
+
+
+class _From(Sampler[int]):
+    """All indices from `first` on."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count(self.first)
+
+
+def batches_from(dataset: Dataset[Batch], first: int, workers: int) -> Iterator[Batch]:
+    """The batches from index `first` on, without end, made ahead of time by `workers` processes."""
+    return iter(
+        DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=_From(first),
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # or a resumed run, which starts one more, would draw other dropout
+        )
+    )
+
+
+def stage_batches(
+    config: TrainingConfig,
+    papers: PaperSources,
+    vocabulary: Vocabulary,
+    pad_token_id: int,
+    stage: int,
+    process: int = 0,
+) -> StageBatches:
+    """The batches of a stage of a run, by its index; every process draws its own."""
+    return StageBatches(
+        papers,
+        vocabulary,
+        config.stages[stage],
+        target_tokens=config.target_tokens,
+        batch_tokens=config.batch_tokens,
+        pad_token_id=pad_token_id,
+        seed=(config.seed, process, stage),
     )

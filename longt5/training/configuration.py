@@ -1,10 +1,9 @@
-"""One training stage, as its configuration file says it."""
+"""One training run, as its configuration file says it."""
 
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,84 +15,90 @@ class ConfigurationError(Exception):
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A part of a run with inputs of one length and a mix of objectives of its own."""
+
+    share: float
+    """Of the run's steps or minutes; those of all stages add up to 1."""
+    source_tokens: int
+    """Longest input in tokens, `</s>` included."""
+    objectives: dict[str, float]
+    """Weight of each objective, see `longt5.training.objectives`."""
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for what can't be meant."""
+        if not self.objectives or not set(self.objectives) <= set(OBJECTIVES):
+            raise ConfigurationError(f"A stage needs objectives among {', '.join(OBJECTIVES)}.")
+        if self.share <= 0 or self.source_tokens < 16 or not 0 <= self.dropout < 1:
+            raise ConfigurationError(
+                "A stage needs a share above 0, at least 16 source_tokens, and a dropout from 0 to below 1."
+            )
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
-    """All that decides a training stage. Paths are relative to the current folder.
+    """All that decides a training run. Paths are relative to the current folder.
 
-    Exactly one of ``model`` and ``checkpoint`` is given.
-
-    Attributes:
-        data: folder written by ``python -m longt5.training.corpus``.
-        tokenizer: folder or Hub id of the tokenizer the data was prepared with.
-        output: folder for checkpoints, the log and, at the end, the model.
-        sources: prepared folders to train on, each with the weight of one of its papers.
-        validation: the prepared folder to validate on.
-        model: arguments of ``LongT5Config`` for a fresh model.
-        checkpoint: folder or Hub id to go on from.
-        initialization: of a fresh model: "t5", or "extract" (``longt5.training.extractive_initialization``).
-        objectives: weight of each of "principal", "oracle", "selection", "abstract".
-        choice_weight: of the mean divergence of the choices ("selection"), beside the mean loss of the tokens.
-        curriculum: (share of the training, longest input in tokens), the first share being 0.
-        target_tokens: longest target in tokens.
-        masked_share: share of principal sentences masked in the input.
-        batch_tokens: tokens of a batch on one process, padding included.
-        accumulation_steps: batches whose gradients are added up before a step.
-        pool_examples: examples sorted by length together.
-        optimizer: "adamw", "adamw_scaled" (steps in proportion to each weight's size) or "adafactor" (so
-        too).
-        schedule: "constant", "inverse_sqrt" or "linear", after ``warmup_steps``.
-        cooldown: share of the training at its end in which the learning rate falls to zero.
-        max_steps: steps after which training ends; with 0 a model is only initialised and saved.
-        max_minutes: minutes after which it ends, whichever comes first; schedules are fitted to that.
-        mixed_precision: "no", "bf16" or "fp16".
-        validation_rouge: validation papers to quote from and measure ROUGE on, each time losses are measured.
-        threads: CPU threads of torch; its own choice when None.
+    Exactly one of `model` and `checkpoint` is given.
     """
 
     data: str
+    """Folder written by `python -m longt5.training.corpus`."""
     tokenizer: str
+    """Folder or Hub id of the tokenizer the data was prepared with."""
     output: str
+    """Folder for checkpoints, the log and, at the end, the model."""
     sources: dict[str, float]
+    """Prepared folders to train on, each with the weight of one of its papers."""
+    stages: tuple[Stage, ...]
+    """In their order."""
     validation: str = "validation"
+    """The prepared folder to validate on."""
     model: dict[str, Any] | None = None
+    """Arguments of `LongT5Config` for a fresh model."""
     checkpoint: str | None = None
+    """Folder or Hub id to go on from."""
     initialization: str = "t5"
-    objectives: dict[str, float] = field(default_factory=lambda: {"principal": 1.0})
-    choice_weight: float = 3.0
-    curriculum: tuple[tuple[float, int], ...] = ((0.0, 1024),)
+    """Of a fresh model: "t5", or "copying" (`longt5.training.initialization`)."""
     target_tokens: int = 128
-    masked_share: float = 0.0
+    """Longest target in tokens, `</s>` included."""
     batch_tokens: int = 8192
+    """Tokens of a batch on one process: inputs and longest targets, padding included."""
     accumulation_steps: int = 1
-    pool_examples: int = 256
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
+    """Batches whose gradients are added up before a step."""
+    optimizer: str = "muon"
+    """"muon" (`longt5.training.optimizer`) or "adafactor", as T5 is fine-tuned."""
+    learning_rate: float = 0.008
+    """Of a step, as a share of each parameter's root mean square, with either optimizer."""
     clip_norm: float = 1.0
-    schedule: str = "constant"
     warmup_steps: int = 100
-    cooldown: float = 0.2
+    cooldown: float = 0.5
+    """Share of the run, at its end, in which the learning rate falls linearly to zero."""
     max_steps: int = 1000
     max_minutes: float | None = None
+    """The run ends with these or with `max_steps`, whichever comes first; stages and rate are fitted to that."""
     mixed_precision: str = "no"
+    """"no", "bf16" or "fp16"."""
     gradient_checkpointing: bool = False
+    compile: bool = False
+    """Compile the layers with `torch.compile`: half a minute at the start, faster steps on a GPU."""
+    workers: int = 1
+    """Processes that make examples ahead of time, for each training process; 0 makes them between the steps."""
     threads: int | None = None
+    """CPU threads of torch; its own choice when None."""
     seed: int = 0
     log_steps: int = 10
     validation_steps: int = 200
-    validation_examples: int = 64
-    validation_rouge: int = 0
+    validation_batches: int = 8
+    """For each objective of the last stage."""
     checkpoint_minutes: float = 10.0
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant.
-
-        Raises:
-            ConfigurationError: with what to change.
-        """
+        """Raises ConfigurationError for what can't be meant, with what to change."""
         choices = {
-            "initialization": ("t5", "extract"),
-            "optimizer": ("adamw", "adamw_scaled", "adafactor"),
-            "schedule": ("constant", "inverse_sqrt", "linear"),
+            "initialization": ("t5", "copying"),
+            "optimizer": ("muon", "adafactor"),
             "mixed_precision": ("no", "bf16", "fp16"),
         }
         for name, allowed in choices.items():
@@ -101,10 +106,10 @@ class TrainingConfig:
                 raise ConfigurationError(f"{name} must be one of {', '.join(allowed)}.")
         if (self.model is None) == (self.checkpoint is None):
             raise ConfigurationError("Give either model (a fresh one) or checkpoint (one to go on from).")
-        if not self.sources or not self.objectives or not set(self.objectives) <= set(OBJECTIVES):
-            raise ConfigurationError(f"Give sources, and objectives among {', '.join(OBJECTIVES)}.")
-        if not self.curriculum or self.curriculum[0][0] != 0:
-            raise ConfigurationError("curriculum must begin with a share of 0.")
+        if not self.sources:
+            raise ConfigurationError("Give sources: prepared folders, each with a weight.")
+        if not self.stages or abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
+            raise ConfigurationError("Give stages whose shares add up to 1.")
 
     @classmethod
     def load(cls, path: str | Path) -> TrainingConfig:
@@ -122,33 +127,28 @@ class TrainingConfig:
         unknown = set(values) - {entry.name for entry in fields(cls)}
         if unknown:
             raise ConfigurationError(f"{path} has settings that do not exist: {', '.join(sorted(unknown))}.")
-        if "curriculum" in values:
-            values["curriculum"] = tuple(
-                (float(share), int(tokens)) for share, tokens in values["curriculum"]
-            )
         try:
-            return cls(**values)
+            stages = tuple(Stage(**stage) for stage in values.pop("stages", ()))
+            return cls(**values, stages=stages)
         except TypeError as error:
-            raise ConfigurationError(f"{path} lacks a setting: {error}.") from error
-
-    def source_tokens_at(self, progress: float) -> int:
-        """Longest input, in tokens, when ``progress`` (0..1) of the training is done."""
-        return [tokens for share, tokens in self.curriculum if share <= progress][-1]
+            raise ConfigurationError(f"{path} lacks a setting or has a wrong one: {error}.") from error
 
     def progress(self, step: int, minutes: float) -> float:
-        """Share of the training that is done, 0..1, by steps or by time, whichever is further."""
+        """Share of the run that is done, 0 to 1, by steps or by time, whichever is further."""
         by_time = 0.0 if self.max_minutes is None else minutes / self.max_minutes
-        by_steps = step / self.max_steps if self.max_steps else 1.0
-        return min(1.0, max(by_steps, by_time))
+        return min(1.0, max(step / self.max_steps, by_time))
+
+    def stage_at(self, progress: float) -> int:
+        """Index of the stage when `progress` (0 to 1) of the run is done."""
+        end = 0.0
+        for index, stage in enumerate(self.stages):
+            end += stage.share
+            if progress < end - 1e-9:
+                return index
+        return len(self.stages) - 1
 
     def learning_rate_at(self, step: int, progress: float) -> float:
-        """Learning rate of step ``step`` (from 0)."""
+        """Learning rate of step `step` (from 0): warm-up, constant, then linear to zero."""
         warmup = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        if self.schedule == "inverse_sqrt":
-            shape = math.sqrt(max(1, self.warmup_steps) / max(step + 1, self.warmup_steps, 1))
-        elif self.schedule == "linear":
-            shape = 1.0 - progress
-        else:
-            shape = 1.0
         cooling = 1.0 if self.cooldown == 0 else min(1.0, (1.0 - progress) / self.cooldown)
-        return self.learning_rate * warmup * shape * cooling
+        return self.learning_rate * warmup * cooling

@@ -1,9 +1,9 @@
-"""Papers as memory-mapped token arrays, ready for training: ``python -m longt5.training.corpus``.
+"""Papers as memory-mapped token arrays, ready for training: `python -m longt5.training.corpus`.
 
-For every source file ``train-x.jsonl.zst`` a folder ``x`` is written with flat arrays: the tokens of all
-sentences of all papers one after the other (``uint16``), where each sentence begins, which sentence each
-paper begins with, and the tokens of the abstracts. A sentence is tokenized by itself without ``</s>``; as
-every sentence begins with a space mark, any run of sentences is tokenized as the text itself would be.
+For every source file `train-x.jsonl.zst` a folder `x` is written with flat arrays: the tokens of all sentences of all
+papers one after the other (`uint16`), the tokens in each sentence, the sentences in each paper, the same for the
+abstracts, and in how many papers each word stands. A sentence is tokenized by itself without `</s>`; as every sentence
+begins with a space mark, any run of sentences is tokenized as the text itself would be.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 from tqdm.auto import tqdm
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from longt5.text.papers import read_papers
 from longt5.text.sentences import split_sentences
+from longt5.training.objectives import TokenizedPaper, Vocabulary
 
 
 class DataError(Exception):
@@ -32,47 +33,44 @@ class DataError(Exception):
 
 
 @dataclass(frozen=True)
-class TokenizedPaper:
-    """Tokens of one paper's body and abstract; ``starts`` (sentences + 1,): sentences' begins, the end."""
-
-    tokens: np.ndarray
-    starts: np.ndarray
-    abstract: np.ndarray
-
-
-@dataclass(frozen=True)
 class PreparedPapers:
-    """The papers of one prepared folder; arrays stay on disk until looked at.
-
-    ``sentence_starts`` are token positions, ``paper_starts`` sentence positions, ``abstract_starts``
-    positions in ``abstracts``; each has one entry more than there are things, the last being the end.
-    """
+    """The papers of one prepared folder; their tokens stay on disk until looked at."""
 
     folder: Path
 
     @cached_property
     def tokens(self) -> np.ndarray:
+        """`(tokens,)` of all bodies."""
         return np.load(self.folder / "tokens.npy", mmap_mode="r")
 
     @cached_property
-    def sentence_starts(self) -> np.ndarray:
-        return np.load(self.folder / "sentence_starts.npy", mmap_mode="r")
-
-    @cached_property
-    def paper_starts(self) -> np.ndarray:
-        return np.load(self.folder / "paper_starts.npy", mmap_mode="r")
-
-    @cached_property
     def abstracts(self) -> np.ndarray:
+        """`(tokens,)` of all abstracts."""
         return np.load(self.folder / "abstracts.npy", mmap_mode="r")
 
     @cached_property
+    def sentence_starts(self) -> np.ndarray:
+        """`(sentences + 1,)` positions in `tokens`, the last being its end."""
+        return _starts(np.load(self.folder / "sentence_lengths.npy"))
+
+    @cached_property
+    def paper_starts(self) -> np.ndarray:
+        """`(papers + 1,)` positions in `sentence_starts`."""
+        return _starts(np.load(self.folder / "paper_sentences.npy"))
+
+    @cached_property
     def abstract_starts(self) -> np.ndarray:
-        return np.load(self.folder / "abstract_starts.npy", mmap_mode="r")
+        """`(papers + 1,)` positions in `abstracts`."""
+        return _starts(np.load(self.folder / "abstract_lengths.npy"))
+
+    @cached_property
+    def papers_with_unit(self) -> np.ndarray:
+        """`(units + 1,)`: in how many papers each unit of the vocabulary stands and, last, all papers."""
+        return np.load(self.folder / "papers_with_unit.npy")
 
     @cached_property
     def facts(self) -> dict[str, str | int]:
-        """What ``facts.json`` says: source file and its hash, papers, tokens."""
+        """What `facts.json` says: source file and its hash, papers, tokens."""
         try:
             return json.loads((self.folder / "facts.json").read_text())
         except FileNotFoundError as error:
@@ -80,15 +78,22 @@ class PreparedPapers:
                 f"{self.folder} holds no prepared papers: run python -m longt5.training.corpus first."
             ) from error
 
+    def __reduce__(self) -> tuple[type[PreparedPapers], tuple[Path]]:
+        """Worker processes open the folder anew instead of receiving what is in memory."""
+        return PreparedPapers, (self.folder,)
+
     def __len__(self) -> int:
         return int(self.facts["papers"])
 
+    def lengths(self) -> np.ndarray:
+        """`(papers,)` tokens of each body."""
+        return np.diff(self.sentence_starts[self.paper_starts])
+
     def __getitem__(self, index: int) -> TokenizedPaper:
-        """Return paper ``index`` as int64 arrays in memory."""
-        first, last = int(self.paper_starts[index]), int(self.paper_starts[index + 1])
-        starts = np.asarray(self.sentence_starts[first : last + 1], dtype=np.int64)
+        """Paper `index`, in memory."""
+        starts = self.sentence_starts[self.paper_starts[index] : self.paper_starts[index + 1] + 1]
         tokens = np.asarray(self.tokens[starts[0] : starts[-1]], dtype=np.int64)
-        abstract = self.abstracts[int(self.abstract_starts[index]) : int(self.abstract_starts[index + 1])]
+        abstract = self.abstracts[self.abstract_starts[index] : self.abstract_starts[index + 1]]
         return TokenizedPaper(tokens, starts - starts[0], np.asarray(abstract, dtype=np.int64))
 
 
@@ -114,39 +119,50 @@ def _tokenize(texts: tuple[str, str]) -> tuple[list[np.ndarray], np.ndarray] | N
 
 
 def prepare_file(papers_file: Path, tokenizer: Path, folder: Path, processes: int) -> None:
-    """Tokenize one file of papers into ``folder``; ``facts.json`` is written last and marks it finished."""
+    """Tokenize one file of papers into `folder`; `facts.json` is written last and marks it finished."""
+    vocabulary = Vocabulary.of(PreTrainedTokenizerFast(tokenizer_file=str(tokenizer)))
+    papers_with_unit = np.zeros(len(vocabulary.rarity) + 1, dtype=np.int64)
     sentences: list[np.ndarray] = []
     abstracts: list[np.ndarray] = []
-    paper_lengths: list[int] = []
+    paper_sentences: list[int] = []
     texts: Iterable[tuple[str, str]] = ((paper.text, paper.abstract) for paper in read_papers(papers_file))
     with multiprocessing.get_context("spawn").Pool(processes, _start_worker, (str(tokenizer),)) as pool:
         for result in tqdm(pool.imap(_tokenize, texts, chunksize=16), unit="paper", desc=papers_file.name):
-            if result is not None:
-                sentences.extend(result[0])
-                paper_lengths.append(len(result[0]))
-                abstracts.append(result[1])
-    if not paper_lengths:
+            if result is None:
+                continue
+            sentences.extend(result[0])
+            paper_sentences.append(len(result[0]))
+            abstracts.append(result[1])
+            units = np.unique(vocabulary.units[np.concatenate(result[0])])
+            papers_with_unit[units[units >= 0]] += 1
+            papers_with_unit[-1] += 1
+    if not paper_sentences:
         raise DataError(f"{papers_file.name} holds no papers: there is nothing to prepare.")
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "tokens.npy", np.concatenate(sentences))
-    np.save(folder / "sentence_starts.npy", _starts(map(len, sentences)))
-    np.save(folder / "paper_starts.npy", _starts(paper_lengths))
-    np.save(folder / "abstracts.npy", np.concatenate(abstracts))
-    np.save(folder / "abstract_starts.npy", _starts(map(len, abstracts)))
+    arrays = {
+        "tokens": np.concatenate(sentences),
+        "sentence_lengths": np.array([*map(len, sentences)], dtype=np.uint32),
+        "paper_sentences": np.array(paper_sentences, dtype=np.uint32),
+        "abstracts": np.concatenate(abstracts),
+        "abstract_lengths": np.array([*map(len, abstracts)], dtype=np.uint32),
+        "papers_with_unit": papers_with_unit,
+    }
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
     facts = {
         "file": papers_file.name,
         "sha256": _sha256(papers_file),
         "tokenizer_sha256": _sha256(tokenizer),
-        "papers": len(paper_lengths),
+        "papers": len(paper_sentences),
         "sentences": len(sentences),
-        "tokens": sum(map(len, sentences)),
-        "abstract_tokens": sum(map(len, abstracts)),
+        "tokens": len(arrays["tokens"]),
+        "abstract_tokens": len(arrays["abstracts"]),
     }
     (folder / "facts.json").write_text(json.dumps(facts, indent=1))
 
 
-def _starts(lengths: Iterable[int]) -> np.ndarray:
-    return np.cumsum([0, *lengths], dtype=np.int64)
+def _starts(lengths: np.ndarray) -> np.ndarray:
+    return np.append(0, np.cumsum(lengths, dtype=np.int64))
 
 
 def _sha256(path: Path) -> str:
@@ -158,7 +174,7 @@ def _sha256(path: Path) -> str:
 
 
 def tokenizer_file(name: str, out: Path) -> Path:
-    """Return the ``tokenizer.json`` of a folder or, brought from the Hub, of ``out/tokenizer``."""
+    """Return the `tokenizer.json` of a folder or, brought from the Hub, of `out/tokenizer`."""
     if (Path(name) / "tokenizer.json").is_file():
         return Path(name) / "tokenizer.json"
     AutoTokenizer.from_pretrained(name).save_pretrained(out / "tokenizer")

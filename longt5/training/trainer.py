@@ -1,10 +1,9 @@
-"""Pre-training and fine-tuning on accelerate: ``python -m longt5.training --config FILE [--resume]``.
+"""Pre-training and fine-tuning on accelerate: `python -m longt5.training --config FILE [--resume]`.
 
-One configuration file is one stage. The same command under ``accelerate launch`` runs on several GPUs or
-machines. The output folder receives ``log.jsonl`` (losses), ``manifest.json`` (what exactly was run),
-``checkpoint/`` (to resume from), ``loss.svg`` and, at the end, ``model/``. A stage that is interrupted
-(Ctrl-C, SIGTERM) saves a checkpoint first; resumed, it goes on with the same batches and losses as if
-nothing had happened.
+One configuration file is one run, on a CPU or a GPU; the same command under `accelerate launch` runs on several GPUs or
+machines. The output folder receives `log.jsonl` (losses), `manifest.json` (what exactly was run), `checkpoint/` (to
+resume from), `loss.svg` and, at the end, `model/`. A run that is interrupted (Ctrl-C, SIGTERM) saves a checkpoint
+first; resumed, it goes on with the same batches and losses as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -18,31 +17,28 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from torch import Tensor, nn
 from tqdm.auto import tqdm
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer
 from transformers.optimization import Adafactor
 
 from longt5 import LongT5Config, LongT5ForConditionalGeneration
-from longt5.training.batches import Batch, BatchStream, Position
+from longt5.layers import Projections
+from longt5.training.batches import Batch, PaperSources, batches_from, stage_batches
 from longt5.training.configuration import ConfigurationError, TrainingConfig
-from longt5.training.corpus import DataError, PreparedPapers
-from longt5.training.extractive_initialization import initialize_as_extractor
-from longt5.training.losses import TargetLosses, target_losses
+from longt5.training.corpus import DataError
+from longt5.training.initialization import initialize_to_copy
 from longt5.training.objectives import Vocabulary
+from longt5.training.optimizer import muon
 from longt5.training.plot import draw_training
-from longt5.training.salience import learn_tokens, selectable_texts
-from longt5.training.validation import Validation
-
-_TEXTS_COUNTED, _TEXTS_MEASURED = 9000, 8  # for the extractive initialisation
-_SMALLEST_SCALE = 0.02  # a parameter that begins at zero must still be able to leave it
+from longt5.training.validation import Validation, mean_loss
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,9 @@ class TrainingState:
 
     step: int = 0
     minutes: float = 0.0
-    position: Position = field(default_factory=Position)
+    stage: int = 0
+    batch: int = 0
+    """Batches of the stage that this process has learned from."""
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
@@ -59,16 +57,15 @@ class TrainingState:
 
     @classmethod
     def load(cls, path: Path) -> TrainingState:
-        """Read what ``save`` wrote."""
-        values = json.loads(path.read_text())
-        return cls(values["step"], values["minutes"], Position(**values["position"]))
+        """Read what `save` wrote."""
+        return cls(**json.loads(path.read_text()))
 
 
 class Trainer:
-    """One stage: builds everything in ``__init__``, trains in ``run``."""
+    """One run: builds everything in `__init__`, trains in `run`."""
 
     def __init__(self, config: TrainingConfig, *, resume: bool = False) -> None:
-        """Load data and model, and the checkpoint if ``resume``.
+        """Load data and model, and the checkpoint if `resume`.
 
         Raises:
             ConfigurationError: no checkpoint to resume from, or a vocabulary larger than the model's.
@@ -86,13 +83,17 @@ class Trainer:
         self.main = self.accelerator.is_main_process
         set_seed(config.seed, device_specific=True)
         self.tokenizer = AutoTokenizer.from_pretrained(config.tokenizer)
-        self.vocabulary = Vocabulary.of(self.tokenizer)
-        model = build_model(config, self.tokenizer, self.vocabulary)
-        self.stream = BatchStream(
-            config, self.vocabulary, self.tokenizer.pad_token_id, self.accelerator.process_index
-        )
-        self.validation = Validation(config, self.vocabulary, self.tokenizer)
+        self.papers = PaperSources(Path(config.data), config.sources)
+        self.vocabulary = Vocabulary.of(self.tokenizer, self.papers.papers_with_unit)
+        model = build_model(config)
+        if len(self.tokenizer) > model.config.vocab_size:
+            raise ConfigurationError(
+                f"The tokenizer has {len(self.tokenizer)} entries, the model {model.config.vocab_size} only."
+            )
+        self.validation = Validation(config, self.vocabulary, self.tokenizer.pad_token_id)
         self.model, self.optimizer = self.accelerator.prepare(model, build_optimizer(config, model))
+        if config.compile:
+            compile_layers(model)
         self.state = TrainingState()
         self.stop_asked = False
         if resume:
@@ -101,119 +102,96 @@ class Trainer:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "log.jsonl").write_text("")
         if self.main:
-            manifest = run_manifest(config, self.stream.sources, self.accelerator.num_processes)
+            manifest = run_manifest(config, self.papers, self.accelerator.num_processes)
             (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
     def run(self) -> TrainingState:
-        """Train to the end, or until ``stop_asked`` is set; return the state reached."""
-        config, state = self.config, self.state
-        bar = tqdm(
-            total=1000, unit="‰", disable=not self.main, desc=self.folder.name, mininterval=5, file=sys.stderr
-        )
+        """Train to the end, or until `stop_asked` is set; return the state reached."""
+        config = self.config
+        log = _Log(self.folder if self.main else None, config.log_steps)
         clock = last_save = time.monotonic()
-        minutes_before = state.minutes
-        losses: list[TargetLosses] = []
-        tokens, since = 0, clock
+        minutes_before = self.state.minutes
         self.model.train()
-        progress = config.progress(state.step, state.minutes)
+        batches = self._start_stage(self.state.stage, self.state.batch)
+        progress = config.progress(self.state.step, self.state.minutes)
         while progress < 1.0 and not self.stop_asked:
-            position = state.position
+            state, stage = self.state, config.stage_at(progress)
+            if stage != state.stage:
+                batches = self._start_stage(stage, 0)
+                state = dataclasses.replace(state, stage=stage, batch=0)
+            rate = config.learning_rate_at(state.step, progress)
             for _ in range(config.accumulation_steps):
-                batch = self.stream.batch(position, progress)
-                losses.append(self._learn(batch, config.learning_rate_at(state.step, progress)))
-                tokens += batch.input_ids.numel() + batch.labels.numel()
-                position = batch.next
+                log.add(*self._learn(next(batches), rate))
             now = time.monotonic()
-            state = TrainingState(state.step + 1, minutes_before + (now - clock) / 60, position)
+            self.state = state = TrainingState(
+                state.step + 1,
+                minutes_before + (now - clock) / 60,
+                stage,
+                state.batch + config.accumulation_steps,
+            )
             progress = self._agreed(config.progress(state.step, state.minutes))
-            if state.step % config.log_steps == 0:
-                measured = loss_values(reduce(add, losses), config.choice_weight)
-                self._log(
-                    "train",
-                    state,
-                    **measured,
-                    learning_rate=config.learning_rate_at(state.step - 1, progress),
-                    source_tokens=batch.input_ids.shape[1],
-                    tokens_per_second=round(tokens / (now - since)),
-                )
-                bar.set_postfix(step=state.step, loss=f"{measured['loss']:.3f}")
-                bar.update(int(1000 * progress) - bar.n)
-                losses, tokens, since = [], 0, now
+            log.step(state, progress, learning_rate=rate, stage=stage)
             if state.step % config.validation_steps == 0 or progress >= 1.0:
-                self._log("validation", state, **self.validate())
-                since = time.monotonic()
+                log.write("validation", state, **self.validate())
             if self._agreed((now - last_save) / 60) >= config.checkpoint_minutes:
-                self._save(state)
+                self._save()
                 last_save = time.monotonic()
-        bar.close()
-        self.state = state
-        self._save(state)
+        log.close()
+        self._save()
         if progress >= 1.0:
             self._finish()
-        return state
+        return self.state
 
-    def _learn(self, batch: Batch, learning_rate: float) -> TargetLosses:
-        """Add one batch's gradient, and step if it completes the accumulation; return its losses."""
+    def _start_stage(self, stage: int, first_batch: int) -> Iterator[Batch]:
+        """Sets the stage's dropout and returns its batches from the first that is still to be learned from."""
+        set_dropout(self.accelerator.unwrap_model(self.model), self.config.stages[stage].dropout)
+        batches = stage_batches(
+            self.config,
+            self.papers,
+            self.vocabulary,
+            self.tokenizer.pad_token_id,
+            stage,
+            self.accelerator.process_index,
+        )
+        return batches_from(batches, first_batch, self.config.workers)
+
+    def _learn(self, batch: Batch, learning_rate: float) -> tuple[Tensor, int]:
+        """Add one batch's gradient, and step if it completes the accumulation; its loss, and how many tokens it has."""
         with self.accelerator.accumulate(self.model):
-            losses = self._losses(batch.to(self.accelerator.device))
-            self.accelerator.backward(losses.mean(self.config.choice_weight))
+            loss = mean_loss(self.model, batch.to(self.accelerator.device))
+            self.accelerator.backward(loss)
             if self.accelerator.sync_gradients:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-                self._set_learning_rate(learning_rate)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = learning_rate
             self.optimizer.step()
             self.optimizer.zero_grad()
-        return losses.detached()
-
-    def _losses(self, batch: Batch) -> TargetLosses:
-        model = self.accelerator.unwrap_model(self.model)
-        logits = self.model(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            decoder_input_ids=model.prepare_decoder_input_ids_from_labels(batch.labels),
-            use_cache=False,
-        ).logits
-        return target_losses(logits, batch)
-
-    def _set_learning_rate(self, learning_rate: float) -> None:
-        for group in self.optimizer.param_groups:
-            scale = 1.0
-            if self.config.optimizer == "adamw_scaled":
-                (value,) = group["params"]
-                scale = max(_SMALLEST_SCALE, float(value.detach().square().mean().sqrt()))
-            group["lr"] = learning_rate * scale
+        return loss.detach(), batch.input_ids.numel() + batch.labels.numel()
 
     def _agreed(self, value: float) -> float:
-        """The main process's ``value`` on every process, so that clocks that differ never part them."""
+        """The main process's `value` on every process, so that clocks that differ never part them."""
         if self.accelerator.num_processes == 1:
             return value
         tensor = torch.tensor([value if self.main else 0.0], device=self.accelerator.device)
         return float(self.accelerator.reduce(tensor, reduction="sum"))
 
     def validate(self) -> dict[str, float]:
-        """Losses, and ROUGE where the configuration asks for it, as they are logged."""
+        """Losses as they are logged, see `Validation.losses`."""
         model = self.accelerator.unwrap_model(self.model).eval()
-        with self.accelerator.autocast():
-            measured = loss_values(self.validation.losses(model), self.config.choice_weight)
-            if self.config.validation_rouge:
-                measured |= {name: round(value, 4) for name, value in self.validation.rouge(model).items()}
+        # Validation is not worth compiling for.
+        with self.accelerator.autocast(), torch.compiler.set_stance("force_eager"):
+            losses = self.validation.losses(model)
         self.model.train()
-        return measured
+        return losses
 
-    def _log(self, kind: str, state: TrainingState, **values: float) -> None:
-        if self.main:
-            line = {"kind": kind, "step": state.step, "minutes": round(state.minutes, 3), **values}
-            with (self.folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            draw_training(self.folder / "log.jsonl", self.folder / "loss.svg")
-
-    def _save(self, state: TrainingState) -> None:
+    def _save(self) -> None:
         """Write a checkpoint beside the last one, then put it in its place: never is there half of one."""
         draft, final = self.folder / "checkpoint-draft", self.folder / "checkpoint"
         if self.main:
             shutil.rmtree(draft, ignore_errors=True)
         self.accelerator.wait_for_everyone()
         self.accelerator.save_state(str(draft), safe_serialization=True)
-        state.save(draft / f"state-{self.accelerator.process_index}.json")
+        self.state.save(draft / f"state-{self.accelerator.process_index}.json")
         self.accelerator.wait_for_everyone()
         if self.main:
             shutil.rmtree(final, ignore_errors=True)
@@ -239,86 +217,112 @@ class Trainer:
             self.tokenizer.save_pretrained(self.folder / "model")
 
 
-def loss_values(losses: TargetLosses, choice_weight: float) -> dict[str, float]:
-    """Mean losses a target position in nats, as they are logged."""
-    values = {
-        "loss": float(losses.mean(choice_weight)),
-        "token_loss": float(losses.tokens / losses.token_count.clamp(min=1)),
-    }
-    if losses.choice_count:
-        values["choice_loss"] = float(losses.choices / losses.choice_count)
-    return {name: round(value, 4) for name, value in values.items()}
+class _Log:
+    """The log of one run: a line every some steps, a picture of it, and a bar on the terminal."""
+
+    def __init__(self, folder: Path | None, every: int) -> None:
+        """`folder`: None on all processes but the main one, which then say nothing."""
+        self.folder, self.every = folder, every
+        self.bar = tqdm(
+            total=1000,
+            unit="‰",
+            disable=folder is None,
+            desc=folder.name if folder else None,
+            mininterval=5,
+            file=sys.stderr,
+        )
+        self.losses: list[Tensor] = []
+        self.tokens, self.since = 0, time.monotonic()
+
+    def add(self, loss: Tensor, tokens: int) -> None:
+        self.losses.append(loss)
+        self.tokens += tokens
+
+    def step(self, state: TrainingState, progress: float, **values: float) -> None:
+        """Write the mean of what was added since the last line, if it is time for one."""
+        if state.step % self.every:
+            return
+        loss = float(torch.stack(self.losses).mean())  # waits for the GPU
+        speed = round(self.tokens / (time.monotonic() - self.since))
+        self.write("train", state, loss=loss, tokens_per_second=speed, **values)
+        self.bar.set_postfix(step=state.step, loss=f"{loss:.3f}")
+        self.bar.update(int(1000 * progress) - self.bar.n)
+
+    def write(self, kind: str, state: TrainingState, **values: float) -> None:
+        """Write a line; what was added starts anew."""
+        if self.folder is not None:
+            rounded = {name: round(value, 6) for name, value in values.items()}
+            line = {"kind": kind, "step": state.step, "minutes": round(state.minutes, 3), **rounded}
+            with (self.folder / "log.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+        self.losses, self.tokens, self.since = [], 0, time.monotonic()
+
+    def close(self) -> None:
+        self.bar.close()
+        if self.folder is not None:
+            draw_training(self.folder / "log.jsonl", self.folder / "loss.svg")
 
 
-def build_model(
-    config: TrainingConfig, tokenizer: PreTrainedTokenizerBase, vocabulary: Vocabulary
-) -> LongT5ForConditionalGeneration:
-    """Return the model a stage begins with.
+def build_model(config: TrainingConfig) -> LongT5ForConditionalGeneration:
+    """Return the model a run begins with.
 
     Raises:
-        ConfigurationError: the tokenizer has more entries than the model, or the model no room for its initialisation.
+        ConfigurationError: the model has no room for its initialization.
     """
     if config.checkpoint is not None:
         model = LongT5ForConditionalGeneration.from_pretrained(config.checkpoint, dtype=torch.float32)
     else:
         assert config.model is not None
         model = LongT5ForConditionalGeneration(LongT5Config(**config.model))
-        if config.initialization == "extract":
-            texts = selectable_texts(Path(config.data), config.sources, vocabulary, _TEXTS_COUNTED)
-            knowledge = learn_tokens(model.config, vocabulary, texts)
-            samples = [torch.from_numpy(text.tokens) for text in texts[:_TEXTS_MEASURED]]
+        if config.initialization == "copying":
             try:
-                initialize_as_extractor(model, knowledge, samples, config.seed)
+                initialize_to_copy(model, torch.Generator().manual_seed(config.seed))
             except ValueError as error:
                 raise ConfigurationError(str(error)) from error
-    if len(tokenizer) > model.config.vocab_size:
-        raise ConfigurationError(
-            f"The tokenizer has {len(tokenizer)} entries, the model {model.config.vocab_size} only."
-        )
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     return model
 
 
-def build_optimizer(config: TrainingConfig, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """Return AdamW or Adafactor, with one group for each parameter.
-
-    T5's initialisation gives its weights very different sizes (embeddings 1, queries 0.01), so that no one
-    learning rate suits all: like Adafactor, "adamw_scaled" steps in proportion to each parameter's own root
-    mean square (nanoT5, Nawrot 2023). Weight decay is for matrices alone, not for norms, position biases
-    and embeddings.
-    """
-    groups = [
-        {
-            "params": [value],
-            "weight_decay": config.weight_decay
-            if value.ndim == 2 and "shared" not in name and "bias" not in name
-            else 0.0,
-        }
-        for name, value in model.named_parameters()
-        if value.requires_grad
-    ]
-    if config.optimizer == "adafactor":
-        return Adafactor(groups, lr=config.learning_rate, relative_step=False, scale_parameter=True)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """Return Muon or Adafactor, whose steps are shares of each parameter's size."""
+    if config.optimizer == "muon":
+        return muon(model, config.learning_rate)
+    return Adafactor(model.parameters(), lr=config.learning_rate, relative_step=False, scale_parameter=True)
 
 
-def run_manifest(config: TrainingConfig, sources: list[PreparedPapers], processes: int) -> dict[str, object]:
+def compile_layers(model: LongT5ForConditionalGeneration) -> None:
+    """Have the layers compiled at their first run, in place; layers of one kind share what is compiled for one."""
+    for block in (*model.encoder.block, *model.decoder.block):
+        block.compile()
+
+
+def set_dropout(model: nn.Module, probability: float) -> None:
+    """Set the dropout of all parts of a LongT5, attention weights included."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+        elif isinstance(module, Projections):
+            module.dropout = probability
+
+
+def run_manifest(config: TrainingConfig, papers: PaperSources, processes: int) -> dict[str, object]:
     """Return what is needed to tell exactly what was run: configuration, data hashes, commit, versions."""
     git = ["git", "-C", str(Path(__file__).parents[2]), "rev-parse", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "configuration": dataclasses.asdict(config),
-        "data": [source.facts for source in sources],
+        "data": [source.facts for source in papers.sources],
         "commit": commit or None,
         "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "processes": processes,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
 def main() -> int:
-    """Run one stage; 1 and a sentence on stderr where it can't be."""
+    """Do one run; 1 and a sentence on stderr where it can't be."""
     parser = argparse.ArgumentParser(description="Train LongT5 as a configuration file says.")
     parser.add_argument("--config", type=Path, required=True, help="JSON file, see configs/")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
@@ -337,7 +341,3 @@ def main() -> int:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     trainer.run()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

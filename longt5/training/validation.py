@@ -1,4 +1,4 @@
-"""How a model in training does on validation papers: its losses, and ROUGE of what it quotes."""
+"""How a model in training does on papers it does not learn from: its loss for each objective, on fixed batches."""
 
 from __future__ import annotations
 
@@ -6,78 +6,49 @@ import dataclasses
 from pathlib import Path
 
 import torch
-from rouge_score import rouge_scorer
-from transformers import PreTrainedTokenizerBase
+from torch import Tensor
 
 from longt5 import LongT5ForConditionalGeneration
-from longt5.generation import EncodedText, encode
-from longt5.quote_search import Quoted, quote
-from longt5.training.batches import BatchStream, Position
+from longt5.training.batches import Batch, PaperSources, stage_batches
 from longt5.training.configuration import TrainingConfig
-from longt5.training.corpus import PreparedPapers
-from longt5.training.losses import TargetLosses, target_losses
-from longt5.training.objectives import Vocabulary, quotable_part
+from longt5.training.objectives import Vocabulary
 
 _SEED_OFFSET = 1_000_003  # validation examples are drawn with another seed than training ones
 
 
 class Validation:
-    """Fixed papers and examples of the prepared folder ``config.validation``."""
+    """Fixed batches of the objectives of a run's last stage, with inputs of its length."""
 
-    def __init__(
-        self, config: TrainingConfig, vocabulary: Vocabulary, tokenizer: PreTrainedTokenizerBase
-    ) -> None:
-        """Open the folder.
-
-        Raises:
-            DataError: it holds no prepared papers.
-        """
-        self.config = config
-        self.vocabulary = vocabulary
-        self.tokenizer = tokenizer
-        self.papers = PreparedPapers(Path(config.data) / config.validation)
-        fixed = dataclasses.replace(
-            config,
-            sources={config.validation: 1.0},
-            seed=config.seed + _SEED_OFFSET,
-            pool_examples=config.validation_examples,
-        )
-        self.stream = BatchStream(fixed, vocabulary, tokenizer.pad_token_id)
-
-    @torch.no_grad()
-    def losses(self, model: LongT5ForConditionalGeneration) -> TargetLosses:
-        """Losses over fixed examples, with inputs of the final length."""
-        position, total = Position(), None
-        while position.pool == 0:
-            batch = self.stream.batch(position, 1.0).to(model.device)
-            logits = model(
-                input_ids=batch.input_ids,
-                attention_mask=batch.attention_mask,
-                decoder_input_ids=model.prepare_decoder_input_ids_from_labels(batch.labels),
-                use_cache=False,
-            ).logits
-            losses = target_losses(logits, batch)
-            total = losses if total is None else total + losses
-            position = batch.next
-        assert total is not None
-        return total
-
-    @torch.no_grad()
-    def rouge(self, model: LongT5ForConditionalGeneration) -> dict[str, float]:
-        """Mean ROUGE-1 and -2 F1 (0..1) of quotes from the first papers, against their abstracts."""
-        scorer = rouge_scorer.RougeScorer(["rouge1", "rouge2"], use_stemmer=True)
-        sums = {"rouge1": 0.0, "rouge2": 0.0}
-        papers = [self.papers[index] for index in range(min(self.config.validation_rouge, len(self.papers)))]
-        for paper in papers:
-            source, sentences = quotable_part(paper, self.vocabulary, self.config.source_tokens_at(1.0))
-            *_, encoded = encode(model, torch.from_numpy(source)[None].to(model.device))
-            assert isinstance(encoded, EncodedText)
-            *_, quoted = quote(model, encoded, sentences, max_new_tokens=self.config.target_tokens)
-            assert isinstance(quoted, Quoted)
-            scores = scorer.score(
-                self.tokenizer.decode(paper.abstract),
-                self.tokenizer.decode(quoted.token_ids),
+    def __init__(self, config: TrainingConfig, vocabulary: Vocabulary, pad_token_id: int) -> None:
+        """Raises DataError where the folder `config.validation` holds no prepared papers."""
+        papers = PaperSources(Path(config.data), {config.validation: 1.0})
+        last = config.stages[-1]
+        self.batches: dict[str, list[Batch]] = {}
+        for objective in last.objectives:
+            alone = dataclasses.replace(
+                config,
+                seed=config.seed + _SEED_OFFSET,
+                stages=(dataclasses.replace(last, share=1.0, objectives={objective: 1.0}),),
             )
-            for name in sums:
-                sums[name] += scores[name].fmeasure / len(papers)
-        return sums
+            drawn = stage_batches(alone, papers, vocabulary, pad_token_id, stage=0)
+            self.batches[objective] = [drawn[index] for index in range(config.validation_batches)]
+
+    @torch.no_grad()
+    def losses(self, model: LongT5ForConditionalGeneration) -> dict[str, float]:
+        """The mean cross-entropy of a target token in nats, over all ("loss") and for each objective."""
+        sums = {objective: [0.0, 0] for objective in self.batches}
+        for objective, batches in self.batches.items():
+            for batch in batches:
+                tokens = int((batch.labels != -100).sum())
+                loss: Tensor = mean_loss(model, batch.to(model.device))
+                sums[objective][0] += float(loss) * tokens
+                sums[objective][1] += tokens
+        total, count = (sum(part) for part in zip(*sums.values(), strict=True))
+        return {"loss": total / count, **{name: value / number for name, (value, number) in sums.items()}}
+
+
+def mean_loss(model: torch.nn.Module, batch: Batch) -> Tensor:
+    """The mean cross-entropy of the batch's target tokens, a scalar."""
+    return model(
+        input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels, use_cache=False
+    ).loss

@@ -12,7 +12,7 @@ import torch
 from app.models import ModelStore
 from app.settings import Settings
 from app.summarizing.settings import SummaryError
-from longt5.generation import EncodedText, EncodingProgress, Stopped
+from app.work import Stopped
 from longt5.loading.int8 import Int8Linear
 from tests.app.factories import make_model
 
@@ -167,8 +167,7 @@ def test_an_offloaded_model_is_used_by_one_at_a_time(model_folder: Path, tmp_pat
         with pytest.raises(Stopped), store.use("tiny", stop):
             pass
     with store.use("tiny") as loaded:
-        *_, encoded = store.encoded(loaded, [5, 6, 7, 1])
-        assert isinstance(encoded, EncodedText)
+        assert store.encoded(loaded, (5, 6, 7, 1)).last_hidden_state.shape == (1, 4, 32)
 
 
 def test_int8_is_for_the_cpu_even_beside_a_gpu(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,26 +180,41 @@ def test_int8_is_for_the_cpu_even_beside_a_gpu(model_folder: Path, monkeypatch: 
 def test_encodings_are_kept_as_long_as_they_fit(model_folder: Path) -> None:
     one = 3 * 100 * 32 * 4  # two layers' inputs and the last state of 100 tokens of 32 floats
     store = _store(model_folder, kept_encodings_bytes=2 * one)
-    texts = [[10 + text] * 99 + [1] for text in range(3)]
+    texts = [(*[10 + text] * 99, 1) for text in range(3)]
+    progress: list[float] = []
     with store.use("tiny") as loaded:
-        first = list(store.encoded(loaded, texts[0]))
-        assert isinstance(first[0], EncodingProgress)
-        (again,) = store.encoded(loaded, texts[0])
-        assert again is first[-1]
-        for text in texts[1:]:
-            list(store.encoded(loaded, text))
-        assert len(list(store.encoded(loaded, texts[2]))) == 1
-        assert len(list(store.encoded(loaded, texts[1]))) == 1
-        once_more = list(store.encoded(loaded, texts[0]))  # had to make room
-        assert len(once_more) > 1
-        torch.testing.assert_close(once_more[-1].last_hidden_state, again.last_hidden_state)
+        first = store.encoded(loaded, texts[0], progress.append)
+        assert progress == [0.5, 1.0]
+        assert store.encoded(loaded, texts[0], progress.append) is first and len(progress) == 2
+        second, third = (store.encoded(loaded, text) for text in texts[1:])
+        assert store.encoded(loaded, texts[2]) is third
+        assert store.encoded(loaded, texts[1]) is second
+        once_more = store.encoded(loaded, texts[0], progress.append)  # had to make room
+        assert once_more is not first and len(progress) == 4
+        torch.testing.assert_close(once_more.last_hidden_state, first.last_hidden_state)
+
+
+def test_what_the_decoder_made_of_a_summary_is_kept_too(model_folder: Path) -> None:
+    store = _store(model_folder)
+    read, written, other = (5, 6, 7, 1), (8, 9), (8, 10)
+    with store.use("tiny") as loaded:
+        encoded = store.encoded(loaded, read)
+        forced = store.teacher_forced(loaded, read, encoded, written)
+        assert forced.summary_ids == written
+        assert store.teacher_forced(loaded, read, encoded, written) is forced
+        assert store.teacher_forced(loaded, read, encoded, other).summary_ids == other
+        assert store.teacher_forced(loaded, (6, 1), store.encoded(loaded, (6, 1)), written) is not forced
+    small = _store(model_folder, kept_encodings_bytes=3 * 4 * 32 * 4)  # the text alone
+    with small.use("tiny") as loaded:
+        encoded = small.encoded(loaded, read)
+        small.teacher_forced(loaded, read, encoded, written)
+        assert small.encoded(loaded, read) is not encoded
 
 
 def test_an_encoding_too_large_to_keep_is_made_again(model_folder: Path) -> None:
     store = _store(model_folder, kept_encodings_bytes=1)
     with store.use("tiny") as loaded:
-        for _ in range(2):
-            assert len(list(store.encoded(loaded, [5, 6, 1]))) > 1
+        assert store.encoded(loaded, (5, 6, 1)) is not store.encoded(loaded, (5, 6, 1))
 
 
 def test_the_number_of_threads_is_set(model_folder: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from app.summarizing.settings import SummaryError
 from app.turns import TurnQueue
-from longt5.generation import Stopped
+from app.work import Stopped
 
 
 def test_first_come_first_served_with_a_visible_place() -> None:

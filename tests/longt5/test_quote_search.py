@@ -1,7 +1,6 @@
 """The search for quotes: scores against the model asked token by token, choices against all that are possible."""
 
 import math
-import threading
 
 import pytest
 import torch
@@ -10,8 +9,9 @@ from hypothesis import strategies as st
 from transformers.modeling_outputs import BaseModelOutput
 
 from longt5 import LongT5ForConditionalGeneration
-from longt5.generation import EncodedText, Stopped, WritingProgress, encode
-from longt5.quote_search import Quoted, Sampling, _draw, branches, quote
+from longt5.generation import EncodedText, encode
+from longt5.interruption import interruptible
+from longt5.quote_search import Sampling, _draw, branches, quote
 from tests.longt5.factories import randomize, tiny_config
 
 PAPER = list(range(2, 42))
@@ -25,9 +25,7 @@ def model() -> LongT5ForConditionalGeneration:
 
 @pytest.fixture(scope="module")
 def encoded(model: LongT5ForConditionalGeneration) -> EncodedText:
-    *_, last = encode(model, torch.tensor([PAPER]))
-    assert isinstance(last, EncodedText)
-    return last
+    return encode(model, torch.tensor([PAPER]))
 
 
 @torch.no_grad()
@@ -96,9 +94,9 @@ REFERENCES = {
 
 
 def chosen(model, encoded: EncodedText, sentences=SENTENCES, **settings) -> tuple[tuple[int, ...], ...]:
-    *progress, last = quote(model, encoded, sentences, **settings)
-    assert isinstance(last, Quoted)
-    assert all(isinstance(step, WritingProgress) for step in progress)
+    progress: list[tuple[int, ...]] = []
+    last = quote(model, encoded, sentences, on_progress=progress.append, **settings)
+    assert progress[-1] == last.token_ids
     assert last.token_ids == tuple(token for place in last.places for token in sentences[place])
     return tuple(tuple(sentences[place]) for place in last.places)
 
@@ -146,13 +144,28 @@ def test_nothing_fits(model, encoded) -> None:
         quote(model, encoded, SENTENCES, max_new_tokens=20, score="beauty")
 
 
+class Stop(Exception):
+    pass
+
+
 def test_stopping(model, encoded) -> None:
-    stop = threading.Event()
-    steps = quote(model, encoded, SENTENCES, max_new_tokens=60, stop=stop)
-    next(steps)
-    stop.set()
-    with pytest.raises(Stopped):
-        list(steps)
+    """After the first choice, by progress or at the next interruption point."""
+
+    def stop(*_: object) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        quote(model, encoded, SENTENCES, max_new_tokens=60, on_progress=stop)
+
+    chosen: list[tuple[int, ...]] = []
+
+    def check() -> None:
+        if chosen:
+            raise Stop
+
+    with interruptible(check), pytest.raises(Stop):
+        quote(model, encoded, SENTENCES, max_new_tokens=60, on_progress=chosen.append)
+    assert len(chosen) == 1
 
 
 def test_sampling_is_repeatable_and_differs_by_seed(model, encoded) -> None:

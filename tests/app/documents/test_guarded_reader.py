@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from app.documents import guarded_reader
-from app.documents.guarded_reader import ReaderStopped, run_reader
+from app.documents.guarded_reader import run_reader
+from app.work import Stopped
 from tests.app import pdf_files
 
 ORDERS = {
@@ -94,7 +95,7 @@ def test_stop_is_seen_at_once(tmp_path: Path, started: list[subprocess.Popen[byt
     path = pdf_files.write(tmp_path, pdf_files.pdf_of([pdf_files.slow_page()] * 100))
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()
-    with pytest.raises(ReaderStopped):
+    with pytest.raises(Stopped):
         list(run(path, stop=stop))
     assert stop.is_set()
     assert_dead(started)
@@ -105,7 +106,7 @@ def test_stop_does_not_wait_for_a_silent_child(monkeypatch: pytest.MonkeyPatch, 
     stop = threading.Event()
     stop.set()
     began = time.monotonic()
-    with pytest.raises(ReaderStopped):
+    with pytest.raises(Stopped):
         list(run(pdf_files.write(tmp_path, b""), stop=stop))
     assert time.monotonic() - began < 1
 

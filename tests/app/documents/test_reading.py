@@ -23,10 +23,10 @@ from app.documents import (
     PageRead,
     PasswordNeeded,
     ReadingLimits,
-    ReadingStopped,
     display_name,
     read,
 )
+from app.work import Stopped
 from tests.app import pdf_files
 from tests.app.pdf_files import LOREM, lines, pdf_of, show, write
 
@@ -34,9 +34,7 @@ LIMITS = ReadingLimits(seconds=60, page_seconds=5)
 
 
 def load(path: Path, **options: Any) -> Document:
-    *_, document = read(path, **{"limits": LIMITS, **options})
-    assert isinstance(document, Document)
-    return document
+    return read(path, **{"limits": LIMITS, **options})
 
 
 def refusal(path: Path, **options: Any) -> str:
@@ -77,7 +75,8 @@ def assert_sound(document: Document) -> None:
 
 def test_pages_arrive_before_the_document(tmp_path: Path) -> None:
     path = write(tmp_path, pdf_of([lines("One."), lines("Two."), lines("Three.")]))
-    *progress, document = read(path)
+    progress: list[PageRead] = []
+    document = read(path, on_page=progress.append)
     assert progress == [PageRead(1, 3), PageRead(2, 3), PageRead(3, 3)]
     assert document == Document(
         "paper.pdf",
@@ -360,31 +359,43 @@ def children() -> set[int]:
 def test_stop_takes_effect_within_a_second(tmp_path: Path) -> None:
     path = write(tmp_path, pdf_of([lines("One."), *[pdf_files.slow_page()] * 200]))
     stop = threading.Event()
-    pages = read(path, limits=LIMITS, stop=stop)
-    assert next(pages) == PageRead(1, 201)
-    stop.set()
-    began = time.monotonic()
-    with pytest.raises(ReadingStopped):
-        list(pages)
-    assert time.monotonic() - began < 1
+    stopped_at: list[float] = []
+
+    def stop_soon(page: PageRead) -> None:
+        if not stopped_at:
+            assert page == PageRead(1, 201)
+            stopped_at.append(time.monotonic())
+            stop.set()
+
+    with pytest.raises(Stopped):
+        read(path, limits=LIMITS, on_page=stop_soon, stop=stop)
+    assert time.monotonic() - stopped_at[0] < 1
 
 
 def test_stop_takes_effect_in_long_text(tmp_path: Path) -> None:
     path = write(tmp_path, (LOREM + "\n").encode() * 30_000, "a.txt")
     stop = threading.Event()
-    pages = read(path, stop=stop)
-    assert next(pages) == PageRead(1, 1)
-    stop.set()
-    with pytest.raises(ReadingStopped):
-        list(pages)
+    pages: list[PageRead] = []
+
+    def stop_now(page: PageRead) -> None:
+        pages.append(page)
+        stop.set()
+
+    with pytest.raises(Stopped):
+        read(path, on_page=stop_now, stop=stop)
+    assert pages == [PageRead(1, 1)]
 
 
-def test_closing_leaves_no_child(tmp_path: Path) -> None:
+def test_an_error_of_the_caller_leaves_no_child(tmp_path: Path) -> None:
     before = children()
-    pages = read(write(tmp_path, pdf_of([lines("One."), *[pdf_files.slow_page()] * 200])), limits=LIMITS)
-    next(pages)
-    assert len(children() - before) == 1
-    pages.close()
+
+    def fail(page: PageRead) -> None:
+        assert len(children() - before) == 1
+        raise KeyError(page.page)
+
+    with pytest.raises(KeyError):
+        path = write(tmp_path, pdf_of([lines("One."), *[pdf_files.slow_page()] * 200]))
+        read(path, limits=LIMITS, on_page=fail)
     assert children() == before
 
 

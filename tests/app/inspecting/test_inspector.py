@@ -10,7 +10,7 @@ from app.models import ModelStore
 from app.settings import Settings
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary
-from longt5.generation import Stopped
+from app.work import Stopped
 from tests.app.factories import make_model
 from tests.app.inspecting.conftest import shown
 

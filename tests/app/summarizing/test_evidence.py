@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from app.summarizing import evidence
 from app.summarizing.evidence import passage_ranges, passage_scores, relevance
 from app.summarizing.summarizer import Done, Summary, SummarySettings, summarize
 from app.summarizing.windows import TokenizedText, Window
-from longt5.generation import Stopped
+from app.work import Stopped, check
+from longt5.interruption import interruptible
 from tests.app.factories import paragraphs
 
 SOURCE, PASSAGE = 600, 20
@@ -140,12 +142,13 @@ def test_finding_evidence_stops(store: ModelStore, summary: Summary) -> None:
     stop = threading.Event()
     with store.use(store.choices[0]) as loaded:
         trace = summary.windows[0]
-        *_, encoded = store.encoded(loaded, trace.input_ids)
+        encoded = store.encoded(loaded, trace.input_ids)
+        forced = store.teacher_forced(loaded, trace.input_ids, encoded, trace.summary_ids)
         stop.set()
         sentence = evidence_sentence(len(trace.summary_ids))
-        with pytest.raises(Stopped):
+        with interruptible(partial(check, stop)), pytest.raises(Stopped):
             evidence.find_evidence(
-                loaded.model, encoded, trace, summary.document, [sentence], np.array([[0, 5]]), stop
+                loaded.model, encoded, forced, trace, summary.document, [sentence], np.array([[0, 5]])
             )
 
 

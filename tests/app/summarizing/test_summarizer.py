@@ -31,7 +31,7 @@ from app.summarizing.summarizer import (
     Writing,
     summarize,
 )
-from longt5.generation import Stopped
+from app.work import Stopped
 from tests.app.factories import make_model, make_pdf, paragraphs, wrapped
 
 REFERENCES = "References\n" + "\n".join(

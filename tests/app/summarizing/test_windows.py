@@ -12,7 +12,7 @@ from app.documents import Document, Page
 from app.models import ModelStore
 from app.summarizing import windows
 from app.summarizing.windows import TokenizedText, overlapping_windows, shorten, tokenize, truncate
-from longt5.generation import Stopped
+from app.work import Stopped
 from tests.app.factories import paragraphs
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import weakref
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GenerationConfig
 
-from longt5.generation import EncodedText, Written, encode, write
+from longt5.generation import EncodedText, encode, write
 from longt5.loading import load_model
 from longt5.maps import (
     AttentionMap,
@@ -26,6 +28,7 @@ from longt5.maps import (
     cross_map,
     global_map,
     head_statistics,
+    teacher_force,
     window_attention,
 )
 from tests.longt5 import dense_reference
@@ -38,9 +41,7 @@ SMALL = {"local_radius": 5, "global_block_size": 4}  # many blocks and borders i
 
 def encoded_text(model: Any, length: int, mask: torch.Tensor | None = None, seed: int = 0) -> EncodedText:
     """A random text of that length, encoded as the app does it."""
-    *_, encoded = encode(model, random_ids(1, length, seed=seed), mask)
-    assert isinstance(encoded, EncodedText)
-    return encoded
+    return encode(model, random_ids(1, length, seed=seed), mask)
 
 
 def mask_without(length: int, *padding: tuple[int, int]) -> torch.Tensor:
@@ -174,9 +175,9 @@ def test_window_is_cut_from_the_whole(
 
 
 def check_pooled(
-    result: AttentionMap, exact: np.ndarray, first_row: int, column_spans: list[tuple[int, int]], pooling: str
+    result: AttentionMap, exact: np.ndarray, first_row: int, column_spans: list[tuple[int, int]]
 ) -> None:
-    """The spans tile the exact map (rows, columns) and every cell is the mean or maximum of its part."""
+    """The spans tile the exact map (rows, columns) and every cell is the mean of its part."""
     assert result.weights.dtype == np.float32
     assert result.weights.shape == (len(result.row_spans), len(result.column_spans))
     assert result.row_spans[0, 0] == first_row and result.row_spans[-1, 1] == first_row + len(exact)
@@ -185,18 +186,14 @@ def check_pooled(
     starts, ends = [span[0] for span in column_spans], [span[1] for span in column_spans]
     assert result.column_spans[0, 0] == starts[0] and result.column_spans[-1, 1] == ends[-1]
     assert (result.column_spans[1:, 0] == result.column_spans[:-1, 1]).all()
-    reduce = np.mean if pooling == "mean" else np.max
     for row, (top, bottom) in enumerate(result.row_spans - first_row):
         for column, (left, right) in enumerate(result.column_spans):
             part = exact[top:bottom, starts.index(left) : ends.index(right) + 1]
-            assert result.weights[row, column] == pytest.approx(reduce(part), abs=1e-6)
+            assert result.weights[row, column] == pytest.approx(part.mean(), abs=1e-6)
     is_exact = result.weights.shape == exact.shape
-    assert result.pooling == ("none" if is_exact else pooling)
-    if pooling == "mean":
-        cells = np.outer(np.diff(result.row_spans), np.diff(_positions(result.column_spans, starts, ends)))
-        assert (result.weights * cells).sum() == pytest.approx(exact.sum(), rel=1e-5)
-    else:
-        assert result.weights.max() == pytest.approx(exact.max(), rel=1e-6)
+    assert result.pooling == ("none" if is_exact else "mean")
+    cells = np.outer(np.diff(result.row_spans), np.diff(_positions(result.column_spans, starts, ends)))
+    assert (result.weights * cells).sum() == pytest.approx(exact.sum(), rel=1e-5)
 
 
 def _positions(spans: np.ndarray, starts: list[int], ends: list[int]) -> np.ndarray:
@@ -204,12 +201,20 @@ def _positions(spans: np.ndarray, starts: list[int], ends: list[int]) -> np.ndar
     return np.array([(starts.index(start), ends.index(end) + 1) for start, end in spans])
 
 
+@contextmanager
+def largest_map(rows: int, columns: int) -> Iterator[None]:
+    """Within, maps have at most so many cells."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("longt5.maps.maps.MAX_ROWS", rows)
+        patch.setattr("longt5.maps.maps.MAX_COLUMNS", columns)
+        yield
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     window=ranges(70),
     max_rows=st.integers(1, 80),
     max_columns=st.integers(1, 30),
-    pooling=st.sampled_from(["mean", "max"]),
     kind=st.sampled_from(["band", "global"]),
 )
 def test_pooled_maps(
@@ -217,22 +222,21 @@ def test_pooled_maps(
     window: tuple[int, int],
     max_rows: int,
     max_columns: int,
-    pooling: Any,
     kind: str,
 ) -> None:
     model, encoded = small
     start, end = window
     part = window_attention(model, encoded, 0, (1, 3), start, end)
-    sizes = {"start": start, "end": end, "max_rows": max_rows, "max_columns": max_columns, "pooling": pooling}
+    ask = band_map if kind == "band" else global_map
+    with largest_map(max_rows, max_columns):
+        result = ask(model, encoded, 0, (1, 3), start=start, end=end)
     if kind == "band":
-        result = band_map(model, encoded, 0, (1, 3), **sizes)
         whole, spans = part.band, [(offset, offset + 1) for offset in range(-5, 6)]
     else:
-        result = global_map(model, encoded, 0, (1, 3), **sizes)
         whole, spans = part.globals, [(4 * block, 4 * block + 4) for block in range(16)] + [(64, 70)]
     assert (result.kind, result.layer, result.heads) == (kind, 0, (1, 3))
     assert len(result.row_spans) <= max_rows and len(result.column_spans) <= max_columns
-    check_pooled(result, whole.mean(axis=0), start, spans, pooling)
+    check_pooled(result, whole.mean(axis=0), start, spans)
 
 
 def test_pooling_in_several_chunks() -> None:
@@ -240,10 +244,9 @@ def test_pooling_in_several_chunks() -> None:
     model = tiny_model(**SMALL)
     encoded = encoded_text(model, 300)
     window = window_attention(model, encoded, 1, (2,), 3, 300)
-    for pooling in ("mean", "max"):
-        result = band_map(model, encoded, 1, (2,), start=3, max_rows=7, max_columns=4, pooling=pooling)
-        spans = [(offset, offset + 1) for offset in range(-5, 6)]
-        check_pooled(result, window.band[0], 3, spans, pooling)
+    with largest_map(7, 4):
+        result = band_map(model, encoded, 1, (2,), start=3)
+    check_pooled(result, window.band[0], 3, [(offset, offset + 1) for offset in range(-5, 6)])
 
 
 def test_projections_in_several_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,9 +294,10 @@ def test_whole_text_map_stays_small() -> None:
                     largest = max(largest, tensor.untyped_storage().nbytes())
             return result
 
-    with Watch():
-        band = band_map(model, encoded, 0, (0,), max_rows=64)
-        globals_ = global_map(model, encoded, 0, (0,), max_rows=64, max_columns=128)
+    with Watch(), largest_map(64, 512):
+        band = band_map(model, encoded, 0, (0,))
+    with Watch(), largest_map(64, 128):
+        globals_ = global_map(model, encoded, 0, (0,))
     assert band.weights.shape == (64, 255) and globals_.weights.shape == (64, 128)
     assert largest <= 4 * 128 * (255 + 1024)  # bytes: a twenty-fifth of the text's globals alone
 
@@ -336,12 +340,13 @@ def test_cross_attention_equals_transformers(padding: str) -> None:
         output_attentions=True,
     )
     expected = torch.cat(output.cross_attentions).detach().numpy()  # (layers, heads, 11, 70)
-    for layer, head, weights in cross_attention_heads(ours, encoded, summary):
+    forced = teacher_force(ours, encoded, summary)
+    for layer, head, weights in cross_attention_heads(ours, encoded, forced):
         assert weights.dtype == np.float32
         np.testing.assert_allclose(weights, expected[layer, head], atol=1e-5)
     assert (layer, head) == (2, 4)  # three decoder layers, two in the encoder
     for layer in range(3):
-        result = cross_map(ours, encoded, summary, layer, (1, 4))
+        result = cross_map(ours, encoded, forced, layer, (1, 4))
         assert (result.kind, result.layer, result.heads, result.pooling) == ("cross", layer, (1, 4), "none")
         np.testing.assert_allclose(result.weights, expected[layer, [1, 4]].mean(0), atol=1e-5)
         np.testing.assert_allclose(result.weights.sum(-1), 1, atol=1e-5)
@@ -353,7 +358,6 @@ def test_cross_attention_equals_transformers(padding: str) -> None:
     columns=ranges(70),
     max_rows=st.integers(1, 30),
     max_columns=st.integers(1, 80),
-    pooling=st.sampled_from(["mean", "max"]),
 )
 def test_pooled_cross_maps(
     small: tuple[Any, EncodedText],
@@ -361,15 +365,14 @@ def test_pooled_cross_maps(
     columns: tuple[int, int],
     max_rows: int,
     max_columns: int,
-    pooling: Any,
 ) -> None:
     model, encoded = small
-    summary = random_ids(23, seed=6).tolist()
-    whole = cross_map(model, encoded, summary, 2, (0, 3)).weights
-    sizes = {"max_rows": max_rows, "max_columns": max_columns, "pooling": pooling}
-    result = cross_map(model, encoded, summary, 2, (0, 3), rows=rows, columns=columns, **sizes)
+    forced = teacher_force(model, encoded, random_ids(23, seed=6).tolist())
+    whole = cross_map(model, encoded, forced, 2, (0, 3)).weights
+    with largest_map(max_rows, max_columns):
+        result = cross_map(model, encoded, forced, 2, (0, 3), rows=rows, columns=columns)
     spans = [(column, column + 1) for column in range(*columns)]
-    check_pooled(result, whole[slice(*rows), slice(*columns)], rows[0], spans, pooling)
+    check_pooled(result, whole[slice(*rows), slice(*columns)], rows[0], spans)
 
 
 def test_decoder_runs_once_for_a_summary() -> None:
@@ -382,24 +385,23 @@ def test_decoder_runs_once_for_a_summary() -> None:
         runs += 1
 
     model.decoder.register_forward_pre_hook(count)
-    first = cross_map(model, encoded, [5, 6, 7], 0, (0,))
-    cross_map(model, encoded, [5, 6, 7], 1, (2,), rows=(1, 2))
-    list(cross_attention_heads(model, encoded, [5, 6, 7]))
+    forced = teacher_force(model, encoded, [5, 6, 7])
+    assert forced.summary_ids == (5, 6, 7)
+    first = cross_map(model, encoded, forced, 0, (0,))
+    cross_map(model, encoded, forced, 1, (2,), rows=(1, 2))
+    list(cross_attention_heads(model, encoded, forced))
     assert runs == 1
-    other = cross_map(model, encoded, [5, 9, 7], 0, (0,))
-    assert runs == 2
+    other = cross_map(model, encoded, teacher_force(model, encoded, [5, 9, 7]), 0, (0,))
     np.testing.assert_allclose(
         first.weights[:2], other.weights[:2], atol=1e-6
     )  # up to the token that differs
     assert np.abs(first.weights[2] - other.weights[2]).max() > 1e-4
-    # Another model is another answer; nothing is kept of a text that is gone.
-    cross_map(tiny_model(seed=1, **SMALL), encoded, [5, 9, 7], 0, (0,))
-    cross_map(model, encoded, [5, 9, 7], 0, (0,))
-    assert runs == 3
-    gone = weakref.ref(encoded)
-    del encoded
+    # Nothing is kept of a text that is gone.
+    gone = weakref.ref(encoded), weakref.ref(forced)
+    del encoded, forced
     gc.collect()
-    assert gone() is None
+    assert [reference() for reference in gone] == [None, None]
+    assert not any(module._forward_pre_hooks for module in model.decoder.block.modules())
 
 
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
@@ -432,12 +434,14 @@ def test_statistics_equal_those_of_dense_weights(attention_type: str, padding: s
 
 @pytest.mark.parametrize("max_queries", [1, 7, 128, 200, 256, 300, 511])
 @pytest.mark.parametrize("padded", [False, True])
-def test_sampled_statistics(max_queries: int, padded: bool) -> None:
+def test_sampled_statistics(max_queries: int, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sample is of the size it says, and near the whole for a text that is alike throughout."""
     model = tiny_model(**SMALL)
     mask = mask_without(600, (0, 30), (400, 420), (570, 600)) if padded else None
     encoded = encoded_text(model, 600, mask)
-    whole, sample = head_statistics(model, encoded), head_statistics(model, encoded, max_queries=max_queries)
+    whole = head_statistics(model, encoded)
+    monkeypatch.setattr("longt5.maps.statistics.MAX_QUERIES", max_queries)
+    sample = head_statistics(model, encoded)
     assert whole.sampled_queries == (520 if padded else 600)
     assert 0.5 * max_queries < sample.sampled_queries <= max_queries
     assert np.isfinite(sample.entropy).all()
@@ -461,7 +465,10 @@ def test_offloaded_model_gives_the_same_maps(attention_type: str, offload: str, 
     for layer in range(2):
         for here, there in zip(exact(model, encoded, layer), exact(offloaded, encoded, layer), strict=True):
             np.testing.assert_allclose(there, here, atol=1e-6)
-    cross = [cross_map(which, encoded, summary, 1, HEADS).weights for which in (model, offloaded)]
+    cross = [
+        cross_map(which, encoded, teacher_force(which, encoded, summary), 1, HEADS).weights
+        for which in (model, offloaded)
+    ]
     np.testing.assert_allclose(cross[1], cross[0], atol=1e-6)
     statistics = [head_statistics(which, encoded).mean_distance for which in (model, offloaded)]
     np.testing.assert_allclose(statistics[1], statistics[0], atol=1e-5)
@@ -482,14 +489,15 @@ def test_half_precision(dtype: torch.dtype) -> None:
         np.testing.assert_allclose(ours, reference, atol=0.1)
     band, globals_ = exact(half, encoded_half, 1)
     np.testing.assert_allclose(band.sum(-1) + globals_.sum(-1), 1, atol=1e-5)
-    cross = cross_map(half, encoded_half, [4, 5, 6], 0, (0,))
+    cross = cross_map(half, encoded_half, teacher_force(half, encoded_half, [4, 5, 6]), 0, (0,))
     assert cross.weights.dtype == np.float32
     np.testing.assert_allclose(cross.weights.sum(-1), 1, atol=1e-5)
 
 
 def test_summary_begins_with_the_start_token_of_generation() -> None:
     def first_row(model: Any) -> np.ndarray:
-        return cross_map(model, encoded_text(model, 30), [5, 6], 0, HEADS).weights[0]
+        encoded = encoded_text(model, 30)
+        return cross_map(model, encoded, teacher_force(model, encoded, [5, 6]), 0, HEADS).weights[0]
 
     model = tiny_model(decoder_start_token_id=7, **SMALL)
     started_with_7 = first_row(model)
@@ -514,10 +522,10 @@ def test_written_summary_of_a_loaded_model(device_map_offloads: bool, tmp_path: 
     )
     encoded = encoded_text(model, 60)
     generation_config = GenerationConfig(max_new_tokens=12, num_beams=2, decoder_start_token_id=0)
-    *_, written = write(model, encoded, generation_config)
-    assert isinstance(written, Written) and written.token_ids
-    result = cross_map(model, encoded, written.token_ids, 1, HEADS)
-    assert result.weights.shape == (len(written.token_ids), 60)
+    written = write(model, encoded, generation_config)
+    assert written
+    result = cross_map(model, encoded, teacher_force(model, encoded, written), 1, HEADS)
+    assert result.weights.shape == (len(written), 60)
     for layer, (band, globals_) in enumerate(dense(tiny_model(**same), encoded)):
         ours = exact(model, encoded, layer)
         np.testing.assert_allclose(ours[0], band, atol=2e-5)
@@ -535,16 +543,13 @@ def test_questions_that_have_no_answer(small: tuple[Any, EncodedText]) -> None:
     for window in ((0, 71), (-1, 3), (5, 5), (6, 5)):
         with pytest.raises(ValueError, match="within the 70 tokens"):
             window_attention(model, encoded, 0, (0,), *window)
-    with pytest.raises(ValueError, match="mean or max"):
-        band_map(model, encoded, 0, (0,), pooling="sum")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="at least one row"):
-        band_map(model, encoded, 0, (0,), max_rows=0)
+    forced = teacher_force(model, encoded, [3, 4])
     with pytest.raises(ValueError, match="layers 0 to 2; layer 3"):
-        cross_map(model, encoded, [3, 4], 3, (0,))
+        cross_map(model, encoded, forced, 3, (0,))
     with pytest.raises(ValueError, match="summary range"):
-        cross_map(model, encoded, [], 0, (0,))
-    with pytest.raises(ValueError, match="summary range"):
-        list(cross_attention_heads(model, encoded, []))
+        cross_map(model, encoded, forced, 0, (0,), rows=(1, 3))
+    with pytest.raises(ValueError, match="summary is empty"):
+        teacher_force(model, encoded, [])
     with pytest.raises(ValueError, match="at least one token"):
         head_statistics(model, replace(encoded, attention_mask=torch.zeros(1, 70, dtype=torch.long)))
 
@@ -557,4 +562,4 @@ def test_questions_that_have_no_answer(small: tuple[Any, EncodedText]) -> None:
     encoder_text = encoded_text(encoder, 20)
     assert band_map(encoder, encoder_text, 0, (0,)).weights.shape == (20, 11)
     with pytest.raises(ValueError, match="no decoder"):
-        cross_map(encoder, encoder_text, [3], 0, (0,))
+        teacher_force(encoder, encoder_text, [3])

@@ -1,0 +1,28 @@
+"""Hooks that act in the thread that set them alone, and only for a while."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+
+@contextmanager
+def before_each(modules: Iterable[nn.Module], call: Callable[[int, tuple[Any, ...]], None]) -> Iterator[None]:
+    """Within, calls `call(index, positional inputs)` before this thread runs one of the modules."""
+    thread = threading.get_ident()  # the model may work for somebody else as well
+
+    def hook_of(index: int) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            if threading.get_ident() == thread:
+                call(index, inputs)
+
+        return hook
+
+    handles = [module.register_forward_pre_hook(hook_of(index)) for index, module in enumerate(modules)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

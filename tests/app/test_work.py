@@ -1,0 +1,107 @@
+"""Work in a thread: what is followed, and how it ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from app.work import Stopped, check, follow
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_behind():
+    """No thread outlives the test that started it."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before and thread.is_alive()]
+    assert not left, f"threads left: {left}"
+
+
+def endless(stop: threading.Event) -> Callable[[Callable[[int], None]], None]:
+    def work(report: Callable[[int], None]) -> None:
+        report(0)
+        while True:
+            check(stop)
+            time.sleep(0.001)
+
+    return work
+
+
+def test_reports_come_in_order_from_another_thread() -> None:
+    threads = []
+
+    def work(report: Callable[[int], None]) -> None:
+        threads.append(threading.get_ident())
+        for number in range(100):
+            report(number)
+
+    stop = threading.Event()
+    assert list(follow(work, stop)) == list(range(100))
+    assert threads != [threading.get_ident()]
+    assert not stop.is_set()
+
+
+def test_stopping() -> None:
+    stop = threading.Event()
+    reports = follow(endless(stop), stop)
+    assert next(reports) == 0
+    stop.set()
+    with pytest.raises(Stopped) as error:
+        next(reports)
+    assert str(error.value)
+
+
+def test_nothing_is_yielded_once_stopped() -> None:
+    stop, reported = threading.Event(), threading.Event()
+
+    def work(report: Callable[[int], None]) -> None:
+        report(0)
+        report(1)
+        reported.set()
+
+    reports = follow(work, stop)
+    assert next(reports) == 0
+    assert reported.wait(5)
+    stop.set()
+    with pytest.raises(Stopped):
+        next(reports)
+
+
+def test_closing_ends_the_work() -> None:
+    """As Gradio does with a generator whose event was cancelled."""
+    stop = threading.Event()
+    reports = follow(endless(stop), stop)
+    assert next(reports) == 0
+    reports.close()
+    assert stop.is_set()
+    assert list(reports) == []
+
+
+def test_stopped_before_it_began() -> None:
+    stop, began = threading.Event(), []
+    stop.set()
+    with pytest.raises(Stopped):
+        list(follow(began.append, stop))
+    assert not began
+
+
+def test_nothing_runs_until_the_first_report_is_asked_for() -> None:
+    began: list[object] = []
+    reports = follow(began.append, threading.Event())
+    time.sleep(0.05)
+    assert not began
+    reports.close()
+
+
+def test_errors_of_the_work_reach_the_caller() -> None:
+    def work(report: Callable[[int], None]) -> None:
+        report(0)
+        raise KeyError("lost")
+
+    reports = follow(work, threading.Event())
+    assert next(reports) == 0
+    with pytest.raises(KeyError, match="lost"):
+        next(reports)

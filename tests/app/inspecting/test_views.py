@@ -77,7 +77,7 @@ def test_a_view_has_all_that_page_and_files_want(store: ModelStore, summary: Sum
             labelled = shown(store, summary, view.name, layer=layer, head=head)
             assert (labelled.map.layer, len(labelled.map.heads)) == (layer, 4 if head == ALL_HEADS else 1)
             assert figures.map_figure(labelled, view.sides, title="T", subtitle="", scale="log").data
-            assert figures.arrays(labelled)["kind"] == view.name
+            assert figures.arrays(labelled)["weights"].shape == labelled.map.weights.shape
             spans = labelled.map.row_spans if view.zoomed == "rows" else labelled.map.column_spans
             assert (spans[0][0], spans[-1][1]) == (0, outline.tokens)  # where a click comes closer
 

@@ -155,11 +155,10 @@ def test_overview_and_maps_answer_for_a_summary(client: Client, folder: Path) ->
     asked = {"summary_id": result["summary_id"], "api_name": "/attention_map"}
     overview = client.predict(summary_id=result["summary_id"], api_name="/attention_overview")
     assert np.array(overview["global_share"]).shape == (overview["layers"], overview["heads"])
-    assert [(view["name"], view["layers"]) for view in overview["views"]] == [
-        ("band", overview["layers"]),
-        ("global", overview["layers"]),
-        ("cross", overview["decoder_layers"]),
-    ]
+    assert {view["name"]: view["layers"] for view in overview["views"]} == {
+        name: overview["layers" if view.stack == "encoder" else "decoder_layers"]
+        for name, view in VIEWS.items()
+    }
     parts = {}
     for view in ("band", "global"):
         found = client.predict(view=view, layer=1, head=2, start=100, count=50, **asked)

@@ -24,6 +24,8 @@ from longt5.attention.reference import (
     blocked_attention,
     dense_attention,
     relative_position_bucket,
+    text_block_ids,
+    text_block_sums,
 )
 from longt5.configuration import LongT5Config
 from longt5.interruption import interruption_point
@@ -38,6 +40,16 @@ def saturate(x: Tensor) -> Tensor:
     return x.clamp(-limit, limit)
 
 
+def as_autocast(states: Tensor) -> Tensor:
+    """In autocast's dtype where it is on, for several products of the same states: each would cast them anew."""
+    return states.to(torch.get_autocast_dtype(states.device.type)) if _is_autocast(states) else states
+
+
+def _is_autocast(states: Tensor) -> bool:
+    kind = states.device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
 def activation(name: str) -> nn.Module:
     """transformers' activation of that name; T5 v1.1's GELU as one operation, where transformers has eight."""
     return nn.GELU(approximate="tanh") if name == "gelu_new" else ACT2FN[name]
@@ -50,8 +62,10 @@ class Linear(nn.Linear):
         super().__init__(in_features, out_features, bias=False)
 
     def forward(self, states: Tensor) -> Tensor:
-        """(..., in) -> (..., out), in the weight's dtype: in a float16 model `wo` is float32"""
-        return linear(states.to(self.weight.dtype), self.weight)
+        """(..., in) -> (..., out), in the weight's dtype (in a float16 model `wo` is float32), or in autocast's."""
+        if states.dtype != self.weight.dtype and not _is_autocast(states):
+            states = states.to(self.weight.dtype)
+        return linear(states, self.weight)
 
 
 class LongT5LayerNorm(nn.Module):
@@ -67,8 +81,10 @@ class LongT5LayerNorm(nn.Module):
         return in_pieces(self._normed, hidden_states, hidden_states.shape[-1], self.weight.dtype)
 
     def _normed(self, hidden_states: Tensor) -> Tensor:
-        normed = F.rms_norm(hidden_states.float(), self.weight.shape, eps=self.variance_epsilon)
-        return self.weight * normed.to(self.weight.dtype)
+        weight, shape, eps = self.weight, self.weight.shape, self.variance_epsilon
+        if weight.dtype == torch.float32:
+            return F.rms_norm(hidden_states.float(), shape, weight, eps)
+        return weight * F.rms_norm(hidden_states.float(), shape, eps=eps).to(weight.dtype)
 
 
 class LongT5DenseActDense(nn.Module):
@@ -98,6 +114,7 @@ class LongT5DenseGatedActDense(nn.Module):
         self.act = activation(config.dense_act_fn)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
+        hidden_states = as_autocast(hidden_states)
         gate = self.act(saturate(self.wi_0(hidden_states)))
         hidden_states = self.dropout(saturate(gate * saturate(self.wi_1(hidden_states))))
         return self.wo(hidden_states)
@@ -183,6 +200,7 @@ class LongT5Attention(Projections):
         Returns:
             output (batch, queries, d_model), position bias, weights (batch, heads, queries, keys) or None.
         """
+        hidden_states = as_autocast(hidden_states)
         query = self.project(self.q, hidden_states).transpose(1, 2)
         key, value, past_length = self._keys_and_values(hidden_states, key_value_states, past_key_values)
         if position_bias is None:
@@ -265,6 +283,7 @@ class _EncoderAttention(Projections):
             output (batch, length, d_model), the position bias for the next layers, and None or the weights
             (batch, blocks, heads, radius + 1, 3 * (radius + 1) + globals), see `blocked_attention`.
         """
+        hidden_states = as_autocast(hidden_states)
         if position_bias is None:
             position_bias = self.position_bias(hidden_states)
         band_width = 2 * self.local_radius + 1
@@ -323,13 +342,16 @@ class LongT5TransientGlobalAttention(_EncoderAttention):
     ) -> Globals | None:
         if global_bias.shape[-1] == 0:
             return None
+        block_size, length = self.global_block_size, hidden_states.shape[1]
         if attention_mask is None:
-            attention_mask = hidden_states.new_ones(1, hidden_states.shape[1])
-        ids = block_ids(attention_mask, self.global_block_size)
-        sums = block_sums(hidden_states, ids, hidden_states.shape[1] // self.global_block_size)
+            ids = text_block_ids(length, block_size, hidden_states.device)
+            sums = text_block_sums(hidden_states, block_size)
+        else:
+            ids = block_ids(attention_mask, block_size)
+            sums = block_sums(hidden_states, ids, length // block_size)
         states = self.global_input_layer_norm(sums)
         key, value = self.project(self.k, states), self.project(self.v, states)
-        return Globals(key, value, global_bias, ids, self.global_block_size)
+        return Globals(key, value, global_bias, ids, block_size)
 
 
 class LongT5LayerAttention(nn.Module):

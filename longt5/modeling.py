@@ -428,6 +428,8 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         return_dict = self.config.return_dict if return_dict is None else return_dict
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             decoder_input_ids = self._shift_right(labels)
+        if labels is not None and self.training and use_cache is None:
+            use_cache = False  # keys and values that no one will read, copied in every layer
         output = super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,

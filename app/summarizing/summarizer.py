@@ -42,10 +42,10 @@ from app.summarizing.summary import (
 from app.summarizing.time_left import TimeLeft
 from app.summarizing.windows import TokenizedText, Window, overlapping_windows, shorten, tokenize, truncate
 from app.work import Stopped, check, follow
+from longt5.decoding import finish, processors
 from longt5.generation import EncodedText, Tokens, write
 from longt5.interruption import interruptible
 from longt5.quote_search import Sampling, quote
-from longt5.text.word_repetition import word_processors
 
 __all__ = [
     "Done",
@@ -257,9 +257,10 @@ class _Job:
             encoded,
             config,
             seed=self.settings.seed + index if self.settings.do_sample else None,
-            logits_processor=word_processors(self.loaded.tokenizer, config),
+            logits_processor=processors(self.loaded.tokenizer, config),
             on_progress=partial(self._report_writing, index),
         )
+        summary_ids = finish(self.loaded.tokenizer, config, summary_ids)
         self._report_writing(index, summary_ids)
         return summary_ids
 

@@ -1,24 +1,21 @@
 """Which kernel computes what: chosen by device, dtype, gradients and padding, with an override for tests.
 
-Attention in the encoder: `longt5.attention.split` is the fastest on a CPU, `longt5.attention.flex` is for long texts on
-a CUDA GPU where torch.compile works, and `longt5.attention.tiled` does everything: gradients, dropout, every kind of
-padding, every device. Matrix products: PyTorch's own, but on a CPU without gradients those of oneDNN, which PyTorch
-has in it.
+Attention in the encoder: `longt5.attention.split` is the fastest on a CPU, `longt5.attention.fused` on a CUDA GPU,
+with and without gradients, and `longt5.attention.tiled` does everything: every device, dtype and kind of padding.
+Matrix products: PyTorch's own, but on a CPU without gradients those of oneDNN, which PyTorch has in it.
 """
 
 import logging
-import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib.util import find_spec
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from longt5.attention.flex import flex_encoder_attention
+from longt5.attention.fused import fused_attention, serves
 from longt5.attention.reference import Globals
 from longt5.attention.split import split_attention
 from longt5.attention.tiled import tiled_attention
@@ -26,16 +23,12 @@ from longt5.memory import in_pieces
 
 logger = logging.getLogger(__name__)
 
-Kernel = Literal["split", "tiled", "flex"]
-
-# Shortest text for which FlexAttention is compiled. On an H100 in bfloat16 it saves 0.6 ms a layer here, 3 ms at 16,384
-# tokens, and compiling takes some seconds once.
-FLEX_LENGTH = 2048
+Kernel = Literal["split", "tiled", "fused"]
 
 # Multiplications from which oneDNN is worth its start, some 20 microseconds more than MKL's.
 FEWEST_PRODUCTS = 2**20
 
-_flex_failed = False
+_fused_failed = False
 _forced: ContextVar[Kernel | None] = ContextVar("kernel", default=None)
 
 
@@ -74,22 +67,16 @@ def encoder_attention(
         (batch, length, heads, d_kv)
     """
     inputs = (query, key, value, band_bias, global_tokens, attention_mask)
-    kernel = _forced.get()
-    if kernel is None:
-        tensors = (query, key, value, band_bias, *(global_tokens or ())[:3])
-        differentiated = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-        # What others compile is the tiles: the rest looks at masks, or at whether it could be compiled.
-        only_tiles = differentiated or dropout > 0 or torch.compiler.is_compiling()
-        kernel = "tiled" if only_tiles else _fastest(query)
-    if kernel == "flex":
+    kernel = _forced.get() or _fastest(inputs, dropout)
+    if kernel == "fused":
+        if torch.compiler.is_compiling() or _forced.get() is not None:
+            return fused_attention(*inputs, dropout=dropout)
         try:
-            return flex_encoder_attention(*inputs)
+            return fused_attention(*inputs, dropout=dropout)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # every part of torch.compile has errors of its own
-            if _forced.get() is not None:
-                raise
-            _give_up_flex(error)
+        except Exception as error:  # Triton, its compiler and the driver have errors of their own
+            _give_up_fused(error)
     if kernel == "split":
         lengths = [query.shape[1]] * len(query) if attention_mask is None else text_lengths(attention_mask)
         if lengths is not None:
@@ -97,30 +84,27 @@ def encoder_attention(
     return tiled_attention(*inputs, dropout=dropout)
 
 
-def _fastest(query: Tensor) -> Kernel:
-    """For queries (batch, length, heads, d_kv) without gradients and dropout."""
-    if query.device.type == "cpu":
-        return "split"
-    flex_serves = (
-        not _flex_failed
-        and query.device.type == "cuda"
-        and query.shape[1] >= FLEX_LENGTH
-        and query.shape[-1] >= 16  # Triton multiplies no smaller matrices
-        and query.dtype in (torch.float32, torch.float16, torch.bfloat16)
-        and find_spec("triton") is not None
-        # A daemonic process may start no others, as the compiler does. In a ZeroGPU Space all work is done in such
-        # processes, a new one for each call, which would each compile anew.
-        and not multiprocessing.current_process().daemon
-    )
-    return "flex" if flex_serves else "tiled"
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Globals | None, Tensor | None]
 
 
-def _give_up_flex(error: Exception) -> None:
-    """Leaves FlexAttention alone from now on: without a C compiler, for one, each layer would try in vain."""
-    global _flex_failed
-    _flex_failed = True
+def _fastest(inputs: Inputs, dropout: float) -> Kernel:
+    """The kernel for the first six arguments of `encoder_attention`."""
+    query, key, value, band_bias, global_tokens, _ = inputs
+    if query.device.type == "cuda":
+        return "fused" if not _fused_failed and serves(query, key, value, global_tokens) else "tiled"
+    if query.device.type != "cpu" or dropout > 0 or torch.compiler.is_compiling():
+        return "tiled"  # `split` looks at the mask, which nothing that is compiled may do
+    learned = (query, key, value, band_bias, *(global_tokens or ())[:3])
+    differentiated = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in learned)
+    return "tiled" if differentiated else "split"
+
+
+def _give_up_fused(error: Exception) -> None:
+    """Leave the fused kernels alone from now on: without a C compiler, for one, each layer would try in vain."""
+    global _fused_failed
+    _fused_failed = True
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    logger.warning("FlexAttention cannot be compiled here, a slower kernel does its work (%s).", reason)
+    logger.warning("Triton cannot compile here, a slower kernel does its work (%s).", reason)
 
 
 def linear(states: Tensor, weight: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ behind `longt5.attention.dispatch`; what is here also serves those who want to s
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -77,6 +78,24 @@ def block_sums(hidden_states: Tensor, ids: Tensor, num_blocks: int) -> Tensor:
     sums = hidden_states.new_zeros(batch * (num_blocks + 1), width, dtype=torch.float32)
     sums = sums.index_add(0, rows.flatten(), hidden_states.flatten(0, 1).float())
     return sums.view(batch, num_blocks + 1, width)[:, 1:]
+
+
+@lru_cache(maxsize=8)
+def text_block_ids(length: int, global_block_size: int, device: torch.device) -> Tensor:
+    """`block_ids` where all is text, (1, length): the same for all layers of a pass."""
+    return block_ids(torch.ones(1, length, dtype=torch.bool, device=device), global_block_size)
+
+
+def text_block_sums(hidden_states: Tensor, global_block_size: int) -> Tensor:
+    """`block_sums` where all is text: (batch, length, d_model) -> (batch, length // global_block_size, d_model)."""
+    num_blocks = hidden_states.shape[1] // global_block_size
+    whole = num_blocks * global_block_size
+    blocks = hidden_states[:, :whole].unflatten(1, (num_blocks, global_block_size))
+    sums = blocks.sum(2, dtype=torch.float32)
+    if whole == hidden_states.shape[1]:
+        return sums
+    rest = hidden_states[:, whole:].sum(1, keepdim=True, dtype=torch.float32)
+    return torch.cat([sums[:, :-1], sums[:, -1:] + rest], dim=1)
 
 
 def band_bias_tile(band_bias: Tensor, queries: int, keys: int, left: int, masked: float) -> Tensor:

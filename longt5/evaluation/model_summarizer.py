@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+from longt5.decoding import processors
 from longt5.generation import encode
 from longt5.modeling import LongT5ForConditionalGeneration
 from longt5.quote_search import quote
@@ -16,7 +17,6 @@ from longt5.quotes import quotable_sentences
 from longt5.text.papers import Paper
 from longt5.text.sentences import split_sentences
 from longt5.text.shortening import beginning_and_end, shortened, shortened_starts
-from longt5.text.word_repetition import word_processors
 
 LONG_PAPERS = ("beginning and end", "truncate")
 
@@ -72,7 +72,7 @@ class ModelSummarizer:
         written = self.model.generate(
             input_ids=padded.input_ids,
             attention_mask=padded.attention_mask,
-            logits_processor=word_processors(self.tokenizer, self.model.generation_config),
+            logits_processor=processors(self.tokenizer, self.model.generation_config),
             **self.generation,
         )
         return self.tokenizer.batch_decode(written, skip_special_tokens=True)

@@ -23,6 +23,7 @@ _LATE_ABBREVIATIONS = frozenset(
     {"al", "no", "ref", "app", "art", "def", "cor", "ed", "st", "prop", "tab", "ch"}
 )
 _CANDIDATE = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s*\[\d[\d,;\s–-]*\])?(\s+)|\n\s*")
+_LAST_MARK = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s*\[\d[\d,;\s–-]*\])?$")
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘/,;–—]+$")
 _REFERENCE_FOLLOWS = re.compile(r"[\d(\[]|[IVX]+\b|[A-Z]\d|[a-z]")
 
@@ -40,6 +41,23 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
             start = match.end()
     _append_stripped(sentences, text, start, len(text))
     return sentences
+
+
+def may_end_text(text: str) -> bool:
+    """Whether ``text`` ends as a sentence does: with a mark that belongs to no abbreviation, initial or number."""
+    match = _LAST_MARK.search(text)
+    if match is None:
+        return False
+    if match.group()[0] != "." or len(match.group()) > 1:
+        return True
+    before, _, last = text[: match.start()].rstrip().rpartition(" ")
+    word = _LAST_WORD.search(last)
+    key = word.group().lower() if word else ""
+    if len(key) == 1 and last.isupper():  # an initial, unless it names something: "type A."
+        return before.split()[-1:] != [] and before.split()[-1].islower()
+    if key == "al" and before.endswith("et"):
+        return False
+    return last != "0" and key not in _ABBREVIATIONS - _LATE_ABBREVIATIONS
 
 
 def _append_stripped(sentences: list[tuple[int, int]], text: str, start: int, end: int) -> None:

@@ -116,8 +116,8 @@ class StageBatches(Dataset[Batch]):
     def _example(self, group: int, rng: np.random.Generator) -> Example:
         members = self.groups[group]
         cumulative = np.cumsum(self.papers.weights[members])
-        objective = OBJECTIVES[self.objectives[rng.choice(len(self.objectives), p=self.objective_shares)]]
         for _ in range(MOST_TRIES):
+            objective = OBJECTIVES[self.objectives[rng.choice(len(self.objectives), p=self.objective_shares)]]
             drawn = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
             example = objective(
                 self.papers[int(members[drawn])],
@@ -128,7 +128,9 @@ class StageBatches(Dataset[Batch]):
             )
             if example is not None:
                 return example
-        raise DataError("No paper gives an example: allow longer targets, or prepare other papers.")
+        raise DataError(
+            f"Papers of about {(group + 1) * self.step} tokens give no example: allow longer targets, or prepare other papers."
+        )
 
 
 def collate(examples: Sequence[Example], pad_token_id: int, step: int) -> Batch:

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import longt5.attention.flex
 from longt5.attention.dispatch import use
 from tests.longt5.factories import (
     ATTENTION_TYPES,
@@ -179,11 +178,8 @@ class Waits(TorchDispatchMode):
 
 @pytest.mark.parametrize("dtype", [torch.float32, *HALVES], ids=str)
 @pytest.mark.parametrize("attention", ATTENTION_TYPES)
-@pytest.mark.parametrize("kernel, training", [("tiled", False), ("tiled", True), ("flex", False)])
-def test_nothing_waits_for_the_device(dtype, attention, kernel, training, monkeypatch):
-    # What is compiled runs on a GPU alone (see the test for it below); here it is all around it.
-    monkeypatch.setattr(longt5.attention.flex, "_compiled", lambda: lambda query, *_: query)
-    longt5.attention.flex._layout.cache_clear()
+@pytest.mark.parametrize("kernel, training", [("tiled", False), ("tiled", True)])
+def test_nothing_waits_for_the_device(dtype, attention, kernel, training):
     model = driven_model("everywhere", dtype, encoder_attention_type=attention).train(training)
     ids, mask, labels = random_ids(2, 200), padded_mask(200, 200, 60), random_ids(2, 5)
     # By the kernels that a GPU would take; that of the CPU may look at the mask.
@@ -205,15 +201,13 @@ def test_waiting_would_be_noticed():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("attention", ATTENTION_TYPES)
-@pytest.mark.parametrize("kernel", ["tiled", "flex"])
+@pytest.mark.parametrize("kernel", ["tiled", "fused"])
 def test_nothing_waits_for_the_gpu(dtype, attention, kernel):
     model = driven_model("everywhere", dtype, encoder_attention_type=attention, d_kv=16).cuda()
     ids, mask = random_ids(2, 1024).cuda(), padded_mask(1024, 1024, 600).cuda()
     decoder_ids = random_ids(2, 5).cuda()
-    torch._dynamo.reset()
     with torch.no_grad(), use(kernel):  # compiles
         model(input_ids=ids, attention_mask=mask, decoder_input_ids=decoder_ids)
-    longt5.attention.flex._layout.cache_clear()
     torch.cuda.set_sync_debug_mode("error")
     try:
         with torch.no_grad(), use(kernel):

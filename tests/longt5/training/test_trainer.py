@@ -156,7 +156,10 @@ def test_state_survives_saving(tmp_path: Path) -> None:
         ({"stages": [{"share": 1, "source_tokens": 64, "objectives": {"poetry": 1}}]}, "objectives among"),
         ({"stages": [{"share": 0.5, "source_tokens": 64, "objectives": {"gap": 1}}]}, "add up to 1"),
         ({"stages": [{"share": 1, "source_tokens": 4, "objectives": {"gap": 1}}]}, "at least 16"),
-        ({"initialization": "copying"}, "copying initialization needs"),
+        (
+            {"initialization": "copying", "model": {"d_model": 32, "d_kv": 16, "num_layers": 1}},
+            "copying initialization",
+        ),
     ],
 )
 def test_wrong_settings_are_sentences(

@@ -1,0 +1,415 @@
+"""Rules for text in own words: it repeats no run of words, loops in no formula, ends with a sentence, keeps a length.
+
+They are one logits processor, for greedy and beam search and for sampling. What a rule has to know of a text is kept
+for each prefix, and goes on from there with the next token: a step costs the same however long the text has become.
+
+A generation configuration asks for the rules with plain fields: `no_repeat_word_ngram_size` (a number of words),
+`no_symbol_loops` and `whole_sentences` (true or false). One that has none of them is decoded as it says.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor, PreTrainedTokenizerBase
+
+from longt5.text.sentences import may_end_text
+
+# Share of the words asked for. A text ends within INTERVAL where a sentence ends there; it ends nowhere before, and the
+# first sentence that ends after LATE is the last one.
+INTERVAL = (0.88, 1.12)
+_LATE = 0.95
+_USUAL_SENTENCE = 22  # words; where the next sentence would end outside the interval, the text ends before it
+_BOOST = 6.0  # in nats, what a full stop gains from LATE, where it gains nothing, to the interval's end
+_OVERLONG = 20.0  # in nats, what a beam loses that has passed the interval: it is taken if no other is left
+_HOPELESS = 1.6  # share of the words at which a text ends even within a sentence
+_TOKENS_PER_WORD = 3.0  # at most, in a text full of formulas
+
+_LONGEST_PERIOD = 16  # pieces of a span that is seen to repeat
+_TIMES = 3  # a span with a symbol, or of whole words, is not written so many times in a row
+_TIMES_WITHIN_WORD = 7  # letters or digits within a word or number: "1000000"
+_DEEPEST = 2  # brackets within each other
+_LONGEST_RUN = 72  # pieces of formulas and numbers without an ordinary word between them
+_LEAST_WORDS = 4  # of a sentence; "2." ends none
+
+_OPENING, _CLOSING = "([{“", ")]}”"
+_ORDINARY_WORD = re.compile(r"[^\w\s]?[^\W\d_]{3,}(?:[-’'][^\W\d_]+)*[.,;:)\]]*")
+_LIST_MARKER = re.compile(r"(?:\d{1,2}|[a-z]|[ivx]{1,4})")
+
+
+def processors(
+    tokenizer: PreTrainedTokenizerBase, generation_config: GenerationConfig, target_words: int | None = None
+) -> list[LogitsProcessor]:
+    """What a generation configuration and a person ask for, for the `logits_processor` of `generate`.
+
+    Args:
+        target_words: how long the text is to be; None leaves its length to the model. See `with_length` and `finish`.
+    """
+    words = getattr(generation_config, "no_repeat_word_ngram_size", None) or 0
+    loops = bool(getattr(generation_config, "no_symbol_loops", False))
+    sentences = bool(getattr(generation_config, "whole_sentences", False))
+    if not (words or loops or sentences or target_words):
+        return []
+    return [WritingRules(tokenizer, generation_config.eos_token_id, words, loops, sentences, target_words)]
+
+
+def with_length(generation_config: GenerationConfig, target_words: int) -> GenerationConfig:
+    """A copy whose limits in tokens leave the length to `target_words`."""
+    config = copy.deepcopy(generation_config)
+    config.min_length = config.min_new_tokens = config.max_length = None
+    config.max_new_tokens = math.ceil(_TOKENS_PER_WORD * INTERVAL[1] * target_words)
+    return config
+
+
+def finish(
+    tokenizer: PreTrainedTokenizerBase,
+    generation_config: GenerationConfig,
+    token_ids: Sequence[int],
+    target_words: int | None = None,
+) -> tuple[int, ...]:
+    """The tokens of a text up to the end of a sentence, where whole sentences or a length were asked for.
+
+    That is its last whole one; with `target_words` the last that ends within the interval, else the one that ends
+    nearest to it. A text of no whole sentence stays as it is.
+
+    Args:
+        token_ids: without start and end token.
+    """
+    if target_words is None and not getattr(generation_config, "whole_sentences", False):
+        return tuple(token_ids)
+    written = _Written(_pieces(tokenizer), 0)
+    ends: list[tuple[int, int]] = []  # (tokens, words) up to the end of each sentence
+    for count, token in enumerate(token_ids, start=1):
+        before = written
+        written = written.after(token)
+        if written.starts_sentence:
+            ends.append((count - 1, before.words))
+    if written.ends_sentence:
+        ends.append((len(token_ids), written.words))
+    if not ends:
+        return tuple(token_ids)
+    tokens, _ = ends[-1]
+    if target_words is not None:
+        least, most = (share * target_words for share in INTERVAL)
+        inside = [end for end in ends if least <= end[1] <= most]
+        tokens, _ = inside[-1] if inside else min(ends, key=lambda end: abs(end[1] - target_words))
+    return tuple(token_ids[:tokens])
+
+
+class WritingRules(LogitsProcessor):
+    """Bars the tokens that the rules of this module forbid after each text."""
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        end: int | list[int] | None,
+        no_repeat_words: int = 0,
+        no_symbol_loops: bool = False,
+        whole_sentences: bool = False,
+        target_words: int | None = None,
+    ) -> None:
+        """
+        Args:
+            end: the tokens that end a text.
+            no_repeat_words: the length in words of the runs that are written once; 0 allows all.
+            no_symbol_loops: bars loops and nesting of symbols.
+            whole_sentences: a text ends after a sentence alone, its brackets closed.
+            target_words: the length asked for; it implies `whole_sentences`.
+        """
+        self._pieces = _pieces(tokenizer)
+        self._ends = [end] if isinstance(end, int) else list(end or ())
+        self._size = no_repeat_words
+        self._loops = no_symbol_loops
+        self._sentences = whole_sentences or target_words is not None
+        self._target = target_words
+        self._known: dict[bytes, _Written] = {}
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return scores `(rows, vocabulary)` with barred tokens at minus infinity."""
+        rows = self._written(input_ids)
+        barred = [(row, token) for row, written in enumerate(rows) for token in self.barred(written)]
+        if barred:
+            scores = scores.clone()
+            scores[tuple(torch.tensor(barred, device=scores.device).T)] = -torch.inf
+        return scores if self._target is None else self._keep_length(rows, scores)
+
+    def _written(self, input_ids: Tensor) -> list[_Written]:
+        """What is known of each row; a row that goes on from one of the last call costs one token."""
+        ids = input_ids.cpu().numpy()
+        known: dict[bytes, _Written] = {}
+        rows = []
+        for row in ids:
+            key = row.tobytes()
+            written = known.get(key)
+            if written is None:
+                written = self._known.get(key[: -row.itemsize])
+                if written is None:
+                    written = _Written(self._pieces, self._size)
+                    for token in row.tolist():
+                        written = written.after(token)
+                else:
+                    written = written.after(int(row[-1]))
+                known[key] = written
+            rows.append(written)
+        self._known = known
+        return rows
+
+    def barred(self, written: _Written) -> set[int]:
+        """The tokens that may not follow."""
+        pieces = self._pieces
+        barred = written.repeating_words() if self._size else set()
+        if self._loops:
+            barred |= written.looping()
+            if written.depth >= _DEEPEST:
+                barred |= pieces.opening
+            if written.run >= _LONGEST_RUN:
+                barred |= pieces.no_words
+        if self._sentences:
+            if written.depth == 0 and not written.may_close_list_marker():
+                barred |= pieces.closing
+            if (written.depth or written.quoted) and written.ends_sentence:
+                barred |= pieces.capitals
+            if not self._may_end(written):
+                barred.update(self._ends)
+        return barred
+
+    def _may_end(self, written: _Written) -> bool:
+        share = written.words / self._target if self._target else 1.0
+        if self._target and share >= _HOPELESS:
+            return True
+        return share >= INTERVAL[0] and written.ends_sentence and not written.depth and not written.quoted
+
+    def _must_end(self, written: _Written) -> bool:
+        assert self._target is not None
+        next_end = written.words + _USUAL_SENTENCE
+        late = written.words >= _LATE * self._target or next_end > INTERVAL[1] * self._target
+        return (late and self._may_end(written)) or written.words >= _HOPELESS * self._target
+
+    def _keep_length(self, rows: Sequence[_Written], scores: Tensor) -> Tensor:
+        """Ends texts of the length asked for, and makes a full stop likelier in a sentence that would pass it."""
+        assert self._target is not None
+        least, most = (share * self._target for share in (_LATE, INTERVAL[1]))
+        if all(written.words < min(least, self._target - _USUAL_SENTENCE) for written in rows):
+            return scores
+        scores = scores.clone()
+        for row, written in enumerate(rows):
+            if self._must_end(written):
+                ends = scores[row, self._ends].clone()
+                scores[row] = -torch.inf
+                scores[row, self._ends] = ends
+            elif written.words >= least and not written.depth:
+                boost = _BOOST * min(1.0, (written.words - least) / (most - least))
+                scores[row, self._pieces.full_stops] += boost
+                scores[row] -= scores[row].logsumexp(-1)
+            if most < written.words <= most + 1 and written.starts_chunk:
+                scores[row] -= _OVERLONG
+        return scores
+
+
+class _Pieces:
+    """What the rules have to know of each token of a vocabulary."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        special = set(tokenizer.all_special_tokens)
+        self.texts = [
+            "" if piece in special else "\ufffd" if re.fullmatch(r"<0x[0-9A-F]{2}>", piece) else piece
+            for piece in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+        ]
+        self.plain = [text.replace("▁", "") for text in self.texts]
+        self.starts = [text.startswith("▁") for text in self.texts]
+        self.lower = [text.lower() for text in self.plain]
+        # Tokens of the same text, case and the space before them aside. Bytes are parts of different characters.
+        families: dict[str, list[int]] = {}
+        for token, text in enumerate(self.lower):
+            families.setdefault(f"\ufffd{token}" if text == "\ufffd" else text, []).append(token)
+        self.family = [0] * len(self.texts)
+        self.members = list(families.values())
+        for number, tokens in enumerate(self.members):
+            for token in tokens:
+                self.family[token] = number
+        self.marks = [
+            "".join(character for character in text if character in _OPENING + _CLOSING + '"')
+            for text in self.plain
+        ]
+        # What makes a repeated span a loop rather than a part of a word: a symbol, or the beginning of a word.
+        self.separate = [
+            starts or not text.isalnum() for starts, text in zip(self.starts, self.plain, strict=True)
+        ]
+        self.dots = {self.family[token] for token, text in enumerate(self.plain) if text == "."}
+        tokens = range(len(self.texts))
+        self.opening = {token for token in tokens if _depth(self.marks[token], 0) > 0}
+        self.closing = {token for token in tokens if self.marks[token][:1] in tuple(_CLOSING)}
+        self.capitals = {token for token in tokens if self.starts[token] and self.plain[token][:1].isupper()}
+        self.full_stops = [token for token in tokens if re.fullmatch(r"[)\]%]*\.", self.texts[token])]
+        self.no_words = {
+            token
+            for token in tokens
+            if self.plain[token]
+            and token not in self.closing
+            and not re.fullmatch(r"[.,;]", self.plain[token])
+            and not (self.starts[token] and len(self.plain[token]) > 1 and self.plain[token].isalpha())
+        }
+
+
+@lru_cache(maxsize=4)
+def _pieces(tokenizer: PreTrainedTokenizerBase) -> _Pieces:
+    return _Pieces(tokenizer)
+
+
+def _depth(marks: str, depth: int) -> int:
+    """How many brackets are open after `marks`; one that was never opened closes nothing."""
+    for mark in marks:
+        if mark in _OPENING:
+            depth += 1
+        elif mark in _CLOSING and depth:
+            depth -= 1
+    return depth
+
+
+class _Written:
+    """What the rules have to know of a text. Never changed: `after` gives that of the text with a token more."""
+
+    __slots__ = (
+        "_before",
+        "_chunk",
+        "_families",
+        "_grams",
+        "_inside",
+        "_list_markers",
+        "_pieces",
+        "_same",
+        "_sentence_words",
+        "_separate",
+        "_size",
+        "_words",
+        "depth",
+        "ends_sentence",
+        "quoted",
+        "run",
+        "starts_chunk",
+        "starts_sentence",
+        "words",
+    )
+
+    def __init__(self, pieces: _Pieces, size: int) -> None:
+        """An empty text, of which runs of `size` words are remembered."""
+        self._pieces = pieces
+        self._size = size
+        self._words: tuple[str, ...] = ()  # the last ones, at most size - 1 that may have a next one
+        self._inside = False  # a word that may go on
+        self._grams: dict[tuple[str, ...], tuple[int, ...]] = {}  # words -> families of tokens that went on
+        self._families: tuple[int, ...] = ()  # of the last tokens, the newest first
+        self._separate: tuple[bool, ...] = ()
+        self._same = (0,) * _LONGEST_PERIOD  # how many last tokens equal the one 1, 2, ... before them
+        self._chunk = self._before = ""  # what stands after the last space, and before it
+        self._sentence_words = 0
+        self._list_markers: frozenset[str] = frozenset()
+        self.words = 0
+        self.depth = 0  # brackets that are open
+        self.quoted = False
+        self.run = 0  # tokens since the last ordinary word
+        self.starts_chunk = False  # whether a space stands before the last token
+        self.starts_sentence = False  # whether the last token begins one, not the first
+        self.ends_sentence = False
+
+    def after(self, token: int) -> _Written:
+        """What is known of this text with one token more."""
+        pieces = self._pieces
+        new = _Written.__new__(_Written)
+        for name in _Written.__slots__:
+            setattr(new, name, getattr(self, name))
+        new.starts_sentence = new.starts_chunk = False
+        if token >= len(pieces.texts) or not pieces.texts[token]:  # special ones, the start token among them
+            return new
+        new._add_to_chunk(pieces.plain[token], pieces.starts[token])
+        new._add_to_words(token)
+        new._add_to_spans(token)
+        if marks := pieces.marks[token]:
+            new.depth = _depth(marks, new.depth)
+            new.quoted = new.quoted ^ bool(marks.count('"') % 2)
+        return new
+
+    def _add_to_chunk(self, text: str, starts: bool) -> None:
+        self.run += 1
+        if starts or not self.words:
+            if _ORDINARY_WORD.fullmatch(self._chunk):
+                self.run = 0
+            if self.ends_sentence and not text[:1].islower():
+                self.starts_sentence = True
+                self._sentence_words = 0
+                self.depth, self.quoted = 0, False
+            if self._chunk:
+                self._before = self._chunk
+            self._chunk = ""
+        if text and not self._chunk:
+            self.starts_chunk = True
+            self.words += 1
+            self._sentence_words += 1
+        self._chunk += text
+        if text.startswith(")") and _LIST_MARKER.fullmatch(self._chunk[: -len(text)]):
+            self._list_markers |= {self._chunk[: -len(text)]}
+        self.ends_sentence = (
+            self._chunk[-1:] in tuple(".!?\"'”’)]")
+            and self._sentence_words >= _LEAST_WORDS
+            and may_end_text(f"{self._before} {self._chunk}")
+        )
+
+    def _add_to_words(self, token: int) -> None:
+        text = self._pieces.lower[token]
+        if not text or not text[0].isalnum():
+            self._inside = False
+        elif self._inside and not self._pieces.starts[token]:
+            self._words = (*self._words[:-1], self._words[-1] + text)
+        else:
+            if self._size and len(self._words) >= self._size - 1:
+                context = self._words[len(self._words) - self._size + 1 :]
+                family = self._pieces.family[token]
+                self._grams = {**self._grams, context: (*self._grams.get(context, ()), family)}
+            self._words = (*self._words[-max(self._size, 1) :], text)
+            self._inside = True
+        if text and not text[-1].isalnum():
+            self._inside = False
+
+    def _add_to_spans(self, token: int) -> None:
+        family = self._pieces.family[token]
+        self._same = tuple(
+            same + 1 if family == before else 0
+            for same, before in zip(self._same, (*self._families, *[-1] * _LONGEST_PERIOD))
+        )
+        self._families = (family, *self._families[: _LONGEST_PERIOD - 1])
+        self._separate = (self._pieces.separate[token], *self._separate[: _LONGEST_PERIOD - 1])
+
+    def repeating_words(self) -> set[int]:
+        """The first tokens of words that would complete a run of words written before."""
+        if len(self._words) < self._size - 1:
+            return set()
+        families = self._grams.get(self._words[len(self._words) - self._size + 1 :], ())
+        tokens = (token for family in families for token in self._pieces.members[family])
+        # A token that would go on with the last word begins no word.
+        return {token for token in tokens if not self._inside or self._pieces.starts[token]}
+
+    def looping(self) -> set[int]:
+        """The tokens that would complete one span of tokens too many in a row."""
+        barred: set[int] = set()
+        for period, same in enumerate(self._same[: len(self._families)], start=1):
+            if same >= (_TIMES - 1) * period - 1:
+                ellipsis = period == 1 and self._families[0] in self._pieces.dots
+                separate = any(self._separate[:period]) and not ellipsis
+                if separate or same >= (_TIMES_WITHIN_WORD - 1) * period - 1:
+                    barred.update(self._pieces.members[self._families[period - 1]])
+        return barred
+
+    def may_close_list_marker(self) -> bool:
+        """Whether a bracket may close that was not opened: after "1", and after "2" if there was "1)"."""
+        marker = self._chunk
+        if not _LIST_MARKER.fullmatch(marker):
+            return False
+        if marker.isdecimal():
+            return marker == "1" or str(int(marker) - 1) in self._list_markers
+        return marker in ("a", "i") or bool(self._list_markers)

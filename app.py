@@ -18,7 +18,7 @@ def main() -> None:
     from app.models import ModelStore
     from app.page.interface import build, launch_options
     from app.settings import SettingsError, from_environment
-    from app.summarizing.summary import SummaryError
+    from app.summarizing.settings import SummaryError
 
     try:
         settings = from_environment()

@@ -16,30 +16,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from app import settings as environment
+from app.summarizing.settings import SETTINGS, Setting, SummaryError, SummarySettings, changed
 
 if TYPE_CHECKING:
     from app.models import ModelStore
-    from app.summarizing.summary import Event, Summary, SummarySettings
+    from app.summarizing.summary import Event, Summary
 
 STOPPED = 130  # what a shell reports for a program ended by Ctrl-C
-
-# Option -> the setting it changes, its type and its explanation.
-OPTIONS: dict[str, tuple[str, type, str]] = {
-    "--max-input-tokens": ("max_input_tokens", int, "most tokens the model reads at once"),
-    "--max-new-tokens": ("max_new_tokens", int, "longest summary, in tokens"),
-    "--beams": ("num_beams", int, "beams of beam search; 1 is greedy"),
-    "--length-penalty": ("length_penalty", float, "above 0 for longer summaries, below 0 for shorter ones"),
-    "--no-repeat-ngram-size": ("no_repeat_ngram_size", int, "never write a run of so many tokens twice"),
-    "--encoder-no-repeat-ngram-size": (
-        "encoder_no_repeat_ngram_size",
-        int,
-        "never copy a run of so many tokens from the paper",
-    ),
-    "--repetition-penalty": ("repetition_penalty", float, "above 1 makes tokens already written less likely"),
-    "--temperature": ("temperature", float, "with --sample: below 1 more careful, above 1 more varied"),
-    "--top-p": ("top_p", float, "with --sample: draw from the likeliest tokens of this probability"),
-    "--seed": ("seed", int, "with --sample: the same seed gives the same summary"),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,24 +48,20 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="print a JSON array, sentences with their evidence"
     )
     parser.add_argument("--model", metavar="M", help="a folder, a Hub id, or one of LONGT5_MODELS")
-    for option, (setting, kind, explanation) in OPTIONS.items():
-        metavar = "N" if kind is int else "X"
-        parser.add_argument(option, dest=setting, type=kind, metavar=metavar, help=explanation)
-    parser.add_argument("--sample", action="store_true", default=None, help="draw tokens at random")
-    parser.add_argument(
-        "--writing",
-        choices=("own-words", "quotes"),
-        help="free generation, or whole sentences of the paper chosen by the model",
-    )
-    parser.add_argument(
-        "--long-papers",
-        choices=("windows", "beginning-and-end", "truncate"),
-        help="read papers longer than the input limit in overlapping windows, or parts of them only",
-    )
-    parser.add_argument("--include-references", action="store_true", help="read the reference list too")
+    for setting in SETTINGS.values():
+        parser.add_argument(setting.flag, dest=setting.name, help=setting.help, **_values(setting))
     parser.add_argument("--password", help="for encrypted PDFs")
     parser.add_argument("--quiet", action="store_true", help="no progress and no notes")
     return parser
+
+
+def _values(setting: Setting) -> dict[str, Any]:
+    """What the option of a setting may be followed by; None stands for what is not given."""
+    if setting.choices is not None:
+        return {"choices": [choice.replace(" ", "-") for choice in setting.choices]}
+    if setting.kind is bool:
+        return {"action": "store_true", "default": None}
+    return {"type": setting.kind, "metavar": "N" if setting.kind is int else "X"}
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -92,7 +71,6 @@ def _run(options: argparse.Namespace) -> int:
     from app import export
     from app.documents import DocumentError
     from app.models import ModelStore
-    from app.summarizing.summarizer import SummaryError
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -129,14 +107,14 @@ def _store_settings(model: str | None) -> environment.Settings:
 def _summary_settings(options: argparse.Namespace, store: ModelStore) -> SummarySettings:
     from app.summarizing.summarizer import checked
 
-    given: dict[str, Any] = {setting: getattr(options, setting) for setting, _, _ in OPTIONS.values()}
-    given["do_sample"] = options.sample
-    given["writing"] = options.writing and options.writing.replace("-", " ")
-    given["long_papers"] = options.long_papers and options.long_papers.replace("-", " ")
-    given["include_references"] = options.include_references
+    given = {name: getattr(options, name) for name in SETTINGS}
+    for name, setting in SETTINGS.items():
+        if setting.choices is not None and given[name] is not None:
+            given[name] = given[name].replace("-", " ")
     defaults = store.profile(store.choices[0]).defaults
-    given = {name: value for name, value in given.items() if value is not None}
-    return checked(dataclasses.replace(defaults, **given), store)
+    return checked(
+        changed(defaults, {name: value for name, value in given.items() if value is not None}), store
+    )
 
 
 def _summarize(
@@ -197,7 +175,7 @@ def _fraction(event: Event, settings: SummarySettings) -> float:
         return 0.1 + 0.9 * (event.window - 1 + event.fraction / 2) / event.windows
     if isinstance(event, Writing):
         words = len(event.text.split()) / event.window
-        written = min(1.0, 1.5 * words * event.windows / settings.max_new_tokens)
+        written = min(1.0, words * event.windows / settings.words)
         return 0.1 + 0.9 * (event.window - 0.5 + written / 2) / event.windows
     return 1.0 if isinstance(event, Done) else 0.0
 

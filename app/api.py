@@ -20,12 +20,13 @@ import numpy as np
 from app import export
 from app.documents import DocumentError
 from app.inspecting import inspector
-from app.inspecting.inspection import ALL_HEADS, Inspection, Question, answer, within
+from app.inspecting.inspection import Inspection, answer, within
+from app.inspecting.views import ALL_HEADS, VIEWS, Question
 from app.models import ModelStore
 from app.page import presentation
 from app.page.sessions import Session, Sessions
-from app.page.settings_panel import settings_from
 from app.page.summary_panel import BROKEN
+from app.summarizing.settings import changed, schema
 from app.summarizing.summarizer import Done, SummaryError, summarize
 
 log = logging.getLogger(__name__)
@@ -40,10 +41,12 @@ class Api:
         self._sessions = sessions
         # A file has to pass Gradio's check that it was uploaded, which only a component's event makes:
         # with gr.api a caller could name any file of the server.
+        settings = gr.JSON({}, visible=False)
+        settings.api_info = schema  # of an object that names every setting, not of any JSON
         inputs = [
             gr.File(visible=False),
             gr.Textbox("", visible=False),
-            gr.JSON({}, visible=False),
+            settings,
             gr.Textbox("", visible=False),
         ]
         gr.Button(visible=False).click(
@@ -69,7 +72,7 @@ class Api:
         Parameters:
             file: the paper, a PDF, text or Markdown file.
             model: one of the names that /models lists; empty for the default.
-            settings: what to change from the model's defaults, such as {"max_new_tokens": 200,
+            settings: what to change from the model's defaults, such as {"length": "short",
                 "long_papers": "truncate"}; /models lists every name with its default.
             password: of an encrypted PDF, else empty.
         """
@@ -81,7 +84,7 @@ class Api:
         try:
             with _plainly():
                 defaults = self._store.profile(model or self._store.choices[0]).defaults
-                wanted = settings_from({**asdict(defaults), **(settings or {}), "model": defaults.model})
+                wanted = changed(defaults, settings or {})
                 events = summarize(
                     path, wanted, self._store, name=path.name, password=password or None, stop=stop
                 )
@@ -116,7 +119,7 @@ class Api:
             window: which part of a paper that was read in several, from 0.
 
         Returns:
-            layers, heads, tokens and pages of the window; global_share (0 to 1), mean_distance (tokens) and
+            layers, heads, views, tokens and pages of the window; global_share (0 to 1), mean_distance (tokens) and
             entropy (nats), each as a list of layers with one number a head.
         """
         with _plainly():
@@ -126,6 +129,11 @@ class Api:
             "layers": outline.encoder_layers,
             "decoder_layers": outline.decoder_layers,
             "heads": outline.heads,
+            "views": [
+                {"name": view.name, "shows": view.caption, "layers": view.layers(outline)}
+                for view in VIEWS.values()
+                if view.exists(outline)
+            ],
             "tokens": outline.tokens,
             "pages": [{"page": page, "start": start, "end": end} for page, start, end in outline.pages],
             "global_share": _digits(found.global_share),
@@ -136,7 +144,7 @@ class Api:
     def attention_map(
         self,
         summary_id: str,
-        view: Literal["band", "global", "cross"] = "band",
+        view: str = next(iter(VIEWS)),
         layer: int = 0,
         head: int = ALL_HEADS,
         start: int = 0,
@@ -148,19 +156,20 @@ class Api:
 
         Parameters:
             summary_id: as /summarize gave it.
-            view: band (a token and its neighbours), global (a token and the global blocks), or cross (a
-                token of the summary and the paper).
-            layer: of the encoder for band and global, of the decoder for cross; from 0.
+            view: which one; /attention_overview lists those that there are.
+            layer: of the view's stack, from 0.
             head: from 0; -1 for the mean of all.
             start: first token of the paper to show.
             count: how many tokens to show; 0 for all. More than 512 are pooled.
-            window: which part of a paper that was read in several, from 0; cross takes that of its sentence.
-            sentence: for cross, which sentence of the summary, from 0.
+            window: which part of a paper that was read in several, from 0; a sentence has its own.
+            sentence: which sentence of the summary, from 0, for views of one.
         """
         with _plainly():
             session = self._session(summary_id)
             assert session.summary is not None
-            if view == "cross" and 0 <= sentence < len(session.summary.sentences):
+            if view not in VIEWS:
+                raise SummaryError(f"There is no view {view!r}; there are {', '.join(VIEWS)}.")
+            if VIEWS[view].of_sentence and 0 <= sentence < len(session.summary.sentences):
                 window = session.summary.sentences[sentence].window
             held = self._inspect(summary_id, window)
             asked = Question(window, view, layer, head, sentence, start, count or held.outline.tokens)
@@ -196,9 +205,12 @@ class Api:
         if held is None or held.summary is not summary or held.question.window != window:
             outline = inspector.outline(self._store, summary, window)
             statistics = inspector.overview(self._store, summary, window, session.begin_maps())
-            asked = Question(window, "band", 0, ALL_HEADS, 0, 0, outline.tokens)
+            asked = Question(window, next(iter(VIEWS)), 0, ALL_HEADS, 0, 0, outline.tokens)
             held = session.inspection = Inspection(summary, outline, statistics, within(outline, asked))
         return held
+
+
+Api.attention_map.__annotations__["view"] = Literal[tuple(VIEWS)]  # the schema names every view
 
 
 @contextmanager

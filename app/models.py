@@ -16,14 +16,7 @@ from typing import Any, TypeVar
 import torch
 
 from app.settings import Settings
-from app.summarizing.summary import (
-    LEAST_INPUT_TOKENS,
-    LIMITS,
-    LONG_PAPERS,
-    WRITING,
-    SummaryError,
-    SummarySettings,
-)
+from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings
 from app.turns import POLL_SECONDS, TurnQueue
 from app.work import check
 from longt5 import LongT5Config
@@ -286,19 +279,13 @@ def _profile(name: str, path: str, most_input_tokens: int) -> ModelProfile:
         return next((said[field] for said in (generation, config, task) if said.get(field) is not None), None)
 
     max_input_tokens = min(_max_input_tokens(config, generation, load_tokenizer(path)), most_input_tokens)
-    values: dict[str, Any] = {
-        field: limit.clamp(first(field)) for field, limit in LIMITS.items() if first(field) is not None
-    }
-    for field, allowed in (("writing", WRITING), ("long_papers", LONG_PAPERS)):
-        if first(field) in allowed:
-            values[field] = first(field)
-    if "max_new_tokens" not in values and first("max_length") is not None:
-        values["max_new_tokens"] = LIMITS["max_new_tokens"].clamp(first("max_length") - 1)  # the start token
+    given = {field: first(field) for field in SETTINGS} | {"max_input_tokens": max_input_tokens}
+    if given["max_new_tokens"] is None and first("max_length") is not None:
+        given["max_new_tokens"] = first("max_length") - 1  # the start token
+    defaults = {field: SETTINGS[field].nearest(said) for field, said in given.items() if said is not None}
     return ModelProfile(
         name=name,
-        defaults=SummarySettings(
-            model=name, do_sample=bool(first("do_sample")), max_input_tokens=max_input_tokens, **values
-        ),
+        defaults=SummarySettings(model=name, **defaults),
         max_input_tokens=max_input_tokens,
         prefix=first("prefix") or "",
         config=LongT5Config.from_dict(config),
@@ -308,7 +295,7 @@ def _profile(name: str, path: str, most_input_tokens: int) -> ModelProfile:
 def _max_input_tokens(config: dict[str, Any], generation: dict[str, Any], tokenizer: Any) -> int:
     """What a checkpoint says about its input length, by the first place that says something credible."""
     for length in (generation.get("max_input_tokens"), config.get("max_input_tokens")):
-        if isinstance(length, int) and length >= LEAST_INPUT_TOKENS:
+        if isinstance(length, int) and length >= SETTINGS["max_input_tokens"].least:
             return length
     for length in (tokenizer.model_max_length, config.get("n_positions")):
         if isinstance(length, int) and LEFTOVER_INPUT_TOKENS < length < 2**24:

@@ -1,4 +1,7 @@
-"""How this installation runs: one dataclass, read from the environment and nowhere else."""
+"""How this installation runs: one table of settings, read from the environment and nowhere else.
+
+`python -m app.settings` prints the table for the documentation.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -91,6 +94,20 @@ def _dtype(value: str) -> str:
     return value
 
 
+def _setting(parse: Callable[[str], Any], text: str | None, about: str, default: Any = None) -> Any:
+    """A field of `Settings`, whose only place this is.
+
+    Args:
+        parse: value of the variable -> value of the field; raises ValueError with what the value must be.
+        text: the default as somebody would write it; None for unset.
+        about: a sentence for the documentation.
+        default: where the field's default is not `parse(text)`.
+    """
+    if default is None and text is not None:
+        default = parse(text)
+    return field(default=default, metadata={"parse": parse, "text": text, "about": about})
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that differs from one installation to the next.
@@ -99,42 +116,44 @@ class Settings:
     in 50MiB.
     """
 
-    models: tuple[str, ...] = (EMBEDDED_MODEL,)
-    """Models on offer, the first preselected: folders or Hub ids, separated by commas."""
-    device_map: DeviceMap | None = None
-    """Placement by accelerate: "auto", or a JSON object from modules to devices. Unset: a GPU if there is one."""
-    max_memory: dict[int | str, int | str] | None = None
-    """Most memory for the model by device, as 0=10GiB,cpu=24GiB; the rest goes to disk."""
-    offload_folder: str | None = None
-    """Folder for weights on disk; a temporary one if unset."""
-    dtype: str | None = None
-    """Number type of the weights: float32, float16, bfloat16, int8 (on a CPU) or auto. Unset: chosen by the machine."""
-    threads: int | None = None
-    """CPU threads of the model. Unset: torch's choice."""
-    max_input_tokens: int = 65_536
-    """Most tokens a person may let a model read at once."""
-    kept_encodings_bytes: int = 2 * GiB
-    """Memory for encoder states kept for the attention maps, of all papers together."""
-    max_upload_bytes: int = 50 * MiB
-    """Largest file that is accepted."""
-    max_pages: int = 500
-    """Longest paper that is accepted, in pages."""
-    max_characters: int = 3_000_000
-    """Longest text that is accepted."""
-    reading_seconds: int = 300
-    """Longest time for reading one file."""
-    reading_memory_bytes: int = 1 * GiB
-    """Most memory for the process that reads a file."""
-    queue_size: int = 20
-    """How many people may wait for the model at once."""
-    session_seconds: int = 3600
-    """How long an idle page keeps its paper."""
-    host: str | None = None
-    """Address to serve on. Unset: Gradio's choice."""
-    port: int | None = None
-    """Port to serve on. Unset: Gradio's choice."""
-    mcp: bool = False
-    """Offer the functions as MCP tools too."""
+    models: tuple[str, ...] = _setting(
+        _names,
+        "assets/longt5-embedded",
+        "Models on offer, the first preselected: folders or Hub ids, separated by commas.",
+        (EMBEDDED_MODEL,),
+    )
+    device_map: DeviceMap | None = _setting(
+        _device_map,
+        None,
+        'Placement by accelerate: "auto", or a JSON object from modules to devices. Unset: a GPU if there is one.',
+    )
+    max_memory: dict[int | str, int | str] | None = _setting(
+        _max_memory,
+        None,
+        "Most memory for the model by device, as 0=10GiB,cpu=24GiB; the rest goes to disk.",
+    )
+    offload_folder: str | None = _setting(str, None, "Folder for weights on disk; a temporary one if unset.")
+    dtype: str | None = _setting(
+        _dtype,
+        None,
+        "Number type of the weights: float32, float16, bfloat16, int8 (on a CPU) or auto. "
+        "Unset: chosen by the machine.",
+    )
+    threads: int | None = _setting(_natural, None, "CPU threads of the model. Unset: torch's choice.")
+    max_input_tokens: int = _setting(_natural, "65536", "Most tokens a person may let a model read at once.")
+    kept_encodings_bytes: int = _setting(
+        _bytes, "2GiB", "Memory for encoder states kept for the attention maps, of all papers together."
+    )
+    max_upload_bytes: int = _setting(_bytes, "50MiB", "Largest file that is accepted.")
+    max_pages: int = _setting(_natural, "500", "Longest paper that is accepted, in pages.")
+    max_characters: int = _setting(_natural, "3000000", "Longest text that is accepted.")
+    reading_seconds: int = _setting(_natural, "300", "Longest time for reading one file.")
+    reading_memory_bytes: int = _setting(_bytes, "1GiB", "Most memory for the process that reads a file.")
+    queue_size: int = _setting(_natural, "20", "How many people may wait for the model at once.")
+    session_seconds: int = _setting(_natural, "3600", "How long an idle page keeps its paper.")
+    host: str | None = _setting(str, None, "Address to serve on. Unset: Gradio's choice.")
+    port: int | None = _setting(_port, None, "Port to serve on. Unset: Gradio's choice.")
+    mcp: bool = _setting(_switch, "0", "Offer the functions as MCP tools too.")
 
     @property
     def reading_limits(self) -> ReadingLimits:
@@ -148,26 +167,8 @@ class Settings:
         )
 
 
-PARSERS: dict[str, Callable[[str], Any]] = {
-    "models": _names,
-    "device_map": _device_map,
-    "max_memory": _max_memory,
-    "offload_folder": str,
-    "dtype": _dtype,
-    "threads": _natural,
-    "max_input_tokens": _natural,
-    "kept_encodings_bytes": _bytes,
-    "max_upload_bytes": _bytes,
-    "max_pages": _natural,
-    "max_characters": _natural,
-    "reading_seconds": _natural,
-    "reading_memory_bytes": _bytes,
-    "queue_size": _natural,
-    "session_seconds": _natural,
-    "host": str,
-    "port": _port,
-    "mcp": _switch,
-}
+VARIABLES = {f"LONGT5_{setting.name.upper()}": setting for setting in fields(Settings)}
+"""Environment variable -> its field of `Settings`."""
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
@@ -178,13 +179,25 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     """
     environment = os.environ if environment is None else environment
     values = {}
-    for name, parse in PARSERS.items():
-        variable = f"LONGT5_{name.upper()}"
+    for variable, setting in VARIABLES.items():
         text = environment.get(variable, "").strip()
         if not text:
             continue
         try:
-            values[name] = parse(text)
+            values[setting.name] = setting.metadata["parse"](text)
         except ValueError as error:
             raise SettingsError(f"{variable} is {text!r}, but it must be {error}.") from None
     return Settings(**values)
+
+
+def table() -> str:
+    """All settings as a Markdown table, for the documentation."""
+    rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
+    for variable, setting in VARIABLES.items():
+        text, about = setting.metadata["text"], setting.metadata["about"]
+        rows.append(f"| `{variable}` | {'unset' if text is None else f'`{text}`'} | {about} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.summarizing.summary import SummaryError
+from app.summarizing.settings import SummaryError
 from app.work import check
 
 POLL_SECONDS = 0.2  # how often those who wait look whether they have been told to stop

@@ -12,13 +12,12 @@ import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
 
-if TYPE_CHECKING:
-    from app.inspecting.inspector import Label, LabelledMap
+from app.inspecting.inspector import Label, LabelledMap
 
 MAX_CELLS = 512
 MOST_TOKEN_TICKS = 64  # so many tokens can still be written along an axis
@@ -48,6 +47,21 @@ class Axis:
     ticks: tuple[tuple[int, str], ...]
 
 
+@dataclass(frozen=True)
+class Sides:
+    """What the rows and columns of a map are.
+
+    Attributes:
+        unit: what a column is one or several of.
+        offsets: whether columns are counted from the query, not from the beginning of the text.
+    """
+
+    rows: str
+    columns: str
+    unit: Literal["tokens", "offsets", "blocks"] = "tokens"
+    offsets: bool = False
+
+
 def plain(text: str) -> str:
     """Text that Plotly shows letter by letter: no tags, no links, no TeX, no control characters."""
     if not text.isprintable():
@@ -69,29 +83,18 @@ def spread(count: int, most: int) -> list[int]:
     return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
 
 
-def map_figure(labelled: LabelledMap, *, title: str, subtitle: str, scale: Scale = "linear") -> go.Figure:
-    """The figure of a band, a global or a cross-attention map.
-
-    Rows are tokens (of the paper, or of the summary for cross-attention); columns are offsets to the
-    key for the band, tokens or global blocks of the paper otherwise. `subtitle` says which are shown.
-    """
+def map_figure(
+    labelled: LabelledMap, sides: Sides, *, title: str, subtitle: str, scale: Scale = "linear"
+) -> go.Figure:
+    """The figure of an attention map; `subtitle` says which rows and columns are shown."""
     attention = labelled.map
-    rows = _axis(
-        "token of the summary" if attention.kind == "cross" else "query: token of the paper",
-        labelled.row_labels,
-        attention.row_spans,
-    )
-    if attention.kind == "band":
+    rows = _axis(sides.rows, labelled.row_labels, attention.row_spans)
+    if sides.offsets:
         texts = tuple(label.text for label in labelled.column_labels)
         ticks = tuple((i, texts[i]) for i in spread(len(texts), 9))
-        columns = Axis(
-            "key: tokens before (\u2212) or after (+)",
-            tuple(f"offset {text}" for text in texts),
-            ticks,
-        )
+        columns = Axis(sides.columns, tuple(f"offset {text}" for text in texts), ticks)
     else:
-        of = "key: global block of the paper" if attention.kind == "global" else "token of the paper"
-        columns = _axis(of, labelled.column_labels, attention.column_spans)
+        columns = _axis(sides.columns, labelled.column_labels, attention.column_spans)
     return heat_map(
         attention.weights,
         rows,
@@ -103,19 +106,17 @@ def map_figure(labelled: LabelledMap, *, title: str, subtitle: str, scale: Scale
     )
 
 
-def pooling_note(labelled: LabelledMap, block_size: int) -> str:
+def pooling_note(labelled: LabelledMap, sides: Sides, block_size: int) -> str:
     """How many tokens, offsets or blocks share a cell, in words; empty when each has its own."""
     attention = labelled.map
     if attention.pooling == "none":
         return ""
-    unit, size = {"band": ("offsets", 1), "global": ("blocks", block_size), "cross": ("tokens", 1)}[
-        attention.kind
-    ]
+    size = block_size if sides.unit == "blocks" else 1
     a_row = int(np.diff(attention.row_spans).max(initial=1))
     # the last global block holds the rest of the text too, so the widest column says nothing
     a_column = int(np.median(np.diff(attention.column_spans))) // size
     parts = [f"up to {a_row} tokens a row"] if a_row > 1 else []
-    parts += [f"{a_column} {unit} a column"] if a_column > 1 else []
+    parts += [f"{a_column} {sides.unit} a column"] if a_column > 1 else []
     return f"Pooled: {attention.pooling} of {' and '.join(parts)}; zoom in for single ones."
 
 

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
 
-from app.inspecting import inspector
+from app.documents.page_numbers import page_list
+from app.inspecting.inspector import LabelledMap, Outline, encoded_window
+from app.inspecting.views import ALL_HEADS, VIEWS, Question
+from app.models import ModelStore
+from app.summarizing.summary import Summary
+from longt5.maps import HeadStatistics
 
-if TYPE_CHECKING:
-    import threading
-
-    from app.inspecting.inspector import LabelledMap, Outline
-    from app.models import ModelStore
-    from app.summarizing.summary import Summary
-    from longt5.maps import HeadStatistics
-
-ALL_HEADS = -1
 CLOSEST = 32  # tokens: nearer, there is nothing more to see
 ZOOM = 6  # a click shows a window so many times smaller
-
-View = Literal["band", "global", "cross"]
-
-
-@dataclass(frozen=True)
-class Question:
-    """Which attention to show.
-
-    Attributes:
-        window: index into `Summary.windows`.
-        head: ALL_HEADS for the mean of all.
-        sentence: index into `Summary.sentences`; of the cross-attention only.
-        start: first token of the paper that is shown.
-        count: how many tokens from there.
-    """
-
-    window: int
-    view: View
-    layer: int
-    head: int
-    sentence: int
-    start: int
-    count: int
 
 
 @dataclass
@@ -57,7 +30,7 @@ class Inspection:
 
 def within(outline: Outline, question: Question) -> Question:
     """The nearest question that has an answer: layers, heads and tokens that exist."""
-    layers = outline.decoder_layers if question.view == "cross" else outline.encoder_layers
+    layers = VIEWS[question.view].layers(outline)
     start = min(max(question.start, 0), outline.tokens - 1)
     sentence = question.sentence
     if sentence not in outline.sentences and outline.sentences:
@@ -88,29 +61,20 @@ def answer(
         SummaryError: there is none, in one sentence.
         Stopped: `stop` was set.
     """
-    heads = tuple(range(held.outline.heads)) if question.head == ALL_HEADS else (question.head,)
-    start, end = question.start, question.start + question.count
-    if question.view == "cross":
-        return inspector.cross(
-            store, held.summary, question.sentence, question.layer, heads, start, end, stop
-        )
-    ask = inspector.band if question.view == "band" else inspector.globals_
-    return ask(store, held.summary, question.window, question.layer, heads, start, end, stop)
+    with encoded_window(store, held.summary, question.window, stop) as window:
+        return VIEWS[question.view].answer(window, question)
 
 
 def title(question: Question) -> str:
     """What a map shows, in a few words."""
-    what = {"band": "Local band", "global": "Global blocks", "cross": "Cross-attention"}[question.view]
-    stack = "decoder" if question.view == "cross" else "encoder"
+    view = VIEWS[question.view]
     head = "mean of all heads" if question.head == ALL_HEADS else f"head {question.head}"
-    return f"{what} \u00b7 {stack} layer {question.layer}, {head}"
+    return f"{view.label} \u00b7 {view.stack} layer {question.layer}, {head}"
 
 
 def place(held: Inspection) -> str:
     """Which tokens and pages a map shows."""
-    start, end = held.question.start, held.question.start + held.question.count
+    start, end = held.question.start, held.question.end
     pages = [page for page, first, last in held.outline.pages if first < end and last > start]
-    where = ""
-    if pages:
-        where = f", page {pages[0]}" if len(pages) == 1 else f", pages {pages[0]}\u2013{pages[-1]}"
+    where = f", {page_list(pages)}" if pages else ""
     return f"Tokens {start:,}\u2013{end - 1:,} of {held.outline.tokens:,}{where}"

@@ -1,33 +1,28 @@
-"""The questions the page asks of a finished summary's attention, answered as arrays with readable labels.
+"""What one window of a finished summary holds for its attention: bounds, statistics, labels of tokens.
 
-Every function waits for the model (`ModelStore.use`), not for the summaries in the queue, and encodes the
-window again if its encoder states are no longer kept. Ranges of tokens are half-open, within the window's
+Functions that take a store wait for the model (`ModelStore.use`), not for the summaries in the queue, and encode
+the window again if its encoder states are no longer kept. Ranges of tokens are half-open, within the window's
 `input_ids`. All raise SummaryError for what does not exist, and Stopped once `stop` is set.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from app.documents.page_numbers import page_numbers
 from app.models import LoadedModel, ModelStore
-from app.summarizing.summary import Summary, SummaryError, WindowTrace
+from app.summarizing.settings import SummaryError
+from app.summarizing.summary import Summary, WindowTrace
 from app.work import check
 from longt5.generation import EncodedText
 from longt5.interruption import interruptible
-from longt5.maps import (
-    AttentionMap,
-    HeadStatistics,
-    band_map,
-    cross_map,
-    global_map,
-    head_statistics,
-)
+from longt5.maps import AttentionMap, HeadStatistics, TeacherForced, head_statistics
 
 QUOTE_CHARACTERS = 200
 
@@ -70,7 +65,7 @@ class Outline:
     heads: int
     local_radius: int
     has_globals: bool
-    """False for models with local attention only: `globals_` then raises SummaryError."""
+    """False for models with local attention only."""
     global_block_size: int
     sentences: tuple[int, ...]
     """Indices into `Summary.sentences` of those written from this window."""
@@ -100,79 +95,74 @@ def overview(
     store: ModelStore, summary: Summary, window: int, stop: threading.Event | None = None
 ) -> HeadStatistics:
     """For every encoder layer and head: share of attention on globals, mean distance, entropy."""
-    with _encoded(store, summary, window, stop) as (loaded, encoded):
-        return head_statistics(loaded.model, encoded)
+    with encoded_window(store, summary, window, stop) as held:
+        return head_statistics(held.loaded.model, held.encoded)
 
 
-def band(
-    store: ModelStore,
-    summary: Summary,
-    window: int,
-    layer: int,
-    heads: tuple[int, ...],
-    start: int = 0,
-    end: int | None = None,
-    stop: threading.Event | None = None,
-) -> LabelledMap:
-    """The local band of the tokens `start` to `end`: columns are offsets from a token to its keys."""
-    trace = _trace(summary, window)
-    with _encoded(store, summary, window, stop) as (loaded, encoded):
-        attention = band_map(loaded.model, encoded, layer, heads, start=start, end=end)
-        offsets = tuple(_offset_label(*span) for span in attention.column_spans.tolist())
-        rows = _source_labels(summary, trace, loaded, attention.row_spans)
-        if attention.pooling != "none":
-            return LabelledMap(attention, rows, offsets)
-        first = max(0, int(attention.row_spans[0, 0] + attention.column_spans[0, 0]))
-        after = min(len(trace.input_ids), int(attention.row_spans[-1, 0] + attention.column_spans[-1, 1]))
-        tokens = tuple(_token(summary, trace, loaded, i) for i in range(first, after))
-        return LabelledMap(attention, rows, offsets, tokens, first)
+@dataclass(frozen=True)
+class EncodedWindow:
+    """What one window of a summary read and wrote, with the model and the encoder states to ask for its attention."""
 
+    store: ModelStore
+    summary: Summary
+    trace: WindowTrace
+    loaded: LoadedModel
+    encoded: EncodedText
 
-def globals_(
-    store: ModelStore,
-    summary: Summary,
-    window: int,
-    layer: int,
-    heads: tuple[int, ...],
-    start: int = 0,
-    end: int | None = None,
-    stop: threading.Event | None = None,
-) -> LabelledMap:
-    """The transient globals of the tokens `start` to `end`: columns are global blocks with their text."""
-    trace = _trace(summary, window)
-    with _encoded(store, summary, window, stop) as (loaded, encoded):
-        attention = global_map(loaded.model, encoded, layer, heads, start=start, end=end)
-        rows = _source_labels(summary, trace, loaded, attention.row_spans)
-        return LabelledMap(attention, rows, _source_labels(summary, trace, loaded, attention.column_spans))
-
-
-def cross(
-    store: ModelStore,
-    summary: Summary,
-    sentence: int,
-    layer: int,
-    heads: tuple[int, ...],
-    start: int = 0,
-    end: int | None = None,
-    stop: threading.Event | None = None,
-) -> LabelledMap:
-    """The cross-attention of a summary sentence (its index) on the tokens `start` to `end` of its window."""
-    if not 0 <= sentence < len(summary.sentences):
-        raise SummaryError(f"The summary has no sentence {sentence + 1}; choose one of its sentences.")
-    chosen = summary.sentences[sentence]
-    trace = _trace(summary, chosen.window)
-    with _encoded(store, summary, chosen.window, stop) as (loaded, encoded):
-        attention = cross_map(
-            loaded.model,
-            encoded,
-            store.teacher_forced(loaded, trace.input_ids, encoded, trace.summary_ids),
-            layer,
-            heads,
-            rows=(chosen.token_start, chosen.token_end),
-            columns=(start, len(trace.input_ids) if end is None else end),
+    def teacher_forced(self) -> TeacherForced:
+        """What the decoder made of the tokens written."""
+        return self.store.teacher_forced(
+            self.loaded, self.trace.input_ids, self.encoded, self.trace.summary_ids
         )
-        rows = tuple(_written_label(loaded, trace, *span) for span in attention.row_spans.tolist())
-        return LabelledMap(attention, rows, _source_labels(summary, trace, loaded, attention.column_spans))
+
+    def token(self, index: int) -> str:
+        """A token as the paper has it; prefix, end token and lone white space as the tokenizer has them."""
+        start, end = self.trace.offsets[index]
+        text = self.summary.document.text[start:end]
+        return text or self.loaded.tokenizer.convert_ids_to_tokens(self.trace.input_ids[index])
+
+    def source_labels(self, spans: np.ndarray) -> tuple[Label, ...]:
+        """A label for each of the `(labels, 2)` ranges of tokens read."""
+        pages = _page_of_tokens(self.summary, self.trace)
+        labels = []
+        for first, after in spans.tolist():
+            if first >= after:
+                labels.append(Label("", None, ""))
+                continue
+            start, end = self.trace.offsets[first][0], self.trace.offsets[after - 1][1]
+            token = self.token(first)
+            quote = _quote(self.summary.document.text[start:end] or token)
+            labels.append(Label(token, int(pages[first]), quote))
+        return tuple(labels)
+
+    def written_labels(self, spans: np.ndarray) -> tuple[Label, ...]:
+        """A label for each of the `(labels, 2)` ranges of tokens written."""
+        tokenizer = self.loaded.tokenizer
+        labels = []
+        for first, after in spans.tolist():
+            ids = self.trace.summary_ids[first:after]
+            token = tokenizer.decode(ids[:1]).strip() or tokenizer.convert_ids_to_tokens(ids[0])
+            labels.append(Label(token, None, _quote(tokenizer.decode(ids))))
+        return tuple(labels)
+
+
+def offset_labels(spans: np.ndarray) -> tuple[Label, ...]:
+    """A label for each of the `(labels, 2)` ranges of offsets from a query to its keys."""
+    return tuple(_offset_label(first, after) for first, after in spans.tolist())
+
+
+@contextmanager
+def encoded_window(
+    store: ModelStore, summary: Summary, window: int, stop: threading.Event | None = None
+) -> Iterator[EncodedWindow]:
+    """Lends out the model and the encoder states of a window."""
+    trace = _trace(summary, window)
+    with store.use(summary.settings.model, stop) as loaded, interruptible(partial(check, stop)):
+        encoded = store.encoded(loaded, trace.input_ids)
+        try:
+            yield EncodedWindow(store, summary, trace, loaded, encoded)
+        except ValueError as error:  # no such layer, head or range; the sentence says which
+            raise SummaryError(str(error)) from error
 
 
 def _trace(summary: Summary, window: int) -> WindowTrace:
@@ -181,55 +171,11 @@ def _trace(summary: Summary, window: int) -> WindowTrace:
     return summary.windows[window]
 
 
-@contextmanager
-def _encoded(
-    store: ModelStore, summary: Summary, window: int, stop: threading.Event | None
-) -> Iterator[tuple[LoadedModel, EncodedText]]:
-    """The model and the encoder states of a window."""
-    trace = _trace(summary, window)
-    with store.use(summary.settings.model, stop) as loaded, interruptible(partial(check, stop)):
-        encoded = store.encoded(loaded, trace.input_ids)
-        try:
-            yield loaded, encoded
-        except ValueError as error:  # no such layer, head or range; the sentence says which
-            raise SummaryError(str(error)) from error
-
-
 def _page_of_tokens(summary: Summary, trace: WindowTrace) -> np.ndarray:
     """`(tokens,)`: page number of every token."""
-    starts = np.array([page.start for page in summary.document.pages])
-    numbers = np.array([page.number for page in summary.document.pages])
-    offsets = np.array(trace.offsets)[:, 0]
-    pages = numbers[np.maximum(np.searchsorted(starts, offsets, side="right") - 1, 0)]
+    pages = page_numbers(summary.document, np.array(trace.offsets)[:, 0])
     pages[-1] = pages[-2]  # the end token stands where the last token ends, which may be where a page begins
     return pages
-
-
-def _token(summary: Summary, trace: WindowTrace, loaded: LoadedModel, index: int) -> str:
-    """A token as the paper has it; prefix, end token and lone white space as the tokenizer has them."""
-    start, end = trace.offsets[index]
-    return summary.document.text[start:end] or loaded.tokenizer.convert_ids_to_tokens(trace.input_ids[index])
-
-
-def _source_labels(
-    summary: Summary, trace: WindowTrace, loaded: LoadedModel, spans: np.ndarray
-) -> tuple[Label, ...]:
-    pages = _page_of_tokens(summary, trace)
-    labels = []
-    for first, after in spans.tolist():
-        if first >= after:
-            labels.append(Label("", None, ""))
-            continue
-        start, end = trace.offsets[first][0], trace.offsets[after - 1][1]
-        token = _token(summary, trace, loaded, first)
-        labels.append(Label(token, int(pages[first]), _quote(summary.document.text[start:end] or token)))
-    return tuple(labels)
-
-
-def _written_label(loaded: LoadedModel, trace: WindowTrace, first: int, after: int) -> Label:
-    ids: Sequence[int] = trace.summary_ids[first:after]
-    token = loaded.tokenizer.decode(ids[:1]).strip() or loaded.tokenizer.convert_ids_to_tokens(ids[0])
-    return Label(token, None, _quote(loaded.tokenizer.decode(ids)))
 
 
 def _offset_label(first: int, after: int) -> Label:

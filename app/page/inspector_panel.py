@@ -14,17 +14,16 @@ import plotly.graph_objects as go
 
 from app.inspecting import figures, inspector
 from app.inspecting.inspection import (
-    ALL_HEADS,
     CLOSEST,
     ZOOM,
     Inspection,
-    Question,
     answer,
     around,
     place,
     title,
     within,
 )
+from app.inspecting.views import ALL_HEADS, VIEWS, Question
 from app.models import ModelStore
 from app.page import presentation
 from app.page.presentation import Status
@@ -39,12 +38,8 @@ STATISTICS: dict[str, tuple[str, figures.Unit]] = {
     "mean_distance": ("Mean distance between query and key", "tokens"),
     "entropy": ("Entropy of the attention", "nats"),
 }
-VIEWS = {"band": "Local band", "global": "Global blocks", "cross": "Cross-attention"}
-EXPLAINED = {
-    "band": "How much each token of the paper attends to its neighbours before and after it.",
-    "global": "How much each token of the paper attends to the global blocks; each block sums up its tokens.",
-    "cross": "Where in the paper the model looked while it wrote each token of the chosen sentence.",
-}
+FIRST_VIEW = next(iter(VIEWS))
+OF_SENTENCE = next(name for name, view in VIEWS.items() if view.of_sentence)  # where a sentence leads to
 CAUTION = (
     "Attention shows where a model took information from in one step, not why it wrote what it wrote: "
     "attention is not an explanation."
@@ -85,8 +80,8 @@ class InspectorPanel:
                     )
                 with gr.Column(scale=7, min_width=300):
                     self._view = gr.Radio(
-                        [(label, name) for name, label in VIEWS.items()],
-                        value="band",
+                        [(view.label, name) for name, view in VIEWS.items()],
+                        value=FIRST_VIEW,
                         show_label=False,
                         container=False,
                         elem_id="view",
@@ -168,13 +163,13 @@ class InspectorPanel:
         elif chosen is not None and 0 <= chosen < len(summary.sentences):
             window = summary.sentences[chosen].window
             if held is None or held.summary is not summary or held.question.window != window:
-                asked = Question(window, "cross", 0, ALL_HEADS, chosen, 0, 0)
+                asked = Question(window, OF_SENTENCE, 0, ALL_HEADS, chosen, 0, 0)
                 yield from self._open(session, summary, asked, values)
             else:
-                asked = replace(held.question, view="cross", sentence=chosen)
+                asked = replace(held.question, view=OF_SENTENCE, sentence=chosen)
                 yield from self._show(session, held, asked, values)
         elif (held is None or held.summary is not summary) and session.opening is not summary:
-            yield from self._open(session, summary, Question(0, "band", 0, 0, 0, 0, 0), values)
+            yield from self._open(session, summary, Question(0, FIRST_VIEW, 0, 0, 0, 0, 0), values)
 
     def _change_part(self, session: Session, values: Update) -> Iterator[Update]:
         if session.inspection is not None:
@@ -222,7 +217,7 @@ class InspectorPanel:
         held = session.inspection
         if held is not None:
             asked = self._question(held, values)
-            view = "band" if asked.view == "cross" else asked.view
+            view = asked.view if VIEWS[asked.view].stack == "encoder" else FIRST_VIEW
             yield from self._show(session, held, replace(asked, view=view, layer=row, head=column), values)
 
     def _map_cell(self, row: int, column: int, session: Session, values: Update) -> Iterator[Update]:
@@ -232,7 +227,8 @@ class InspectorPanel:
             return
         asked = self._question(held, values)
         shown = held.labelled.map
-        spans, cell = (shown.column_spans, column) if shown.kind == "cross" else (shown.row_spans, row)
+        rows = VIEWS[held.question.view].zoomed == "rows"
+        spans, cell = (shown.row_spans, row) if rows else (shown.column_spans, column)
         if 0 <= cell < len(spans) and asked.count > CLOSEST:
             closer = around(held.outline, asked, int(spans[cell].mean()), asked.count // ZOOM)
             yield from self._show(session, held, closer, values)
@@ -251,7 +247,7 @@ class InspectorPanel:
         asked = within(outline, replace(asked, count=asked.count or outline.tokens))
         held = session.inspection = Inspection(summary, outline, statistics, asked)
         parts = [(f"part {i + 1} of {len(summary.windows)}", i) for i in range(len(summary.windows))]
-        views = [(label, view) for view, label in VIEWS.items() if view != "global" or outline.has_globals]
+        views = [(view.label, name) for name, view in VIEWS.items() if view.exists(outline)]
         pages = [("whole text", 0), *((f"page {page}", page) for page, _, _ in outline.pages)]
         heads = [("all heads (mean)", ALL_HEADS), *((f"head {i}", i) for i in range(outline.heads))]
         sentences = [
@@ -262,6 +258,7 @@ class InspectorPanel:
             self._part: gr.update(choices=parts, value=asked.window, visible=len(parts) > 1),
             self._view: gr.update(choices=views, value=asked.view),
             self._page: gr.update(choices=pages, value=0),
+            self._layer: _layers(outline, asked),
             self._head: gr.update(choices=heads, value=asked.head),
             self._sentence: gr.update(choices=sentences, value=asked.sentence),
         }
@@ -270,7 +267,7 @@ class InspectorPanel:
     def _show(self, session: Session, held: Inspection, asked: Question, values: Update) -> Iterator[Update]:
         """Draws the map that is asked for, and the overview with its head framed."""
         asked = within(held.outline, asked)
-        layers = held.outline.decoder_layers if asked.view == "cross" else held.outline.encoder_layers
+        view = VIEWS[asked.view]
         controls = {
             self._view: asked.view,
             self._layer: asked.layer,
@@ -283,16 +280,17 @@ class InspectorPanel:
         # A control that already says so is left alone: somebody may be using it by the time this arrives.
         update = {control: value for control, value in controls.items() if values[control] != value}
         if held.labelled is None or asked.view != held.question.view:
-            choices = [(f"layer {i}", i) for i in range(layers)]
-            update[self._layer] = gr.update(choices=choices, value=asked.layer)
-            update[self._sentence] = gr.update(value=asked.sentence, visible=asked.view == "cross")
+            update[self._layer] = _layers(held.outline, asked)
+            update[self._sentence] = gr.update(value=asked.sentence, visible=view.of_sentence)
         yield {**self._line("Computing the attention"), **update}
         held.labelled = answer(self._store, held, asked, session.begin_maps())
         held.question = asked
         figure = self._figure(held, values[self._scale])
         yield {
             **self._line(held.summary.document.title, "idle"),
-            self._heading: presentation.map_heading(title(asked), EXPLAINED[asked.view], self._extent(held)),
+            self._heading: presentation.map_heading(
+                title(asked), f"{view.caption} Defined in {view.source}.", self._extent(held)
+            ),
             self._map: figures.untitled(figure),
             **self._overview_of(held, values),
         }
@@ -301,29 +299,34 @@ class InspectorPanel:
         name = values[self._statistic]
         heading, unit = STATISTICS[name]
         asked = held.question
-        framed = None if asked.view == "cross" or asked.head == ALL_HEADS else (asked.layer, asked.head)
+        encoder_head = VIEWS[asked.view].stack == "encoder" and asked.head != ALL_HEADS
+        framed = (asked.layer, asked.head) if encoder_head else None
         figure = figures.overview_map(
             getattr(held.statistics, name), title=heading, unit=unit, selected=framed
         )
         return {self._overview: figures.untitled(figure)}
 
     def _question(self, held: Inspection, values: Update) -> Question:
-        """What the controls ask for; an emptied number stays as it was."""
-        start, count = values[self._from], values[self._count]
-        return Question(
-            window=held.question.window,
-            view=values[self._view],
-            layer=values[self._layer],
-            head=values[self._head],
-            sentence=values[self._sentence],
-            start=held.question.start if start is None else start,
-            count=held.question.count if count is None else count,
-        )
+        """What the controls ask for; what an empty one is for stays as it was.
+
+        Numbers can be emptied by whoever types them. A list is empty for a moment when a browser gets its choices
+        and its value one after the other.
+        """
+        asked = {
+            "view": values[self._view],
+            "layer": values[self._layer],
+            "head": values[self._head],
+            "sentence": values[self._sentence],
+            "start": values[self._from],
+            "count": values[self._count],
+        }
+        return replace(held.question, **{name: value for name, value in asked.items() if value is not None})
 
     def _figure(self, held: Inspection, scale: figures.Scale) -> go.Figure:
         assert held.labelled is not None
         return figures.map_figure(
             held.labelled,
+            VIEWS[held.question.view].sides,
             title=title(held.question),
             subtitle=self._extent(held),
             scale=scale,
@@ -332,7 +335,8 @@ class InspectorPanel:
     def _extent(self, held: Inspection) -> str:
         """Which tokens and pages the map shows, and how many of them share a cell."""
         assert held.labelled is not None
-        note = figures.pooling_note(held.labelled, held.outline.global_block_size)
+        sides = VIEWS[held.question.view].sides
+        note = figures.pooling_note(held.labelled, sides, held.outline.global_block_size)
         return f"{place(held)}. {note}".strip()
 
     # Files
@@ -379,6 +383,12 @@ class InspectorPanel:
             yield from cumulative(run(values, request))
 
         return cumulated
+
+
+def _layers(outline: inspector.Outline, asked: Question) -> dict[str, Any]:
+    """The list of layers: choices and value always go together."""
+    choices = [(f"layer {i}", i) for i in range(VIEWS[asked.view].layers(outline))]
+    return gr.update(choices=choices, value=asked.layer)
 
 
 def _page_shown(outline: inspector.Outline, asked: Question) -> int | None:

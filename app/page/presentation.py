@@ -9,11 +9,14 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from app.documents import Document
+from app.documents.page_numbers import page_list
 from app.summarizing.summary import (
     Done,
     Encoding,
+    Event,
     Evidence,
     FindingEvidence,
     LoadingModel,
@@ -24,10 +27,6 @@ from app.summarizing.summary import (
     Summary,
     Writing,
 )
-
-if TYPE_CHECKING:
-    from app.documents import Document
-    from app.summarizing.summary import Event
 
 SCORES = (
     "Scores are shares of the model\u2019s attention while it wrote the sentence. They point to places to "
@@ -202,21 +201,9 @@ def _notes(notes: Sequence[str]) -> str:
 
 
 def _extent(finished: Summary) -> str:
-    pages = _ranges(finished.pages_read)
+    pages = page_list(finished.pages_read)
     left = f", {finished.tokens_left_out:,} left out" if finished.tokens_left_out else ""
     return f"Read {finished.tokens_read:,} tokens{left} \u00b7 {pages} \u00b7 {finished.settings.model}"
-
-
-def _ranges(pages: Sequence[int]) -> str:
-    """(1, 2, 3, 7) as "pages 1\u20133, 7"."""
-    runs: list[list[int]] = []
-    for page in sorted(pages):
-        if runs and page == runs[-1][1] + 1:
-            runs[-1][1] = page
-        else:
-            runs.append([page, page])
-    spans = ", ".join(str(a) if a == b else f"{a}\u2013{b}" for a, b in runs)
-    return f"page {spans}" if len(pages) == 1 else f"pages {spans}"
 
 
 def _count(number: int, noun: str) -> str:

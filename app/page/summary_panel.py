@@ -208,8 +208,8 @@ class SummaryPanel:
         yield self._empty()
         try:
             settings = self._settings.settings(values)
-        except (TypeError, ValueError):
-            yield self._line(Status("A setting is empty: fill it in, or reload the page.", kind="error"))
+        except SummaryError as error:
+            yield self._line(Status(str(error), kind="error"))
             return
         events = lambda stop: summarize(document, settings, self._store, stop=stop)  # noqa: E731
         yield from self._follow(session, events, show)

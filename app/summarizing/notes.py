@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from app.documents import Document
-
-
-def pages_of(document: Document, offsets: np.ndarray) -> tuple[int, ...]:
-    """Numbers of the pages that hold the tokens with these `(tokens, 2)` offsets, ascending."""
-    starts = np.array([page.start for page in document.pages])
-    numbers = np.array([page.number for page in document.pages])
-    found = np.unique(np.searchsorted(starts, offsets[:, 0], side="right") - 1)
-    return tuple(numbers[np.maximum(found, 0)].tolist()) if len(offsets) else ()
+from app.documents.page_numbers import page_list
 
 
 def reading_notes(
@@ -71,16 +61,3 @@ def reading_notes(
     if not tokens_cut and not reference_tokens:
         notes.append(f"All {tokens_read:,} tokens of the text were read.")
     return tuple(notes)
-
-
-def page_list(pages: Sequence[int]) -> str:
-    """`page 3`, `pages 3 to 5`, `pages 1, 4 and 6 to 8`."""
-    runs: list[list[int]] = []
-    for page in pages:
-        if runs and runs[-1][-1] + 1 == page:
-            runs[-1].append(page)
-        else:
-            runs.append([page])
-    parts = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
-    text = parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
-    return f"page {text}" if len(pages) == 1 else f"pages {text}"

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import logging
-import math
 import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import GenerationConfig
 
 from app import documents
 from app.documents import Document, DocumentError, PageRead
+from app.documents.page_numbers import pages_of
 from app.models import LoadedModel, ModelStore
 from app.summarizing.drafts import DraftSentence, decoded, draft_sentences, without_repeats
 from app.summarizing.evidence import find_evidence, passage_ranges
-from app.summarizing.notes import pages_of, reading_notes
+from app.summarizing.notes import reading_notes
 from app.summarizing.quoting import Quotes
+from app.summarizing.settings import LENGTHS, SETTINGS, SummaryError, SummarySettings
 from app.summarizing.summary import (
-    LEAST_INPUT_TOKENS,
-    LIMITS,
-    LONG_PAPERS,
-    WRITING,
     Done,
     Encoding,
     Event,
@@ -40,8 +36,6 @@ from app.summarizing.summary import (
     Reading,
     Sentence,
     Summary,
-    SummaryError,
-    SummarySettings,
     WindowTrace,
     Writing,
 )
@@ -77,6 +71,7 @@ logger = logging.getLogger(__name__)
 
 # A window's share of a short summary may be a few tokens; nothing can be said in those.
 LEAST_WINDOW_TOKENS = 32
+LENGTH_TOLERANCE = 0.15  # a chosen length is met within
 
 
 Report = Callable[[Event], None]
@@ -148,32 +143,14 @@ def checked(settings: SummarySettings, store: ModelStore) -> SummarySettings:
         SummaryError: a setting is out of its range, or there is no such model.
     """
     store.profile(settings.model)
-    values: dict[str, Any] = {}
-    for field, limit in LIMITS.items():
-        values[field] = _within(
-            limit.name, getattr(settings, field), limit.least, limit.most, integer=limit.integer
-        )
-    values["max_input_tokens"] = _within(
-        "The input limit", settings.max_input_tokens, LEAST_INPUT_TOKENS, store.settings.max_input_tokens
-    )
-    values["seed"] = _within("The seed", settings.seed, 0, 2**63 - 1)
-    if settings.long_papers not in LONG_PAPERS:
-        raise SummaryError(f"Long papers are read as one of {', '.join(LONG_PAPERS)}, nothing else.")
-    if settings.writing not in WRITING:
-        raise SummaryError(f"A summary is written in {WRITING[0]} or in {WRITING[1]}, nothing else.")
-    values["do_sample"] = bool(settings.do_sample)
-    values["include_references"] = bool(settings.include_references)
-    if settings.do_sample:
+    limit = replace(SETTINGS["max_input_tokens"], most=store.settings.max_input_tokens)
+    values = {
+        name: setting.checked(getattr(settings, name))
+        for name, setting in {**SETTINGS, limit.name: limit}.items()
+    }
+    if values["do_sample"]:
         values["num_beams"] = 1
-    return dataclasses.replace(settings, **values)
-
-
-def _within(name: str, value: Any, least: float, most: float, *, integer: bool = True) -> Any:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not least <= value <= most or (integer and value != int(value)):
-        kind = "a whole number" if integer else "a number"
-        raise SummaryError(f"{name} must be {kind} from {least:,} to {most:,}, but it is {value}.")
-    return int(value) if integer else float(value)
+    return replace(settings, **values)
 
 
 def _summarize(
@@ -198,7 +175,7 @@ def _summarize(
             report(LoadingModel(settings.model))
         with store.use(settings.model, stop) as loaded, interruptible(partial(check, stop)):
             summary = _Job(document, settings, store, loaded, stop, report).run()
-    report(Done(dataclasses.replace(summary, seconds=time.monotonic() - started)))
+    report(Done(replace(summary, seconds=time.monotonic() - started)))
 
 
 def _read(
@@ -246,7 +223,8 @@ class _Job:
         self.text = shorten(self.whole, room) if settings.long_papers == "beginning and end" else self.whole
         divide = overlapping_windows if settings.long_papers == "windows" else truncate
         self.windows = divide(self.text, room)
-        self.lengths = _summary_lengths(self.windows, settings.max_new_tokens)
+        most = _most_tokens(settings, self.whole, len(document.text.split()))
+        self.lengths = _summary_lengths(self.windows, most)
         self.time_left = TimeLeft([len(window) for window in self.windows], self.lengths)
         self.sentences: list[Sentence] = []
         self.traces: list[WindowTrace] = []
@@ -372,6 +350,16 @@ class _Job:
         )
 
 
+def _most_tokens(settings: SummarySettings, text: TokenizedText, words: int) -> int:
+    """Most tokens to write about a text of so many words: for the length that was chosen, or the model's usual one."""
+    if settings.length == "usual":
+        return settings.max_new_tokens
+    tokens = LENGTHS[settings.length] * len(text) / max(1, words)
+    if settings.writing == "quotes":  # which fall short of what they may fill by half a sentence on average
+        return round(tokens + len(text) / len(text.sentence_starts) / 2)
+    return round(tokens * (1 + LENGTH_TOLERANCE))
+
+
 def _summary_lengths(windows: Sequence[Window], max_new_tokens: int) -> list[int]:
     """Most tokens to write from each window: its share of the whole, though never too few for a sentence."""
     total = sum(len(window) for window in windows)
@@ -399,16 +387,14 @@ def _generation_config(
     # A least length meant for a model's usual summaries must not outgrow a short one or a window's share.
     config.min_length = min(config.min_length or 0, max_new_tokens * 2 // 3) or None
     config.min_new_tokens = min(config.min_new_tokens or 0, max_new_tokens * 2 // 3) or None
+    if settings.length != "usual":
+        config.min_length = None
+        config.min_new_tokens = round(max_new_tokens * (1 - LENGTH_TOLERANCE) / (1 + LENGTH_TOLERANCE))
     config.max_length = None
+    for name in SETTINGS:
+        if hasattr(config, name):  # what `generate` has a parameter for is a parameter of it
+            setattr(config, name, getattr(settings, name))
     config.max_new_tokens = max_new_tokens
-    config.num_beams = settings.num_beams
-    config.length_penalty = settings.length_penalty
-    config.no_repeat_ngram_size = settings.no_repeat_ngram_size
-    config.encoder_no_repeat_ngram_size = settings.encoder_no_repeat_ngram_size
-    config.repetition_penalty = settings.repetition_penalty
-    config.do_sample = settings.do_sample
-    config.temperature = settings.temperature
-    config.top_p = settings.top_p
     return config
 
 

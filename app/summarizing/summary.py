@@ -1,4 +1,4 @@
-"""What a summary is made of: its settings, the events on the way to it, the finished thing. Data only.
+"""What a summary is made of: the events on the way to it, the finished thing. Data only.
 
 `summarizer.py` re-exports these names; import them from there.
 """
@@ -6,83 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from app.documents import Document
-
-
-class SummaryError(Exception):
-    """A summary can't be made; `str(error)` is one sentence for the person that says what to do."""
-
-
-@dataclass(frozen=True)
-class Limit:
-    """Least and most of a numeric setting, and what it is called in a sentence."""
-
-    name: str
-    least: float
-    most: float
-    integer: bool = True
-
-    def clamp(self, value: float) -> Any:
-        """The nearest value within the limit."""
-        value = min(max(value, self.least), self.most)
-        return int(value) if self.integer else float(value)
-
-
-LIMITS: dict[str, Limit] = {
-    "max_new_tokens": Limit("The summary's length", 8, 2048),
-    "num_beams": Limit("The number of beams", 1, 16),
-    "length_penalty": Limit("The length penalty", -5.0, 5.0, integer=False),
-    "no_repeat_ngram_size": Limit("The length of runs not to repeat", 0, 100),
-    "encoder_no_repeat_ngram_size": Limit("The length of runs not to copy", 0, 100),
-    "repetition_penalty": Limit("The repetition penalty", 0.1, 10.0, integer=False),
-    "temperature": Limit("The temperature", 0.05, 5.0, integer=False),
-    "top_p": Limit("Top p", 0.01, 1.0, integer=False),
-}
-"""Limits of the settings with a fixed range. The input limit's end is `Settings.max_input_tokens`."""
-
-LEAST_INPUT_TOKENS = 64
-LONG_PAPERS = ("windows", "beginning and end", "truncate")
-WRITING = ("own words", "quotes")
-
-
-@dataclass(frozen=True)
-class SummarySettings:
-    """What a person can change about a summary; `ModelStore.profile(name).defaults` are a model's own."""
-
-    model: str
-    """One of `ModelStore.choices`."""
-    writing: str = "own words"
-    """"own words" writes freely, "quotes" chooses whole sentences of the paper and changes nothing in them."""
-    max_new_tokens: int = 256
-    """Longest summary in tokens; with several windows each gets its share of it."""
-    num_beams: int = 4
-    """Beams of beam search; 1 is greedy. Sampling always uses one."""
-    length_penalty: float = 1.0
-    """Above 0 beam search prefers longer summaries, below 0 shorter ones. In own words only."""
-    no_repeat_ngram_size: int = 3
-    """The summary never writes the same run of that many tokens twice; 0 turns this off. In own words only."""
-    encoder_no_repeat_ngram_size: int = 0
-    """The summary never copies a run of that many tokens from the paper; 0 turns this off. In own words only."""
-    repetition_penalty: float = 1.0
-    """Above 1 makes tokens already written less likely. In own words only."""
-    do_sample: bool = False
-    """Draw tokens at random instead of searching for the likeliest summary."""
-    temperature: float = 1.0
-    """Sampling: below 1 is more careful, above 1 more varied."""
-    top_p: float = 1.0
-    """Sampling: draw only from the likeliest tokens that hold this much probability together."""
-    seed: int = 0
-    """Sampling: the same seed gives the same summary."""
-    max_input_tokens: int = 16_384
-    """Most tokens the model reads at once, prefix and end token included."""
-    long_papers: str = "windows"
-    """A paper longer than that: "windows" reads it in overlapping windows, "beginning and end" those two parts of it,
-    "truncate" its beginning."""
-    include_references: bool = False
-    """Read the reference list too."""
+from app.documents import Document
+from app.summarizing.settings import SummarySettings
 
 
 @dataclass(frozen=True)

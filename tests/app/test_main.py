@@ -132,7 +132,7 @@ def test_options_reach_the_summary(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--beams", "99"], "The number of beams must be"),
+        (["--beams", "99"], '"Beams" (num_beams) must be'),
         (["--model", "/no/such/folder"], "no folder"),
     ],
 )

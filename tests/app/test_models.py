@@ -11,7 +11,7 @@ import torch
 
 from app.models import ModelStore
 from app.settings import Settings
-from app.summarizing.summary import SummaryError
+from app.summarizing.settings import SummaryError
 from app.work import Stopped
 from longt5.loading.int8 import Int8Linear
 from tests.app.factories import make_model

@@ -7,15 +7,27 @@ from pathlib import Path
 import pytest
 
 import app
-from app.settings import PARSERS, Settings, SettingsError, from_environment
+from app.settings import VARIABLES, Settings, SettingsError, from_environment, table
 
 
 def test_nothing_set_gives_the_defaults() -> None:
     assert from_environment({"LONGT5_MAX_PAGES": " ", "HOME": "/somewhere"}) == Settings()
 
 
-def test_every_field_has_a_variable() -> None:
-    assert [field.name for field in dataclasses.fields(Settings)] == list(PARSERS)
+def test_a_default_is_what_its_text_says() -> None:
+    for variable, setting in VARIABLES.items():
+        text = setting.metadata["text"]
+        if setting.name == "models":
+            assert setting.default == (str(Path(app.__file__).resolve().parents[1] / text),)
+        else:
+            assert from_environment({variable: text or ""}) == Settings()
+
+
+def test_the_table_has_a_sentence_for_every_variable() -> None:
+    _, _, *rows = table().splitlines()
+    assert len(rows) == len(dataclasses.fields(Settings))
+    for row, variable in zip(rows, VARIABLES):
+        assert row.startswith(f"| `{variable}` | ") and row.endswith(". |")
 
 
 def test_values_are_read() -> None:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from app.summarizing.summary import SummaryError
+from app.summarizing.settings import SummaryError
 from app.turns import TurnQueue
 from app.work import Stopped
 

@@ -11,8 +11,10 @@ import pytest
 
 from app.inspecting import figures
 from app.inspecting.inspector import Label, LabelledMap
+from app.inspecting.views import VIEWS
 from longt5.maps import AttentionMap
 
+CROSS = VIEWS["cross"].sides
 HOSTILE = '<a href="javascript:alert(1)">x</a> <b>&amp; $\\frac12$ %{z}'
 
 
@@ -63,7 +65,7 @@ def numbers(packed: dict) -> np.ndarray:
 
 def test_linear_colours_are_the_weights_themselves() -> None:
     source = labelled()
-    trace = drawn(figures.map_figure(source, title="T", subtitle=""))["data"][0]
+    trace = drawn(figures.map_figure(source, CROSS, title="T", subtitle=""))["data"][0]
     np.testing.assert_array_equal(numbers(trace["z"]), source.map.weights)
     assert trace["zmin"] == 0
 
@@ -72,7 +74,7 @@ def test_logarithmic_colours_leave_nothing_blank_but_zeros() -> None:
     source = labelled()
     source.map.weights[0, 0] = 0.0
     source.map.weights[1, 1] = 1e-12
-    trace = drawn(figures.map_figure(source, title="T", subtitle="", scale="log"))["data"][0]
+    trace = drawn(figures.map_figure(source, CROSS, title="T", subtitle="", scale="log"))["data"][0]
     logs = numbers(trace["z"])
     assert np.isnan(logs[0, 0])
     assert logs[1, 1] == pytest.approx(np.log10(figures.LOG_FLOOR))
@@ -82,20 +84,20 @@ def test_logarithmic_colours_leave_nothing_blank_but_zeros() -> None:
 
 
 def test_every_row_stays_a_row_although_labels_are_equal() -> None:
-    trace = drawn(figures.map_figure(labelled(rows=5), title="T", subtitle=""))["data"][0]
+    trace = drawn(figures.map_figure(labelled(rows=5), CROSS, title="T", subtitle=""))["data"][0]
     assert len(set(trace["y"])) == 5
 
 
 def test_the_first_row_is_on_top() -> None:
     assert (
-        drawn(figures.map_figure(labelled(), title="T", subtitle=""))["layout"]["yaxis"]["autorange"]
+        drawn(figures.map_figure(labelled(), CROSS, title="T", subtitle=""))["layout"]["yaxis"]["autorange"]
         == "reversed"
     )
 
 
 def test_text_of_a_paper_is_never_markup() -> None:
     source = labelled(texts=(HOSTILE,))
-    figure = figures.map_figure(source, title=HOSTILE, subtitle=HOSTILE)
+    figure = figures.map_figure(source, CROSS, title=HOSTILE, subtitle=HOSTILE)
     layout = drawn(figure)["layout"]
     for words in (layout["xaxis"]["ticktext"][0], layout["title"]["text"]):
         assert "<a" not in words
@@ -105,7 +107,7 @@ def test_text_of_a_paper_is_never_markup() -> None:
 
 
 def test_pages_stand_along_an_axis_too_long_for_words() -> None:
-    layout = drawn(figures.map_figure(labelled(columns=200), title="T", subtitle=""))["layout"]
+    layout = drawn(figures.map_figure(labelled(columns=200), CROSS, title="T", subtitle=""))["layout"]
     ticks = layout["xaxis"]["ticktext"]
     assert ticks[0] == "p. 1"
     assert ticks[-1] == "p. 100"
@@ -113,13 +115,13 @@ def test_pages_stand_along_an_axis_too_long_for_words() -> None:
 
 
 def test_words_stand_along_a_short_axis() -> None:
-    layout = drawn(figures.map_figure(labelled(columns=5), title="T", subtitle=""))["layout"]
+    layout = drawn(figures.map_figure(labelled(columns=5), CROSS, title="T", subtitle=""))["layout"]
     assert layout["xaxis"]["ticktext"] == [f"word{i}" for i in range(5)]
 
 
 def test_a_band_of_single_tokens_names_the_key_of_each_cell() -> None:
     source = labelled("band", rows=3, columns=5, tokens=("a", "b", "<c>"))
-    trace = drawn(figures.map_figure(source, title="T", subtitle=""))["data"][0]
+    trace = drawn(figures.map_figure(source, VIEWS["band"].sides, title="T", subtitle=""))["data"][0]
     assert trace["text"] == [
         ["", "", "a", "b", "&lt;c&gt;"],
         ["", "a", "b", "&lt;c&gt;", ""],
@@ -136,8 +138,9 @@ def test_a_band_of_single_tokens_names_the_key_of_each_cell() -> None:
     ],
 )
 def test_pooling_is_said(kind: str, width: int, note: str) -> None:
-    assert figures.pooling_note(labelled(kind, pooling="mean", width=width), 16) == note
-    assert figures.pooling_note(labelled(kind, width=width), 16) == ""
+    sides = VIEWS[kind].sides
+    assert figures.pooling_note(labelled(kind, pooling="mean", width=width), sides, 16) == note
+    assert figures.pooling_note(labelled(kind, width=width), sides, 16) == ""
 
 
 def test_no_figure_is_too_large_for_a_browser() -> None:
@@ -150,7 +153,7 @@ def test_no_figure_is_too_large_for_a_browser() -> None:
 
 def test_the_largest_figure_stays_small() -> None:
     source = labelled(rows=512, columns=512)
-    assert len(figures.map_figure(source, title="T", subtitle="", scale="log").to_json()) < 4_000_000
+    assert len(figures.map_figure(source, CROSS, title="T", subtitle="", scale="log").to_json()) < 4_000_000
 
 
 def test_the_overview_frames_the_chosen_head() -> None:
@@ -164,7 +167,7 @@ def test_the_overview_frames_the_chosen_head() -> None:
 
 
 def test_an_untitled_figure_remembers_its_title() -> None:
-    figure = figures.map_figure(labelled(), title="Local band", subtitle="Tokens 0 to 3")
+    figure = figures.map_figure(labelled(), CROSS, title="Local band", subtitle="Tokens 0 to 3")
     bare = drawn(figures.untitled(figure))["layout"]
     assert "text" not in bare.get("title", {})
     assert "Local band" in bare["meta"]["title"]["text"]
@@ -174,7 +177,7 @@ def test_an_untitled_figure_remembers_its_title() -> None:
 
 def test_a_page_stands_alone() -> None:
     figure = figures.map_figure(
-        labelled(texts=("</script><script>alert(1)</script>",)), title="T", subtitle=""
+        labelled(texts=("</script><script>alert(1)</script>",)), CROSS, title="T", subtitle=""
     )
     page = figures.to_html(figure, "</title><script>alert(2)</script>")
     assert "</script><script>alert(" not in page

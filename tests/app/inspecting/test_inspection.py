@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from app.inspecting.inspection import ALL_HEADS, CLOSEST, Question, around, title, within
+from app.inspecting.inspection import CLOSEST, around, title, within
 from app.inspecting.inspector import Outline
+from app.inspecting.views import ALL_HEADS, Question
 
 OUTLINE = Outline(
     tokens=1000,

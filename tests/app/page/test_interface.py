@@ -16,6 +16,8 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from app.inspecting.views import VIEWS
+from app.summarizing.settings import SETTINGS
 from tests.page_server import PASSWORD, paper_pdf, serve, tiny_model
 
 
@@ -106,6 +108,7 @@ def test_a_locked_file_opens_with_its_password(client: Client, folder: Path) -> 
         ("sparse.pdf", {"settings": {"nonsense": 1}}),
         ("sparse.pdf", {"settings": {"num_beams": "many"}}),
         ("sparse.pdf", {"settings": {"num_beams": -3}}),
+        ("sparse.pdf", {"settings": {"length": "endless"}}),
         ("sparse.pdf", {"model": "no/such-model"}),
         ("sparse.pdf", {"model": "../../etc"}),
     ],
@@ -152,6 +155,10 @@ def test_overview_and_maps_answer_for_a_summary(client: Client, folder: Path) ->
     asked = {"summary_id": result["summary_id"], "api_name": "/attention_map"}
     overview = client.predict(summary_id=result["summary_id"], api_name="/attention_overview")
     assert np.array(overview["global_share"]).shape == (overview["layers"], overview["heads"])
+    assert {view["name"]: view["layers"] for view in overview["views"]} == {
+        name: overview["layers" if view.stack == "encoder" else "decoder_layers"]
+        for name, view in VIEWS.items()
+    }
     parts = {}
     for view in ("band", "global"):
         found = client.predict(view=view, layer=1, head=2, start=100, count=50, **asked)
@@ -181,6 +188,7 @@ def test_a_long_map_is_pooled(client: Client, result: dict[str, Any]) -> None:
         {"start": 10**9},
         {"window": 99},
         {"view": "cross", "sentence": 99},
+        {"view": "square"},
     ],
 )
 def test_a_map_that_does_not_exist_is_refused(
@@ -215,6 +223,12 @@ def test_mcp_offers_the_same_functions(address: str) -> None:
     }
     assert all(tool.description for tool in tools.values())
     assert "tiny-longt5" in json.dumps(answer)
+    schemas = {name.split("longt5_")[-1]: tool.inputSchema["properties"] for name, tool in tools.items()}
+    settings = schemas["summarize"]["settings"]["properties"]
+    assert list(settings) == list(SETTINGS)
+    assert settings["length"]["enum"] == ["usual", "short", "medium", "long"]
+    assert (settings["num_beams"]["minimum"], settings["num_beams"]["maximum"]) == (1, 16)
+    assert schemas["attention_map"]["view"]["enum"] == list(VIEWS)
 
 
 def _post(address: str, body: dict[str, Any]) -> dict[str, Any]:

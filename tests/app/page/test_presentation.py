@@ -11,6 +11,7 @@ import pytest
 from app.documents import Document, Page
 from app.page import presentation
 from app.page.presentation import Status
+from app.summarizing.settings import SummarySettings
 from app.summarizing.summary import (
     Done,
     Encoding,
@@ -21,7 +22,6 @@ from app.summarizing.summary import (
     Reading,
     Sentence,
     Summary,
-    SummarySettings,
     Writing,
 )
 from tests.page_server import HOSTILE
@@ -138,7 +138,7 @@ def test_evidence_has_page_score_and_the_words_around() -> None:
 def test_what_was_read_and_left_out_is_said() -> None:
     words = Reader(presentation.summary(summary())).text
     assert "1,234 tokens, 5 left out" in words
-    assert "pages 1\u20132" in words
+    assert "pages 1 to 2" in words
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from app.documents import Document, DocumentError, Page, PasswordNeeded
 from app.models import ModelStore
 from app.settings import Settings
 from app.summarizing import summarizer, time_left
+from app.summarizing.settings import LENGTHS
 from app.summarizing.summarizer import (
     Done,
     Encoding,
@@ -189,19 +190,20 @@ def test_settings_reach_the_model(store: ModelStore, paper: Document) -> None:
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"num_beams": 0}, "number of beams"),
-        ({"num_beams": 2.5}, "number of beams"),
-        ({"max_new_tokens": 10**6}, "summary's length"),
-        ({"length_penalty": float("nan")}, "length penalty"),
-        ({"repetition_penalty": 0}, "repetition penalty"),
-        ({"temperature": -1.0}, "temperature"),
-        ({"top_p": 1.5}, "Top p"),
-        ({"seed": -1}, "seed"),
-        ({"seed": "one"}, "seed"),
-        ({"max_input_tokens": 10}, "input limit"),
-        ({"max_input_tokens": 10**6}, "input limit"),
-        ({"long_papers": "skim"}, "Long papers"),
-        ({"no_repeat_ngram_size": None}, "runs"),
+        ({"num_beams": 0}, "Beams"),
+        ({"num_beams": 2.5}, "Beams"),
+        ({"max_new_tokens": 10**6}, "Longest summary"),
+        ({"length_penalty": float("nan")}, "Length penalty"),
+        ({"repetition_penalty": 0}, "Repetition penalty"),
+        ({"temperature": -1.0}, "Temperature"),
+        ({"top_p": 1.5}, "Top-p"),
+        ({"seed": -1}, "Seed"),
+        ({"seed": "one"}, "Seed"),
+        ({"max_input_tokens": 10}, "Input limit"),
+        ({"max_input_tokens": 10**6}, "Input limit"),
+        ({"long_papers": "skim"}, "long_papers"),
+        ({"length": "endless"}, "Length"),
+        ({"no_repeat_ngram_size": None}, "it is empty"),
     ],
 )
 def test_settings_out_of_range_are_one_sentence(
@@ -216,6 +218,23 @@ def test_settings_from_sliders_are_made_whole(store: ModelStore) -> None:
     checked = summarizer.checked(_settings(num_beams=3.0, length_penalty=1, seed=5.0), store)
     assert (checked.num_beams, checked.length_penalty, checked.seed) == (3, 1.0, 5)
     assert isinstance(checked.num_beams, int) and isinstance(checked.length_penalty, float)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_chosen_length_is_met_however_the_model_would_like_to_end(
+    store: ModelStore, paper: Document, length: str
+) -> None:
+    """In tokens, by as many to a word as the paper has; the words of a random model are no words."""
+    summary = _summary(store, paper, length=length, num_beams=1, max_new_tokens=8)
+    per_word = summary.tokens_read / len(paper.text.split())
+    written = sum(len(window.summary_ids) for window in summary.windows)
+    assert written == pytest.approx(LENGTHS[length] * per_word, rel=0.16)
+
+
+@pytest.mark.parametrize("length", ["short", "medium"])
+def test_a_length_is_one_of_quotes_too(store: ModelStore, paper: Document, length: str) -> None:
+    summary = _summary(store, paper, writing="quotes", length=length, num_beams=1)
+    assert len(summary.text.split()) == pytest.approx(LENGTHS[length], rel=0.15)
 
 
 def test_what_cannot_be_read_or_summarized_is_said(

@@ -1,0 +1,128 @@
+"""The attention tab without a browser: whatever its controls send, a map is drawn."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from app.documents import Document, Page
+from app.inspecting.views import ALL_HEADS, VIEWS
+from app.models import ModelStore
+from app.page.inspector_panel import InspectorPanel
+from app.page.sessions import Sessions
+from app.page.summary_panel import SummaryPanel
+from app.settings import Settings
+from app.summarizing.settings import SummarySettings
+from app.summarizing.summarizer import Summary, summarize
+from tests.app.factories import paragraphs
+from tests.page_server import tiny_model
+
+SIZES = {"deep": (6, 4), "flat": (1, 1)}
+
+
+class Tab:
+    """An attention tab with the values of its controls, as a browser that does what it is told would keep them."""
+
+    def __init__(self, store: ModelStore) -> None:
+        self.store = store
+        self.sessions = Sessions(60)
+        self.summaries: dict[str, Summary] = {}
+        with gr.Blocks():
+            courier = gr.HTML()
+            with gr.Tabs() as tabs, gr.Tab() as tab:
+                self.panel = InspectorPanel(store, self.sessions, courier)
+            self.panel.wire(tab, tabs, SummaryPanel(store, self.sessions, courier))
+        self.controls = {
+            name: getattr(self.panel, f"_{name}")
+            for name in "part statistic view layer head sentence scale from count page".split()
+        }
+        self.values = {name: control.value for name, control in self.controls.items()}
+        self.choices: dict[str, list[Any]] = {}
+
+    def summarize(self, model: str) -> None:
+        if model not in self.summaries:
+            text = "\n".join(paragraphs(4))
+            document = Document("x.txt", "X", text, (Page(1, 0, len(text)),), None, ())
+            *_, done = summarize(document, SummarySettings(model, max_new_tokens=40, num_beams=1), self.store)
+            self.summaries[model] = done.summary
+        session = self.sessions.open("page")
+        session.summary, session.inspection = self.summaries[model], None
+
+    def send(self, handler: Any, **changes: Any) -> dict[Any, Any]:
+        """An event with the controls as they are, but for some; component -> the value that it ends with."""
+        sent = {self.controls[name]: value for name, value in {**self.values, **changes}.items()}
+        *_, last = self.panel._guarded(handler)(sent, SimpleNamespace(session_hash="page"))
+        updates = {shown: new if isinstance(new, dict) else {"value": new} for shown, new in last.items()}
+        for name, control in self.controls.items():
+            update = updates.get(control, {})
+            if "choices" in update:
+                self.choices[name] = [value for _, value in update["choices"]]
+            self.values[name] = update.get("value", self.values[name])
+        return {shown: update.get("value") for shown, update in updates.items()}
+
+    def drawn(self, shown: dict[Any, Any]) -> str:
+        """The heading of what was drawn, with the layer and head that the lists now name."""
+        assert "status-idle" in shown[self.panel._status]
+        assert shown[self.panel._map].data
+        assert self.values["layer"] in self.choices["layer"]
+        assert self.values["head"] in self.choices["head"]
+        return shown[self.panel._heading]
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Tab:
+    folder = tmp_path_factory.mktemp("models")
+    models = [tiny_model(folder / name, *layers) for name, layers in SIZES.items()]
+    return Tab(ModelStore(Settings(models=tuple(map(str, models)))))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_layer_and_head_of_every_view_is_drawn(tab: Tab, view: str) -> None:
+    tab.summarize("deep")
+    tab.drawn(tab.send(tab.panel._enter))
+    tab.drawn(tab.send(tab.panel._redraw, view=view))
+    encoder, decoder = SIZES["deep"]
+    assert tab.choices["layer"] == list(range(decoder if VIEWS[view].stack == "decoder" else encoder))
+    last = tab.choices["layer"][-1]
+    for layer, head in [
+        *((layer, 0) for layer in range(last)),
+        *((last, head) for head in tab.choices["head"]),
+    ]:
+        heading = tab.drawn(tab.send(tab.panel._redraw, view=view, layer=layer, head=head))
+        name = "mean of all heads" if head == ALL_HEADS else f"head {head}"
+        assert f"{VIEWS[view].stack} layer {layer}, {name}" in heading
+
+
+def test_the_lists_are_full_as_soon_as_they_are_shown(tab: Tab) -> None:
+    """What reaches a list between its appearance and its first drawing, a busy browser may lose."""
+    tab.summarize("deep")
+    sent = {control: tab.values[name] for name, control in tab.controls.items()}
+    updates = tab.panel._guarded(tab.panel._enter)(sent, SimpleNamespace(session_hash="page"))
+    first = next(update for update in updates if tab.panel._all in update)
+    for name in ("part", "view", "layer", "head", "sentence", "page"):
+        update = first[tab.controls[name]]
+        assert update["value"] in [value for _, value in update["choices"]], name
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_list_that_is_empty_for_a_moment_asks_for_what_was_there(tab: Tab, view: str) -> None:
+    tab.summarize("deep")
+    tab.send(tab.panel._enter)
+    tab.send(tab.panel._redraw, view="band", layer=3, head=2)
+    heading = tab.drawn(tab.send(tab.panel._redraw, view=view, layer=None, head=None, sentence=None))
+    assert f"{VIEWS[view].stack} layer 3, head 2" in heading
+
+
+def test_another_model_with_fewer_or_more_layers_keeps_a_valid_choice(tab: Tab) -> None:
+    for model in ("deep", "flat", "deep"):
+        tab.summarize(model)
+        tab.drawn(tab.send(tab.panel._enter))
+        assert len(tab.choices["layer"]) == SIZES[model][0]
+        for view in VIEWS:
+            tab.drawn(tab.send(tab.panel._redraw, view=view))
+        layer = tab.choices["layer"][-1]  # the last of the decoder's
+        tab.drawn(tab.send(tab.panel._redraw, layer=layer))
+        assert tab.values["layer"] == layer

@@ -242,14 +242,14 @@ class _Pieces:
             starts or not text.isalnum() for starts, text in zip(self.starts, self.plain, strict=True)
         ]
         self.dots = {self.family[token] for token, text in enumerate(self.plain) if text == "."}
-        tokens = range(len(self.texts))
-        self.opening = {token for token in tokens if _depth(self.marks[token], 0) > 0}
-        self.closing = {token for token in tokens if self.marks[token][:1] in tuple(_CLOSING)}
-        self.capitals = {token for token in tokens if self.starts[token] and self.plain[token][:1].isupper()}
-        self.full_stops = [token for token in tokens if re.fullmatch(r"[)\]%]*\.", self.texts[token])]
+        every = range(len(self.texts))
+        self.opening = {token for token in every if _depth(self.marks[token], 0) > 0}
+        self.closing = {token for token in every if self.marks[token][:1] in tuple(_CLOSING)}
+        self.capitals = {token for token in every if self.starts[token] and self.plain[token][:1].isupper()}
+        self.full_stops = [token for token in every if re.fullmatch(r"[)\]%]*\.", self.texts[token])]
         self.no_words = {
             token
-            for token in tokens
+            for token in every
             if self.plain[token]
             and token not in self.closing
             and not re.fullmatch(r"[.,;]", self.plain[token])

@@ -24,8 +24,8 @@ from longt5.text.sentences import may_end_text
 
 # Share of the words asked for. A text ends within INTERVAL where a sentence ends there; it ends nowhere before, and the
 # first sentence that ends after LATE is the last one.
-INTERVAL = (0.88, 1.12)
-_LATE = 0.95
+INTERVAL = (0.86, 1.1)
+_LATE = 0.9
 _USUAL_SENTENCE = 22  # words; where the next sentence would end outside the interval, the text ends before it
 _BOOST = 6.0  # in nats, what a full stop gains from LATE, where it gains nothing, to the interval's end
 _OVERLONG = 20.0  # in nats, what a beam loses that has passed the interval: it is taken if no other is left

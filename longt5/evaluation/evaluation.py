@@ -2,7 +2,8 @@
 
 ROUGE-1, -2 and -Lsum F1 against the authors' abstracts with 95 % bootstrap intervals, for a summarizer and for
 baselines of as many words as its summary of that paper; and what ROUGE does not see: how much of a summary stands in
-the paper, and how much it repeats itself. `accelerate launch` spreads the papers over processes.
+the paper, how much it repeats itself, and which numbers, units and names the paper does not have. `accelerate launch`
+spreads the papers over processes.
 
 Finished papers are kept in a JSON-lines file, so that an interrupted evaluation goes on where it stopped, with as
 many processes as one likes. Rankings of sentences, which do not depend on the summaries, are kept beside it.
@@ -32,7 +33,7 @@ from longt5.evaluation.baselines import (
 )
 from longt5.evaluation.json_lines import JsonLines
 from longt5.evaluation.metrics import Scorer, Scores
-from longt5.evaluation.tables import faithfulness_table, rouge_table, summarize_scores
+from longt5.evaluation.tables import claims_table, faithfulness_table, rouge_table, summarize_scores
 from longt5.text.papers import Paper
 
 MODEL = "model"
@@ -157,4 +158,4 @@ def tables(results: dict[str, list[Scores]], name: str) -> str:
     ]
     papers = len(results[MODEL])
     head = f"{papers} papers; ROUGE F1 in per cent with 95 % bootstrap intervals."
-    return "\n\n".join([head, rouge_table(rows), faithfulness_table(rows)])
+    return "\n\n".join([head, rouge_table(rows), faithfulness_table(rows), claims_table(rows)])

@@ -138,7 +138,9 @@ class ModelStore:
     ) -> EncodedText:
         """The encoder states of `input_ids`: kept ones at once, others after encoding, with progress."""
         name, model = loaded.profile.name, loaded.model
-        ids = torch.tensor([input_ids], dtype=torch.long)
+        # A model whole on one device has no hooks that would bring it there; one on disk has, and is itself on "meta".
+        device = None if model.device.type == "meta" else model.device
+        ids = torch.tensor([input_ids], dtype=torch.long, device=device)
         return self._kept.get((name, input_ids), lambda: encode(model, ids, on_progress=on_progress))
 
     def teacher_forced(

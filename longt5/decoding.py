@@ -12,9 +12,10 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, PreTrainedTokenizerBase
@@ -23,8 +24,8 @@ from longt5.text.sentences import may_end_text
 
 # Share of the words asked for. A text ends within INTERVAL where a sentence ends there; it ends nowhere before, and the
 # first sentence that ends after LATE is the last one.
-INTERVAL = (0.88, 1.12)
-_LATE = 0.95
+INTERVAL = (0.86, 1.1)
+_LATE = 0.9
 _USUAL_SENTENCE = 22  # words; where the next sentence would end outside the interval, the text ends before it
 _BOOST = 6.0  # in nats, what a full stop gains from LATE, where it gains nothing, to the interval's end
 _OVERLONG = 20.0  # in nats, what a beam loses that has passed the interval: it is taken if no other is left
@@ -40,6 +41,7 @@ _LEAST_WORDS = 4  # of a sentence; "2." ends none
 
 _OPENING, _CLOSING = "([{“", ")]}”"
 _ORDINARY_WORD = re.compile(r"[^\w\s]?[^\W\d_]{3,}(?:[-’'][^\W\d_]+)*[.,;:)\]]*")
+_NONE = np.zeros(0, dtype=np.int64)
 _LIST_MARKER = re.compile(r"(?:\d{1,2}|[a-z]|[ivx]{1,4})")
 
 
@@ -123,7 +125,7 @@ class WritingRules(LogitsProcessor):
             target_words: the length asked for; it implies `whole_sentences`.
         """
         self._pieces = _pieces(tokenizer)
-        self._ends = [end] if isinstance(end, int) else list(end or ())
+        self._ends = _tokens([end] if isinstance(end, int) else end or ())
         self._size = no_repeat_words
         self._loops = no_symbol_loops
         self._sentences = whole_sentences or target_words is not None
@@ -132,12 +134,13 @@ class WritingRules(LogitsProcessor):
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return scores `(rows, vocabulary)` with barred tokens at minus infinity."""
-        rows = self._written(input_ids)
-        barred = [(row, token) for row, written in enumerate(rows) for token in self.barred(written)]
-        if barred:
+        written = self._written(input_ids)
+        barred = [self._barred(text) for text in written]
+        rows = np.repeat(np.arange(len(barred)), [len(tokens) for tokens in barred])
+        if len(rows):
             scores = scores.clone()
-            scores[tuple(torch.tensor(barred, device=scores.device).T)] = -torch.inf
-        return scores if self._target is None else self._keep_length(rows, scores)
+            scores[_index(rows, scores), _index(np.concatenate(barred), scores)] = -torch.inf
+        return scores if self._target is None else self._keep_length(written, scores)
 
     def _written(self, input_ids: Tensor) -> list[_Written]:
         """What is known of each row; a row that goes on from one of the last call costs one token."""
@@ -160,24 +163,26 @@ class WritingRules(LogitsProcessor):
         self._known = known
         return rows
 
-    def barred(self, written: _Written) -> set[int]:
+    def _barred(self, written: _Written) -> np.ndarray:
         """The tokens that may not follow."""
         pieces = self._pieces
-        barred = written.repeating_words() if self._size else set()
+        barred = []
+        if self._size:
+            barred.append(written.repeating_words())
         if self._loops:
-            barred |= written.looping()
+            barred.append(written.looping())
             if written.depth >= _DEEPEST:
-                barred |= pieces.opening
+                barred.append(pieces.opening)
             if written.run >= _LONGEST_RUN:
-                barred |= pieces.no_words
+                barred.append(pieces.no_words)
         if self._sentences:
             if written.depth == 0 and not written.may_close_list_marker():
-                barred |= pieces.closing
+                barred.append(pieces.closing)
             if (written.depth or written.quoted) and written.ends_sentence:
-                barred |= pieces.capitals
+                barred.append(pieces.capitals)
             if not self._may_end(written):
-                barred.update(self._ends)
-        return barred
+                barred.append(self._ends)
+        return np.concatenate(barred) if barred else _NONE
 
     def _may_end(self, written: _Written) -> bool:
         share = written.words / self._target if self._target else 1.0
@@ -191,25 +196,36 @@ class WritingRules(LogitsProcessor):
         late = written.words >= _LATE * self._target or next_end > INTERVAL[1] * self._target
         return (late and self._may_end(written)) or written.words >= _HOPELESS * self._target
 
-    def _keep_length(self, rows: Sequence[_Written], scores: Tensor) -> Tensor:
+    def _keep_length(self, written: Sequence[_Written], scores: Tensor) -> Tensor:
         """Ends texts of the length asked for, and makes a full stop likelier in a sentence that would pass it."""
         assert self._target is not None
-        least, most = (share * self._target for share in (_LATE, INTERVAL[1]))
-        if all(written.words < min(least, self._target - _USUAL_SENTENCE) for written in rows):
+        late, most = (share * self._target for share in (_LATE, INTERVAL[1]))
+        words = np.array([text.words for text in written])
+        ended = np.array([self._must_end(text) for text in written])
+        begun = np.array([text.starts_chunk for text in written])
+        in_sentence = ~ended & (words >= late) & np.array([not text.depth for text in written])
+        passed = begun & (words > most) & (words <= most + 1)
+        if not (ended | in_sentence | passed).any():
             return scores
         scores = scores.clone()
-        for row, written in enumerate(rows):
-            if self._must_end(written):
-                ends = scores[row, self._ends].clone()
-                scores[row] = -torch.inf
-                scores[row, self._ends] = ends
-            elif written.words >= least and not written.depth:
-                boost = _BOOST * min(1.0, (written.words - least) / (most - least))
-                scores[row, self._pieces.full_stops] += boost
-                scores[row] -= scores[row].logsumexp(-1)
-            if most < written.words <= most + 1 and written.starts_chunk:
-                scores[row] -= _OVERLONG
+        for row in np.flatnonzero(ended):
+            ends = scores[row, self._ends].clone()
+            scores[row] = -torch.inf
+            scores[row, self._ends] = ends
+        rows = np.flatnonzero(in_sentence)
+        if len(rows):
+            boost = _BOOST * ((words[rows] - late) / (most - late)).clip(0, 1)
+            index = _index(rows, scores)
+            scores[index[:, None], _index(self._pieces.full_stops, scores)] += _index(boost, scores)[:, None]
+            scores[index] -= scores[index].logsumexp(-1, keepdim=True)
+        scores[_index(np.flatnonzero(passed), scores)] -= _OVERLONG
         return scores
+
+
+def _index(values: np.ndarray, scores: Tensor) -> Tensor:
+    """The values on the scores' device, whole numbers as they are and others in the scores' type."""
+    tensor = torch.from_numpy(values).to(scores.device)
+    return tensor.to(scores.dtype) if tensor.is_floating_point() else tensor
 
 
 class _Pieces:
@@ -242,19 +258,25 @@ class _Pieces:
             starts or not text.isalnum() for starts, text in zip(self.starts, self.plain, strict=True)
         ]
         self.dots = {self.family[token] for token, text in enumerate(self.plain) if text == "."}
-        tokens = range(len(self.texts))
-        self.opening = {token for token in tokens if _depth(self.marks[token], 0) > 0}
-        self.closing = {token for token in tokens if self.marks[token][:1] in tuple(_CLOSING)}
-        self.capitals = {token for token in tokens if self.starts[token] and self.plain[token][:1].isupper()}
-        self.full_stops = [token for token in tokens if re.fullmatch(r"[)\]%]*\.", self.texts[token])]
-        self.no_words = {
+        every = range(len(self.texts))
+        self.opening = _tokens(token for token in every if _depth(self.marks[token], 0) > 0)
+        self.closing = _tokens(token for token in every if self.marks[token][:1] in tuple(_CLOSING))
+        self.capitals = _tokens(
+            token for token in every if self.starts[token] and self.plain[token][:1].isupper()
+        )
+        self.full_stops = _tokens(token for token in every if re.fullmatch(r"[)\]%]*\.", self.texts[token]))
+        self.no_words = _tokens(
             token
-            for token in tokens
+            for token in every
             if self.plain[token]
-            and token not in self.closing
+            and self.marks[token][:1] not in tuple(_CLOSING)
             and not re.fullmatch(r"[.,;]", self.plain[token])
             and not (self.starts[token] and len(self.plain[token]) > 1 and self.plain[token].isalpha())
-        }
+        )
+
+
+def _tokens(tokens: Iterable[int]) -> np.ndarray:
+    return np.array(list(tokens), dtype=np.int64)
 
 
 @lru_cache(maxsize=4)
@@ -274,28 +296,6 @@ def _depth(marks: str, depth: int) -> int:
 
 class _Written:
     """What the rules have to know of a text. Never changed: `after` gives that of the text with a token more."""
-
-    __slots__ = (
-        "_before",
-        "_chunk",
-        "_families",
-        "_grams",
-        "_inside",
-        "_list_markers",
-        "_pieces",
-        "_same",
-        "_sentence_words",
-        "_separate",
-        "_size",
-        "_words",
-        "depth",
-        "ends_sentence",
-        "quoted",
-        "run",
-        "starts_chunk",
-        "starts_sentence",
-        "words",
-    )
 
     def __init__(self, pieces: _Pieces, size: int) -> None:
         """An empty text, of which runs of `size` words are remembered."""
@@ -322,8 +322,7 @@ class _Written:
         """What is known of this text with one token more."""
         pieces = self._pieces
         new = _Written.__new__(_Written)
-        for name in _Written.__slots__:
-            setattr(new, name, getattr(self, name))
+        new.__dict__.update(self.__dict__)
         new.starts_sentence = new.starts_chunk = False
         if token >= len(pieces.texts) or not pieces.texts[token]:  # special ones, the start token among them
             return new
@@ -385,25 +384,23 @@ class _Written:
         self._families = (family, *self._families[: _LONGEST_PERIOD - 1])
         self._separate = (self._pieces.separate[token], *self._separate[: _LONGEST_PERIOD - 1])
 
-    def repeating_words(self) -> set[int]:
+    def repeating_words(self) -> np.ndarray:
         """The first tokens of words that would complete a run of words written before."""
-        if len(self._words) < self._size - 1:
-            return set()
         families = self._grams.get(self._words[len(self._words) - self._size + 1 :], ())
         tokens = (token for family in families for token in self._pieces.members[family])
         # A token that would go on with the last word begins no word.
-        return {token for token in tokens if not self._inside or self._pieces.starts[token]}
+        return _tokens(token for token in tokens if not self._inside or self._pieces.starts[token])
 
-    def looping(self) -> set[int]:
+    def looping(self) -> np.ndarray:
         """The tokens that would complete one span of tokens too many in a row."""
-        barred: set[int] = set()
+        barred: list[int] = []
         for period, same in enumerate(self._same[: len(self._families)], start=1):
             if same >= (_TIMES - 1) * period - 1:
                 ellipsis = period == 1 and self._families[0] in self._pieces.dots
                 separate = any(self._separate[:period]) and not ellipsis
                 if separate or same >= (_TIMES_WITHIN_WORD - 1) * period - 1:
-                    barred.update(self._pieces.members[self._families[period - 1]])
-        return barred
+                    barred += self._pieces.members[self._families[period - 1]]
+        return _tokens(barred)
 
     def may_close_list_marker(self) -> bool:
         """Whether a bracket may close that was not opened: after "1", and after "2" if there was "1)"."""

@@ -23,8 +23,6 @@ from transformers.modeling_outputs import BaseModelOutput
 from longt5.generation import EncodedText, Tokens
 from longt5.modeling import LongT5ForConditionalGeneration
 
-SCORES = ("renormalised", "likelihood", "length-normalised", "pmi")
-
 # Sentences that are scored again after each choice: the best ones at first. A summary takes about ten.
 _SHORTLIST = 32
 _ROWS = 64  # prefixes or sentences that the decoder reads at once
@@ -56,7 +54,6 @@ def quote(
     max_new_tokens: int,
     num_beams: int = 1,
     sampling: Sampling | None = None,
-    score: str = "renormalised",
     on_progress: Callable[[Tokens], None] | None = None,
 ) -> Quoted:
     """Chooses sentences of an encoded text until none is left that fits.
@@ -66,15 +63,10 @@ def quote(
         max_new_tokens: longest text, an end token included.
         num_beams: choices followed at once, compared by the mean score of their sentences.
         sampling: draws sentences instead, in one beam.
-        score: what a sentence is chosen by: "renormalised" (see above); "likelihood", of all its tokens among all
-            tokens; "length-normalised", the mean of that over its tokens; "pmi", the renormalised score less the one
-            that the decoder gives the sentence without the paper.
         on_progress: called after each choice with the tokens of the best beam.
     Raises:
-        ValueError: no sentence fits, or there is no such score.
+        ValueError: no sentence fits.
     """
-    if score not in SCORES:
-        raise ValueError(f"Sentences are scored by one of {', '.join(SCORES)}, not by {score!r}.")
     indices: dict[Tokens, int] = {}
     for index, sentence in enumerate(sentences):
         if 0 < len(sentence) < max_new_tokens:
@@ -83,7 +75,7 @@ def quote(
         raise ValueError("No sentence is short enough to be quoted; allow a longer summary.")
 
     candidates = list(indices)
-    beams = [_Beam(_Decoders.reading(model, encoded, score))]
+    beams = [_Beam(_Decoder.at_start(model, encoded))]
     shortlist = candidates
     generator = None if sampling is None else torch.Generator().manual_seed(sampling.seed)
     while not all(beam.finished for beam in beams):
@@ -95,7 +87,7 @@ def quote(
             if beam.finished or not wanted:
                 following.append(replace(beam, finished=True))
                 continue
-            scores = beam.decoders.scores(possible, wanted)
+            scores = _choice_scores(beam.decoder, possible, wanted)
             if not beam.chosen:
                 shortlist = [wanted[i] for i in scores.argsort(descending=True)[:_SHORTLIST].tolist()]
             if sampling is None or generator is None:
@@ -111,9 +103,9 @@ def quote(
 
 @dataclass(frozen=True)
 class _Beam:
-    """Some chosen sentences, and decoders that do not read them (until `_best` the last one still)."""
+    """Some chosen sentences, and a decoder that does not read them (until `_best` the last one still)."""
 
-    decoders: _Decoders
+    decoder: _Decoder
     chosen: tuple[Tokens, ...] = ()
     total: float = 0.0
     finished: bool = False
@@ -127,17 +119,17 @@ class _Beam:
         return self.total / max(1, len(self.chosen))
 
     def choosing(self, sentence: Tokens, score: float) -> _Beam:
-        return _Beam(self.decoders, (*self.chosen, sentence), self.total + score)
+        return _Beam(self.decoder, (*self.chosen, sentence), self.total + score)
 
 
 def _best(beams: Sequence[_Beam], count: int) -> list[_Beam]:
-    """The best beams by mean score, of those with the same sentences only the best; each with its own decoders."""
+    """The best beams by mean score, of those with the same sentences only the best; each with its own decoder."""
     kept: dict[frozenset[Tokens], _Beam] = {}
     for beam in sorted(beams, key=lambda beam: beam.mean_score, reverse=True):
         kept.setdefault(frozenset(beam.chosen), beam)
     best = list(kept.values())[:count]
     return [
-        beam if beam.finished else replace(beam, decoders=beam.decoders.without(beam.chosen[-1]))
+        beam if beam.finished else replace(beam, decoder=beam.decoder.without(beam.chosen[-1]))
         for beam in best
     ]
 
@@ -147,42 +139,6 @@ def _draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> Ten
     shares, order = (scores / sampling.temperature).softmax(-1).sort(descending=True)
     shares = shares * (shares.cumsum(-1) - shares < sampling.top_p)  # the first one always stays
     return order[torch.multinomial(shares, 1, generator=generator)]
-
-
-@dataclass(frozen=True)
-class _Decoders:
-    """What scores sentences: a decoder that reads the paper and, for "pmi", one that reads nothing."""
-
-    score: str
-    paper: bytes
-    with_paper: _Decoder
-    without_paper: _Decoder | None
-
-    @classmethod
-    def reading(cls, model: LongT5ForConditionalGeneration, encoded: EncodedText, score: str) -> _Decoders:
-        without_paper = None
-        if score == "pmi":
-            nothing = model.encoder(input_ids=encoded.input_ids[:, -1:]).last_hidden_state  # </s> alone
-            without_paper = _Decoder.at_start(model, nothing)
-        paper = _as_bytes(encoded.input_ids[0].tolist())
-        return cls(score, paper, _Decoder.at_start(model, encoded.last_hidden_state), without_paper)
-
-    def without(self, sentence: Tokens) -> _Decoders:
-        """The same decoders when a sentence more may not be read; these here stay as they are."""
-        starts = occurrences(sentence, self.paper)
-        return replace(self, with_paper=self.with_paper.without(starts, len(sentence)))
-
-    def scores(self, possible: Sequence[Tokens], wanted: Sequence[Tokens]) -> Tensor:
-        """The scores (wanted,) of some of the possible sentences, float32 on the CPU."""
-        if self.score in ("likelihood", "length-normalised"):
-            scores = self.with_paper.log_likelihoods(wanted)
-            if self.score == "length-normalised":
-                scores = scores / torch.tensor([len(sentence) for sentence in wanted])
-            return scores
-        scores = _choice_scores(self.with_paper, possible, wanted)
-        if self.without_paper is not None:
-            scores = scores - _choice_scores(self.without_paper, possible, wanted)
-        return scores
 
 
 def occurrences(sentence: Sequence[int], paper: bytes) -> list[int]:
@@ -246,52 +202,44 @@ class _Decoder:
     """A decoder that has read its start token, and may look at some of the paper."""
 
     model: LongT5ForConditionalGeneration
+    paper: bytes  # its tokens, see `occurrences`
     source: Tensor  # (1, length, d_model)
     unread: Tensor  # (1, length): 1 where the paper may be looked at, 0 in sentences already chosen
     cache: EncoderDecoderCache  # of the start token alone
     next_logits: Tensor  # (vocabulary,) float32
 
     @classmethod
-    def at_start(cls, model: LongT5ForConditionalGeneration, source: Tensor) -> _Decoder:
+    def at_start(cls, model: LongT5ForConditionalGeneration, encoded: EncodedText) -> _Decoder:
+        source = encoded.last_hidden_state
         start = torch.tensor([[model.generation_config.decoder_start_token_id]], device=source.device)
         output = model(
             encoder_outputs=BaseModelOutput(last_hidden_state=source), decoder_input_ids=start, use_cache=True
         )
+        paper = _as_bytes(encoded.input_ids[0].tolist())
         unread = torch.ones(source.shape[:2], dtype=torch.long, device=source.device)
-        return cls(model, source, unread, output.past_key_values, output.logits[0, -1].float())
+        return cls(model, paper, source, unread, output.past_key_values, output.logits[0, -1].float())
 
-    def without(self, starts: Sequence[int], length: int) -> _Decoder:
-        """The decoder at its start when it may not read a sentence of a length, from each of the starts on."""
+    def without(self, sentence: Tokens) -> _Decoder:
+        """The decoder at its start when it may not read a sentence more; this one stays as it is."""
         unread = self.unread.clone()
-        for start in starts:
-            unread[:, start : start + length] = 0
-        start_token = self.model.generation_config.decoder_start_token_id
+        for start in occurrences(sentence, self.paper):
+            unread[:, start : start + len(sentence)] = 0
+        start = self.model.generation_config.decoder_start_token_id
         cache = EncoderDecoderCache(
             DynamicCache(config=self.model.config.get_text_config(decoder=True)),
             self.cache.cross_attention_cache,
         )
-        logits = replace(self, unread=unread)._read([(start_token,)], cache)[0, -1]
+        logits = replace(self, unread=unread)._read([(start,)], cache)[0, -1]
         return replace(self, unread=unread, cache=cache, next_logits=logits)
 
     def logits_after(self, prefixes: Sequence[Tokens]) -> Iterator[Tensor]:
-        """The logits `(vocabulary,)` after each prefix."""
+        """The logits (vocabulary,) after each prefix."""
         for start in range(0, len(prefixes), _ROWS):
             rows = prefixes[start : start + _ROWS]
             read = [prefix for prefix in rows if prefix]
             logits = iter(self._read(read, self._cache(len(read)))) if read else iter(())
             for prefix in rows:
                 yield next(logits)[len(prefix) - 1] if prefix else self.next_logits
-
-    def log_likelihoods(self, sentences: Sequence[Tokens]) -> Tensor:
-        """The logarithm of the probability of all tokens of each sentence: `(sentences,)`."""
-        sums = []
-        for start in range(0, len(sentences), _ROWS):
-            rows = sentences[start : start + _ROWS]
-            first = self.next_logits.expand(len(rows), 1, -1)
-            read = self._read(rows, self._cache(len(rows)))
-            for logits, row in zip(torch.cat([first, read], dim=1).log_softmax(-1), rows, strict=True):
-                sums.append(float(logits[torch.arange(len(row)), torch.tensor(row)].sum()))
-        return torch.tensor(sums)
 
     def _cache(self, rows: int) -> EncoderDecoderCache:
         """A copy of the cache for a number of rows; the paper's keys and values are shared, not copied."""
@@ -300,7 +248,7 @@ class _Decoder:
         return EncoderDecoderCache(own, self.cache.cross_attention_cache)
 
     def _read(self, rows: Sequence[Tokens], cache: EncoderDecoderCache) -> Tensor:
-        """The logits `(rows, longest row, vocabulary)` in float32 after each token of each row."""
+        """The logits (rows, longest row, vocabulary) in float32 after each token of each row."""
         tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
         for tensor, row in zip(tokens, rows, strict=True):
             tensor[: len(row)] = torch.tensor(row)

@@ -25,12 +25,11 @@ from sumy.utils import get_stop_words
 from longt5.evaluation.metrics import WORD, words_of
 from longt5.text.papers import Paper
 from longt5.text.principal_sentences import oracle_extract
-from longt5.text.sentences import split_sentences
+from longt5.text.sentences import is_whole_sentence, split_sentences
 
 _SUMMARIZERS = {"LexRank": LexRankSummarizer, "TextRank": TextRankSummarizer, "LSA": LsaSummarizer}
 ORACLE = "oracle extract (ceiling)"
 BASELINES = ("first sentences", "random sentences", *_SUMMARIZERS, ORACLE)
-_SHORTEST_SENTENCE = 5  # words; shorter ones are headings, which no extract takes
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,10 @@ class Ranking:
 
 
 def proper_sentences(text: str) -> list[str]:
-    """The sentences of ``text`` that end as sentences do and have five words or more."""
+    """The whole sentences of ``text``, without headings and debris of tables."""
+    cased = not text.islower()
     sentences = (text[start:end] for start, end in split_sentences(text))
-    return [
-        sentence
-        for sentence in sentences
-        if sentence.rstrip("\"'”’)]").endswith((".", "?", "!"))
-        and len(words_of(sentence)) >= _SHORTEST_SENTENCE
-    ]
+    return [sentence for sentence in sentences if is_whole_sentence(sentence, cased)]
 
 
 def fingerprint(sentences: Sequence[str]) -> str:

@@ -1,28 +1,26 @@
-"""How good summaries are, measured: ``python -m longt5.evaluation --model DIR --data FILE --papers N``.
+"""A resumable run over papers: each summarized by whatever is given, and measured beside the baselines.
 
-ROUGE-1, -2 and -Lsum F1 against the authors' abstracts with 95 % bootstrap intervals, for a model and for baselines of
-as many words as the model's summary of that paper; and what ROUGE does not see: how much of a summary stands in the
-paper, and how much it repeats itself. ``accelerate launch -m longt5.evaluation ...`` spreads the papers over processes.
+ROUGE-1, -2 and -Lsum F1 against the authors' abstracts with 95 % bootstrap intervals, for a summarizer and for
+baselines of as many words as its summary of that paper; and what ROUGE does not see: how much of a summary stands in
+the paper, how much it repeats itself, and which numbers, units and names the paper does not have. `accelerate launch`
+spreads the papers over processes.
 
-Finished papers are kept in a JSON-lines file, so that an interrupted evaluation goes on where it stopped, with as many
-processes as one likes. Rankings of sentences, which do not depend on the model, are kept beside it for the next one.
+Finished papers are kept in a JSON-lines file, so that an interrupted evaluation goes on where it stopped, with as
+many processes as one likes. Rankings of sentences, which do not depend on the summaries, are kept beside it.
+`python -m app.evaluation` is the command that runs the app's own summaries through it.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
-from accelerate.utils import parse_flag_from_env
 from tqdm.auto import tqdm
 
 from longt5.evaluation.baselines import (
@@ -35,16 +33,10 @@ from longt5.evaluation.baselines import (
 )
 from longt5.evaluation.json_lines import JsonLines
 from longt5.evaluation.metrics import Scorer, Scores
-from longt5.evaluation.model_summarizer import LONG_PAPERS, ModelSummarizer
-from longt5.evaluation.paper_sets import choose_papers
-from longt5.evaluation.tables import faithfulness_table, rouge_table, summarize_scores
-from longt5.loading import LoadingError, load_model, load_tokenizer
-from longt5.quote_search import SCORES
-from longt5.text.papers import Paper, PapersError
+from longt5.evaluation.tables import claims_table, faithfulness_table, rouge_table, summarize_scores
+from longt5.text.papers import Paper
 
-_MODEL = "model"
-_BATCHES_SORTED = 8  # papers of so many batches are sorted by length, to be put together with little padding
-_LONGEST_WAIT = timedelta(days=30)  # the first process to finish waits for the last
+MODEL = "model"
 
 
 class EvaluationError(Exception):
@@ -56,11 +48,10 @@ class Evaluation:
 
     def __init__(
         self,
-        summarizer: ModelSummarizer,
+        summarizer: Callable[[Paper], str],
         finished: Path,
         settings: dict[str, Any],
         processes: PartialState,
-        batch_size: int = 1,
     ) -> None:
         """
         Args:
@@ -69,12 +60,10 @@ class Evaluation:
                 processes must see the folder.
             settings: what the summaries depend on, as JSON; kept with every finished paper.
             processes: those that share the papers.
-            batch_size: papers that are summarized together.
         """
         self.summarizer = summarizer
         self.settings = json.loads(json.dumps(settings))
         self.processes = processes
-        self.batch_size = batch_size
         self._finished = JsonLines(finished, processes.process_index)
         self._kept_rankings = JsonLines(finished.with_name("rankings.jsonl"), processes.process_index)
         self._scorer = Scorer()
@@ -99,14 +88,14 @@ class Evaluation:
                 disable=not self.processes.is_main_process,
             )
             with bar:
-                for batch in batches(share, self.batch_size):
-                    self._measure(batch)
-                    bar.update(len(batch))
+                for paper in share:
+                    self._measure(paper)
+                    bar.update()
         self._gather()
         done = self._done()
         return {
             system: [Scores(**done[paper.id]["scores"][system]) for paper in papers]
-            for system in (_MODEL, *BASELINES)
+            for system in (MODEL, *BASELINES)
         }
 
     def _gather(self) -> None:
@@ -123,8 +112,8 @@ class Evaluation:
         for record in done.values():
             if (
                 record.get("settings") != self.settings
-                or set(record["scores"]) != {_MODEL, *BASELINES}
-                or set(record["scores"][_MODEL]) != measures
+                or set(record["scores"]) != {MODEL, *BASELINES}
+                or set(record["scores"][MODEL]) != measures
             ):
                 raise EvaluationError(
                     f"{self._finished.path} holds papers finished with other settings or measures: name another "
@@ -132,28 +121,26 @@ class Evaluation:
                 )
         return done
 
-    def _measure(self, papers: Sequence[Paper]) -> None:
+    def _measure(self, paper: Paper) -> None:
         start = time.perf_counter()
-        summaries = self.summarizer(papers)
-        seconds = (time.perf_counter() - start) / len(papers)
-        for paper, summary in zip(papers, summaries):
-            own = self._scorer(summary, paper, seconds)
-            sentences = proper_sentences(paper.text)
-            rankings = self._rank(sentences)
-            scores = {_MODEL: own}
-            for system, text in baseline_summaries(paper, sentences, rankings, own.words).items():
-                time_to_rank = rankings[system].seconds if system in rankings else 0.0
-                scores[system] = self._scorer(text, paper, time_to_rank)
-            self._finished.append(
-                {
-                    "id": paper.id,
-                    "settings": self.settings,
-                    "scores": {system: dataclasses.asdict(value) for system, value in scores.items()},
-                    "title": paper.title,
-                    "summary": summary,
-                    "abstract": paper.abstract,
-                }
-            )
+        summary = self.summarizer(paper)
+        own = self._scorer(summary, paper, time.perf_counter() - start)
+        sentences = proper_sentences(paper.text)
+        rankings = self._rank(sentences)
+        scores = {MODEL: own}
+        for system, text in baseline_summaries(paper, sentences, rankings, own.words).items():
+            time_to_rank = rankings[system].seconds if system in rankings else 0.0
+            scores[system] = self._scorer(text, paper, time_to_rank)
+        self._finished.append(
+            {
+                "id": paper.id,
+                "settings": self.settings,
+                "scores": {system: dataclasses.asdict(value) for system, value in scores.items()},
+                "title": paper.title,
+                "summary": summary,
+                "abstract": paper.abstract,
+            }
+        )
 
     def _rank(self, sentences: Sequence[str]) -> dict[str, Ranking]:
         key = fingerprint(sentences)
@@ -164,110 +151,11 @@ class Evaluation:
         return {system: Ranking(**ranking) for system, ranking in self._rankings[key].items()}
 
 
-def batches(papers: Sequence[Paper], size: int) -> Iterator[list[Paper]]:
-    """``size`` papers at a time of about the same length, not far from the order given."""
-    chunk = size * _BATCHES_SORTED
-    for start in range(0, len(papers), chunk):
-        ordered = sorted(papers[start : start + chunk], key=lambda paper: len(paper.text))
-        for first in range(0, len(ordered), size):
-            yield ordered[first : first + size]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Measure a model's summaries against abstracts and baselines."
-    )
-    parser.add_argument("--model", required=True, help="folder or Hub id")
-    parser.add_argument(
-        "--data",
-        required=True,
-        help=".jsonl or .jsonl.zst with text and abstract, a folder of Parquet files with article and abstract, or "
-        "a data set of the Hub: scientific_papers/pubmed, ccdv/arxiv-summarization/section",
-    )
-    parser.add_argument("--split", default="test", help="part of a data set (default: test)")
-    parser.add_argument("--papers", type=int, help="how many papers, chosen by their ids (default: all)")
-    parser.add_argument(
-        "--finished",
-        type=Path,
-        help="JSON lines to keep finished papers in, and to go on from (default: run/evaluation-MODEL.jsonl); a model "
-        "that has changed under the same name needs another file",
-    )
-    parser.add_argument("--max-input-tokens", type=int, default=16384)
-    parser.add_argument(
-        "--long-papers",
-        choices=LONG_PAPERS,
-        default=LONG_PAPERS[0],
-        help="what to read of papers longer than that (default: beginning and end)",
-    )
-    parser.add_argument("--writing", choices=("own words", "quotes"), default="own words")
-    parser.add_argument(
-        "--quote-score",
-        choices=SCORES,
-        default=SCORES[0],
-        help=f"what sentences are chosen by in quotes (default: {SCORES[0]}, as everywhere else)",
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        default=1,
-        help="papers summarized together in own words (default: 1); quotes are written one after the other",
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads of torch")
-    parser.add_argument("--generation", type=json.loads, default={}, help='JSON, e.g. {"num_beams": 4}')
-    return parser
-
-
-def main() -> int:
-    """Print the tables; 1 and a sentence on stderr if model or papers can't be read."""
-    arguments = _parser().parse_args()
-    # Without `cpu`, accelerate takes several processes on CPUs for so many single ones.
-    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
-    processes = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
-    device = "cpu" if on_cpu else f"cuda:{processes.local_process_index}"
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    name = Path(arguments.model).name
-    try:
-        with processes.main_process_first():  # the others find in the cache what it downloads
-            papers = choose_papers(arguments.data, arguments.split, arguments.papers)
-            summarizer = ModelSummarizer(
-                load_model(arguments.model, device_map=device),
-                load_tokenizer(arguments.model),
-                arguments.max_input_tokens,
-                arguments.writing,
-                arguments.quote_score,
-                arguments.long_papers,
-                **arguments.generation,
-            )
-        settings = {
-            key: getattr(arguments, key)
-            for key in (
-                "model",
-                "data",
-                "split",
-                "max_input_tokens",
-                "long_papers",
-                "writing",
-                "quote_score",
-                "generation",
-            )
-        }
-        finished = arguments.finished or Path("run", f"evaluation-{name}.jsonl")
-        results = Evaluation(summarizer, finished, settings, processes, arguments.batch_size).run(papers)
-    except (PapersError, LoadingError, EvaluationError) as error:
-        if processes.is_main_process:
-            print(error, file=sys.stderr)
-        return 1
-    if processes.is_main_process:
-        rows = [
-            summarize_scores(name if system == _MODEL else system, scores)
-            for system, scores in results.items()
-        ]
-        print(f"{len(papers)} papers; ROUGE F1 in per cent with 95 % bootstrap intervals.\n")
-        print(rouge_table(rows), faithfulness_table(rows), sep="\n\n")
-    processes.destroy_process_group()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def tables(results: dict[str, list[Scores]], name: str) -> str:
+    """The tables of a run, its summarizer called `name`."""
+    rows = [
+        summarize_scores(name if system == MODEL else system, scores) for system, scores in results.items()
+    ]
+    papers = len(results[MODEL])
+    head = f"{papers} papers; ROUGE F1 in per cent with 95 % bootstrap intervals."
+    return "\n\n".join([head, rouge_table(rows), faithfulness_table(rows), claims_table(rows)])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rouge_score import rouge_scorer
 from sumy.utils import get_stop_words
 
+from longt5.evaluation.faithfulness import ReadText
 from longt5.text.papers import Paper
 from longt5.text.sentences import split_sentences
 
@@ -33,6 +35,12 @@ class Scores:
     four_grams_in_paper: float
     repeated_four_grams: float
     repeats_none: bool
+    supported: bool
+    """Whether all its numbers, units, names and acronyms stand in the paper."""
+    item_precision: float
+    """Share of them that do; 1 if there are none."""
+    in_one_window: float
+    """Share of its sentences whose content words stand together in the paper (`longt5.evaluation.faithfulness`)."""
     seconds: float
 
 
@@ -41,6 +49,7 @@ class Scorer:
 
     def __init__(self) -> None:
         self._rouge = rouge_scorer.RougeScorer(list(ROUGE), use_stemmer=True)
+        self._read = lru_cache(maxsize=1)(ReadText)  # all systems summarize one paper after the other
 
     def __call__(self, summary: str, paper: Paper, seconds: float = 0.0) -> Scores:
         """Measure ``summary`` against the paper's abstract and its text."""
@@ -49,6 +58,7 @@ class Scorer:
         known = set(read)
         grams = four_grams(written)
         distinct = set(grams)
+        faithfulness = self._read(paper.text).check(summary)
         return Scores(
             **{name: rouge[name].fmeasure for name in ROUGE},
             words=len(written),
@@ -57,6 +67,9 @@ class Scorer:
             four_grams_in_paper=_share(grams, set(four_grams(read))),
             repeated_four_grams=1.0 - len(distinct) / len(grams) if grams else 0.0,
             repeats_none=len(distinct) == len(grams),
+            supported=not faithfulness.unsupported,
+            item_precision=faithfulness.precision,
+            in_one_window=faithfulness.in_one_window,
             seconds=seconds,
         )
 

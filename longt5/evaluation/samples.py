@@ -1,6 +1,6 @@
 """Summaries beside the true abstracts, to be read by a person: ``python -m longt5.evaluation.samples FILE``.
 
-FILE holds the finished papers of ``longt5.evaluation``; nothing is computed again. The same seed draws the same papers,
+FILE holds the finished papers of `app.evaluation`; nothing is computed again. The same seed draws the same papers,
 whatever model wrote the summaries.
 """
 
@@ -33,7 +33,7 @@ def _describe(number: int, record: dict[str, Any]) -> str:
 def main() -> int:
     """Print the samples; 1 and a sentence on stderr if there are no finished papers."""
     parser = argparse.ArgumentParser(description="Print summaries beside the true abstracts.")
-    parser.add_argument("finished", type=Path, help="JSON lines that longt5.evaluation has written")
+    parser.add_argument("finished", type=Path, help="JSON lines that app.evaluation has written")
     parser.add_argument("--papers", type=int, default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="draws the papers (default: 0)")
     arguments = parser.parse_args()
@@ -43,7 +43,7 @@ def main() -> int:
     except (OSError, json.JSONDecodeError, KeyError, TypeError):
         text = ""
     if not text:
-        problem = f"There are no finished papers in {arguments.finished}: give a file of longt5.evaluation."
+        problem = f"There are no finished papers in {arguments.finished}: give a file of app.evaluation."
         print(problem, file=sys.stderr)
         return 1
     print(text)

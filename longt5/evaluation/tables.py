@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from longt5.evaluation.faithfulness import WINDOW
 from longt5.evaluation.metrics import ROUGE, Scores
 
 
@@ -59,6 +60,20 @@ def faithfulness_table(rows: Sequence[Row]) -> str:
         "repeated_four_grams": "repeated 4-grams",
         "repeats_none": "papers without repeated 4-grams",
     }
+    return _shares(rows, columns)
+
+
+def claims_table(rows: Sequence[Row]) -> str:
+    """What the summaries claim that does not stand in the papers, in per cent."""
+    columns = {
+        "supported": "summaries without an unsupported item",
+        "item_precision": "items supported",
+        "in_one_window": f"sentences within {WINDOW} words of the paper",
+    }
+    return _shares(rows, columns)
+
+
+def _shares(rows: Sequence[Row], columns: dict[str, str]) -> str:
     cells = [[row.system, *(f"{100 * row.means[name]:.1f} %" for name in columns)] for row in rows]
     return _markdown(["system", *columns.values()], cells)
 

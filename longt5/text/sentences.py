@@ -22,6 +22,12 @@ _ABBREVIATIONS = frozenset(_ABBREVIATION_LIST.split())
 _LATE_ABBREVIATIONS = frozenset(
     {"al", "no", "ref", "app", "art", "def", "cor", "ed", "st", "prop", "tab", "ch"}
 )
+LEAST_WORDS = 6  # fewer are headings, captions and the debris of formulas
+# From a capital, digit or opening mark to a full stop, maybe with references after it. Public sets of papers are
+# split into words, so a space may stand before the full stop.
+_WHOLE_SENTENCE = re.compile(
+    r"[\"“‘(\[]?\s?[A-Z0-9].*[a-zA-Z0-9)\]”’\"%]\s?[.!?]\s?[\"”’)\]]*(\s*\[[\d,;–\s-]+\])?", re.S
+)
 _CANDIDATE = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s*\[\d[\d,;\s–-]*\])?(\s+)|\n\s*")
 _LAST_MARK = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s*\[\d[\d,;\s–-]*\])?$")
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘/,;–—]+$")
@@ -41,6 +47,21 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
             start = match.end()
     _append_stripped(sentences, text, start, len(text))
     return sentences
+
+
+def is_whole_sentence(sentence: str, cased: bool = True) -> bool:
+    """Whether ``sentence`` looks like a whole sentence of running text: what may be quoted, or be ranked.
+
+    ``cased``: whether sentences begin with capitals in its text; in public sets of papers they do not.
+    """
+    sentence = sentence.strip()
+    words = sentence.split()
+    letters = sum(character.isalpha() for character in sentence)
+    return (
+        len(words) >= LEAST_WORDS
+        and letters >= 0.6 * len("".join(words))
+        and _WHOLE_SENTENCE.fullmatch(sentence if cased else sentence.upper()) is not None
+    )
 
 
 def may_end_text(text: str) -> bool:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longt5.quotes import MOST_TOKENS, is_quotable, quotable_sentences
+from longt5.quotes import MOST_TOKENS, quotable_sentences
+from longt5.text.sentences import is_whole_sentence
 
 GOOD = "Sparse attention reads long papers as well as dense attention."
 SHORT = "It is so."
@@ -26,7 +27,7 @@ HEADING = "Results of attention to long papers in three fields"
     ],
 )
 def test_what_looks_like_a_sentence(text: str, expected: bool) -> None:
-    assert is_quotable(text) is expected
+    assert is_whole_sentence(text) is expected
 
 
 def tokenized(sentences: list[str], *, spaces: bool) -> tuple[str, np.ndarray, np.ndarray, list[int]]:
@@ -59,4 +60,4 @@ def test_just_the_quotable_ones_are_found(sentences: list[str]) -> None:
     text, ids, offsets, starts = tokenized(sentences, spaces=True)
     found = quotable_sentences(text, ids, offsets.reshape(-1, 2), starts)
     quotes = [text[sentence.start : sentence.end] for sentence in found]
-    assert quotes == [sentence for sentence in sentences if is_quotable(sentence)]
+    assert quotes == [sentence for sentence in sentences if is_whole_sentence(sentence)]

@@ -140,3 +140,11 @@ def test_all_baselines_are_as_long_as_the_summary() -> None:
     assert summaries["TextRank"] == "Both together reach every part of a paper"
     assert summaries["LSA"] == "The decoder writes what matters to it most"
     assert summaries[ORACLE] == SENTENCES[3]
+
+
+def test_texts_in_lower_case_have_sentences_too() -> None:
+    lower = "the encoder reads a band of tokens . it also reads the sums of blocks . see below"
+    assert proper_sentences(lower) == [
+        "the encoder reads a band of tokens .",
+        "it also reads the sums of blocks .",
+    ]

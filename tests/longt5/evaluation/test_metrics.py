@@ -44,3 +44,9 @@ def test_a_summary_without_words() -> None:
 def test_a_summary_that_repeats_none_has_no_repeated_four_grams(summary: str) -> None:
     scores = Scorer()(summary, PAPER)
     assert scores.repeats_none == (scores.repeated_four_grams == 0.0)
+
+
+def test_claims_are_measured() -> None:
+    scores = Scorer()("The encoder of Turing reads 7 bands of tokens. It also reads blocks.", PAPER)
+    assert not scores.supported and scores.item_precision == 0.0 and scores.in_one_window == 0.5
+    assert Scorer()("The encoder reads a band.", PAPER).supported

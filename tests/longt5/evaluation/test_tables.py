@@ -1,11 +1,11 @@
 import pytest
 
 from longt5.evaluation.metrics import Scores
-from longt5.evaluation.tables import faithfulness_table, rouge_table, summarize_scores
+from longt5.evaluation.tables import claims_table, faithfulness_table, rouge_table, summarize_scores
 
 
 def scores(rouge: float, repeats_none: bool) -> Scores:
-    return Scores(rouge, rouge, rouge, 10, 1.0, 0.9, 0.5, 0.0, repeats_none, 1.0)
+    return Scores(rouge, rouge, rouge, 10, 1.0, 0.9, 0.5, 0.0, repeats_none, repeats_none, 0.75, 0.25, 1.0)
 
 
 def test_means_intervals_and_tables() -> None:
@@ -18,3 +18,5 @@ def test_means_intervals_and_tables() -> None:
     assert head.count("|") == rule.count("|") == line.count("|")
     *_, line = faithfulness_table([row]).splitlines()
     assert line == "| a model | 100.0 % | 90.0 % | 50.0 % | 0.0 % | 66.7 % |"
+    *_, line = claims_table([row]).splitlines()
+    assert line == "| a model | 66.7 % | 75.0 % | 25.0 % |"

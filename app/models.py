@@ -45,6 +45,8 @@ class ModelProfile:
     """Most tokens it was made to read at once."""
     prefix: str
     """Text put before every input; most LongT5 checkpoints want none."""
+    quotes_prefix: str
+    """The same where quotes are to be chosen: a model may have learned to tell by it what it is asked for."""
     config: LongT5Config
     """Its sizes: layers, heads, local radius, global block."""
 
@@ -290,6 +292,7 @@ def _profile(name: str, path: str, most_input_tokens: int) -> ModelProfile:
         defaults=SummarySettings(model=name, **defaults),
         max_input_tokens=max_input_tokens,
         prefix=first("prefix") or "",
+        quotes_prefix=first("quotes_prefix") or first("prefix") or "",
         config=LongT5Config.from_dict(config),
     )
 

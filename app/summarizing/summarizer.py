@@ -42,7 +42,7 @@ from app.summarizing.summary import (
 from app.summarizing.time_left import TimeLeft
 from app.summarizing.windows import TokenizedText, Window, overlapping_windows, shorten, tokenize, truncate
 from app.work import Stopped, check, follow
-from longt5.decoding import finish, processors
+from longt5.decoding import finish, processors, with_length
 from longt5.generation import EncodedText, Tokens, write
 from longt5.interruption import interruptible
 from longt5.quote_search import Sampling, quote
@@ -71,7 +71,7 @@ logger = logging.getLogger(__name__)
 
 # A window's share of a short summary may be a few tokens; nothing can be said in those.
 LEAST_WINDOW_TOKENS = 32
-LENGTH_TOLERANCE = 0.15  # a chosen length is met within
+LEAST_WINDOW_WORDS = 25
 
 
 Report = Callable[[Event], None]
@@ -218,13 +218,18 @@ class _Job:
         if not len(self.whole):
             raise SummaryError(f"There is no text to summarize in {document.name}.")
         self.references = tokenize(tokenizer, document, (left_out,) if left_out else (), stop)
-        self.prefix: list[int] = tokenizer(loaded.profile.prefix, add_special_tokens=False)["input_ids"]
+        quoting = settings.writing == "quotes"
+        prefix = loaded.profile.quotes_prefix if quoting else loaded.profile.prefix
+        self.prefix: list[int] = tokenizer(prefix, add_special_tokens=False)["input_ids"]
         room = settings.max_input_tokens - len(self.prefix) - 1
         self.text = shorten(self.whole, room) if settings.long_papers == "beginning and end" else self.whole
         divide = overlapping_windows if settings.long_papers == "windows" else truncate
         self.windows = divide(self.text, room)
         most = _most_tokens(settings, self.whole, len(document.text.split()))
-        self.lengths = _summary_lengths(self.windows, most)
+        self.lengths = _shares(self.windows, most, LEAST_WINDOW_TOKENS)
+        self.words: list[int] | None = None
+        if settings.length != "usual" and not quoting:
+            self.words = _shares(self.windows, LENGTHS[settings.length], LEAST_WINDOW_WORDS)
         self.time_left = TimeLeft([len(window) for window in self.windows], self.lengths)
         self.sentences: list[Sentence] = []
         self.traces: list[WindowTrace] = []
@@ -252,15 +257,18 @@ class _Job:
 
     def _write(self, index: int, encoded: EncodedText) -> Tokens:
         config = _generation_config(self.loaded, self.settings, self.lengths[index])
+        words = None if self.words is None else self.words[index]
+        if words is not None:
+            config = with_length(config, words)
         summary_ids = write(
             self.loaded.model,
             encoded,
             config,
             seed=self.settings.seed + index if self.settings.do_sample else None,
-            logits_processor=processors(self.loaded.tokenizer, config),
+            logits_processor=processors(self.loaded.tokenizer, config, words),
             on_progress=partial(self._report_writing, index),
         )
-        summary_ids = finish(self.loaded.tokenizer, config, summary_ids)
+        summary_ids = finish(self.loaded.tokenizer, config, summary_ids, words)
         self._report_writing(index, summary_ids)
         return summary_ids
 
@@ -334,7 +342,8 @@ class _Job:
             reference_tokens=len(references),
             reference_pages=pages_of(document, references.offsets),
             repeats_dropped=self.repeats_dropped,
-            ends_early=any(len(trace.summary_ids) >= length for trace, length in written),
+            ends_early=self.words is None
+            and any(len(trace.summary_ids) >= length for trace, length in written),
         )
         return Summary(
             document=document,
@@ -351,20 +360,19 @@ class _Job:
 
 
 def _most_tokens(settings: SummarySettings, text: TokenizedText, words: int) -> int:
-    """Most tokens to write about a text of so many words: for the length that was chosen, or the model's usual one."""
+    """Tokens of a summary of a text of so many words: about those of the length chosen, or most at the usual one."""
     if settings.length == "usual":
         return settings.max_new_tokens
     tokens = LENGTHS[settings.length] * len(text) / max(1, words)
     if settings.writing == "quotes":  # which fall short of what they may fill by half a sentence on average
         return round(tokens + len(text) / len(text.sentence_starts) / 2)
-    return round(tokens * (1 + LENGTH_TOLERANCE))
+    return round(tokens)
 
 
-def _summary_lengths(windows: Sequence[Window], max_new_tokens: int) -> list[int]:
-    """Most tokens to write from each window: its share of the whole, though never too few for a sentence."""
+def _shares(windows: Sequence[Window], whole: int, least: int) -> list[int]:
+    """What is to be written from each window: its share of the whole, though never too little for a sentence."""
     total = sum(len(window) for window in windows)
-    least = min(LEAST_WINDOW_TOKENS, max_new_tokens)
-    return [max(least, round(max_new_tokens * len(window) / total)) for window in windows]
+    return [max(min(least, whole), round(whole * len(window) / total)) for window in windows]
 
 
 def _model_input(
@@ -387,9 +395,6 @@ def _generation_config(
     # A least length meant for a model's usual summaries must not outgrow a short one or a window's share.
     config.min_length = min(config.min_length or 0, max_new_tokens * 2 // 3) or None
     config.min_new_tokens = min(config.min_new_tokens or 0, max_new_tokens * 2 // 3) or None
-    if settings.length != "usual":
-        config.min_length = None
-        config.min_new_tokens = round(max_new_tokens * (1 - LENGTH_TOLERANCE) / (1 + LENGTH_TOLERANCE))
     config.max_length = None
     for name in SETTINGS:
         if hasattr(config, name):  # what `generate` has a parameter for is a parameter of it

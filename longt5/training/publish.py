@@ -1,6 +1,6 @@
-"""A trained model made ready to give away: ``python -m longt5.training.publish --model DIR --out DIR``.
+"""A trained model made ready to give away: `python -m longt5.training.publish --model DIR --out DIR`.
 
-Weights in bfloat16 (``wo`` too: the file is read back in the reader's dtype), the tokenizer, generation defaults.
+Weights in bfloat16 (`wo` too: the file is read back in the reader's dtype), the tokenizer, generation defaults.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from transformers import AutoTokenizer, GenerationConfig
 from longt5 import LongT5ForConditionalGeneration
 
 
-def pack(
+def publish(
     model_folder: Path,
     out: Path,
     max_input_tokens: int,
     generation: dict[str, object],
 ) -> int:
-    """Write the packed model to ``out`` and return the bytes of its weights.
+    """Writes the model to `out` and returns the bytes of its weights.
 
     Args:
-        max_input_tokens: longest input the model is meant for, kept as the tokenizer's ``model_max_length``.
-        generation: generation defaults beside the special tokens, e.g. ``{"num_beams": 2}``.
+        max_input_tokens: longest input the model is meant for, kept as the tokenizer's `model_max_length`.
+        generation: generation defaults beside the special tokens, e.g. `{"num_beams": 2}`.
 
     Raises:
-        ValueError: ``generation`` has settings that contradict each other.
+        ValueError: `generation` has settings that contradict each other.
     """
     model = LongT5ForConditionalGeneration.from_pretrained(model_folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
@@ -53,9 +53,9 @@ def pack(
 
 
 def main() -> None:
-    """Pack a model and say how large it is."""
+    """Publishes a model and says how large it is."""
     parser = argparse.ArgumentParser(
-        description="Pack a trained model: bfloat16 weights, tokenizer, defaults."
+        description="Make a trained model ready to give away: bfloat16 weights, tokenizer, defaults."
     )
     parser.add_argument(
         "--model", type=Path, required=True, help="folder written by python -m longt5.training"
@@ -64,12 +64,7 @@ def main() -> None:
     parser.add_argument("--max-input-tokens", type=int, default=16384)
     parser.add_argument("--generation", type=json.loads, default={}, help='JSON, e.g. {"num_beams": 2}')
     arguments = parser.parse_args()
-    size = pack(
-        arguments.model,
-        arguments.out,
-        arguments.max_input_tokens,
-        arguments.generation,
-    )
+    size = publish(arguments.model, arguments.out, arguments.max_input_tokens, arguments.generation)
     print(f"{arguments.out}: {size / 2**20:.1f} MiB of weights")
 
 

@@ -1,7 +1,7 @@
-"""The sub-word tokenizer of our own models, trained on papers: ``python -m longt5.training.tokenizer``.
+"""The sub-word tokenizer of our own models, trained on papers: `python -m longt5.training.tokenizer`.
 
-Byte-pair encoding in T5's conventions: ``▁`` marks a space, ``<pad>`` is 0, ``</s>`` is 1 and ends every
-text, ``<unk>`` is 2. Cased; every digit stands alone, so that numbers are copied digit by digit;
+Byte-pair encoding in T5's conventions: `▁` marks a space, `<pad>` is 0, `</s>` is 1 and ends every
+text, `<unk>` is 2. Cased; every digit stands alone, so that numbers are copied digit by digit;
 punctuation never joins a word; what is not in the vocabulary is spelled in bytes, so that nothing is
 unknown. White space of any kind and length, line ends included, is one space.
 """
@@ -9,6 +9,7 @@ unknown. White space of any kind and length, line ends included, is one space.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ PIECES = r"▁?[\p{L}\p{M}]+|▁?\p{N}|▁?[^▁\p{L}\p{M}\p{N}]+|▁"
 
 
 def untrained_tokenizer(model: models.BPE) -> Tokenizer:
-    """Return normalizer, pre-tokenizer and decoder around ``model``, without the final ``</s>``."""
+    """Return normalizer, pre-tokenizer and decoder around `model`, without the final `</s>`."""
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
@@ -50,10 +51,10 @@ def untrained_tokenizer(model: models.BPE) -> Tokenizer:
 
 
 def train_tokenizer(texts: Iterator[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Train on ``texts`` and return a fast tokenizer of at most ``vocabulary_size`` entries.
+    """Train on `texts` and return a fast tokenizer of at most `vocabulary_size` entries.
 
     Raises:
-        ValueError: ``vocabulary_size`` leaves no room beside the special and the byte tokens.
+        ValueError: `vocabulary_size` leaves no room beside the special and the byte tokens.
     """
     fixed = len(SPECIAL_TOKENS) + len(BYTE_TOKENS)
     if vocabulary_size <= fixed:
@@ -90,28 +91,26 @@ def train_tokenizer(texts: Iterator[str], vocabulary_size: int) -> PreTrainedTok
 
 
 def sample_texts(corpus: Path, papers: int, seed: int = 0) -> Iterator[str]:
-    """Yield paragraphs of up to ``papers`` papers of ``corpus``'s ``train-*`` files.
-
-    Papers read from PDFs (``train-neurips``) are all taken; the others share what is left by chance.
-    """
-    chance = random.Random(seed)
-    files = sorted(corpus.glob("train-*.jsonl*"), key=lambda path: ("neurips" not in path.name, path.name))
-    taken = 0
-    with tqdm(total=papers, unit="paper", desc="tokenizer") as bar:
-        for path in files:
-            share = 1.0 if "neurips" in path.name else 0.34
-            for paper in read_papers(path):
-                if taken >= papers:
-                    return
-                if chance.random() < share:
-                    taken += 1
-                    bar.update()
-                    yield paper.abstract
-                    yield from paper.text.split("\n")
+    """Yields paragraphs of up to `papers` papers of `corpus`'s `train-*` files, of all files alike."""
+    files = sorted(corpus.glob("train-*.jsonl*"))
+    rng = random.Random(seed)
+    # Reservoir sampling: every paper is as likely, and the files are read once (Vitter 1985).
+    chosen: list[tuple[str, str]] = []
+    for number, paper in enumerate(
+        tqdm(itertools.chain.from_iterable(map(read_papers, files)), unit="paper")
+    ):
+        texts = paper.abstract, paper.text
+        if number < papers:
+            chosen.append(texts)
+        elif (index := rng.randrange(number + 1)) < papers:
+            chosen[index] = texts
+    for abstract, text in chosen:
+        yield abstract
+        yield from text.split("\n")
 
 
 def main() -> None:
-    """Train a tokenizer and save it as a folder that ``AutoTokenizer.from_pretrained`` loads."""
+    """Train a tokenizer and save it as a folder that `AutoTokenizer.from_pretrained` loads."""
     parser = argparse.ArgumentParser(description="Train the sub-word tokenizer on a folder of papers.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder with train-*.jsonl.zst")
     parser.add_argument("--out", type=Path, required=True, help="folder to save the tokenizer in")

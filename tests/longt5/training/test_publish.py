@@ -6,12 +6,12 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from longt5 import LongT5Config, LongT5ForConditionalGeneration
-from longt5.training.publish import pack
+from longt5.training.publish import publish
 from longt5.training.tokenizer import train_tokenizer
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_packed_model_is_small_and_the_same(tmp_path: Path, tied: bool) -> None:
+def test_published_model_is_small_and_the_same(tmp_path: Path, tied: bool) -> None:
     config = LongT5Config(
         vocab_size=330,
         d_model=16,
@@ -26,15 +26,15 @@ def test_packed_model_is_small_and_the_same(tmp_path: Path, tied: bool) -> None:
     model.save_pretrained(tmp_path / "run" / "model")
     train_tokenizer(iter(["A band of blocks."] * 9), 330).save_pretrained(tmp_path / "run" / "model")
     (tmp_path / "run" / "loss.svg").write_text("<svg></svg>")
-    size = pack(tmp_path / "run" / "model", tmp_path / "out", 4096, {"num_beams": 2, "max_new_tokens": 9})
+    size = publish(tmp_path / "run" / "model", tmp_path / "out", 4096, {"num_beams": 2, "max_new_tokens": 9})
     weights = load_file(tmp_path / "out" / "model.safetensors")
     assert {value.dtype for value in weights.values()} == {torch.bfloat16}
     assert size == (tmp_path / "out" / "model.safetensors").stat().st_size
-    packed = LongT5ForConditionalGeneration.from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
-    assert packed.generation_config.num_beams == 2 and packed.generation_config.max_new_tokens == 9
+    published = LongT5ForConditionalGeneration.from_pretrained(tmp_path / "out", dtype=torch.float32).eval()
+    assert published.generation_config.num_beams == 2 and published.generation_config.max_new_tokens == 9
     assert AutoTokenizer.from_pretrained(tmp_path / "out").model_max_length == 4096
     assert (tmp_path / "out" / "training.svg").exists()
-    for (name, value), (_, original) in zip(packed.state_dict().items(), model.state_dict().items()):
+    for (name, value), (_, original) in zip(published.state_dict().items(), model.state_dict().items()):
         torch.testing.assert_close(value, original, rtol=1e-2, atol=1e-2, msg=name)
 
 
@@ -45,4 +45,4 @@ def test_contradicting_generation_defaults_are_refused(tmp_path: Path) -> None:
     LongT5ForConditionalGeneration(config).save_pretrained(tmp_path / "model")
     train_tokenizer(iter(["A band."] * 9), 330).save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError):
-        pack(tmp_path / "model", tmp_path / "out", 4096, {"num_beams": 1, "num_return_sequences": 3})
+        publish(tmp_path / "model", tmp_path / "out", 4096, {"num_beams": 1, "num_return_sequences": 3})

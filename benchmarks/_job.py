@@ -52,6 +52,8 @@ class Job:
     target_tokens: int = 0
     autocast: bool = False
     """Compute in bfloat16 with the weights in `dtype`."""
+    cuda_graphs: bool = False
+    """Launch our training step as one graph."""
 
     @property
     def torch_dtype(self) -> torch.dtype:

@@ -12,9 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks._job import Job, build, random_tokens, source
+from benchmarks._job import OURS, Job, build, random_tokens, source
 from benchmarks._report import TABLE_HEAD, circumstances, parser, row, sides
 from benchmarks._turns import Measured, take_turns
+from longt5.training.batches import Batch
+from longt5.training.graphs import GraphedLosses
 
 LEARNING_RATE = 1e-4
 CLIP_NORM = 1.0
@@ -25,20 +27,28 @@ def prepare(job: Job) -> dict[str, Callable[[], dict[str, Tensor]]]:
     model, ids = build(job).train(), source(job)
     labels = random_tokens(job, job.target_tokens, seed=2)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, fused=True)
-    autocast = torch.autocast(torch.device(job.device).type, torch.bfloat16, enabled=job.autocast)
     parameters = [parameter for _, parameter in sorted(model.named_parameters())]
+    batch = Batch(ids, torch.ones_like(ids), labels)
     outputs: dict[str, Tensor] = {}
 
+    def loss_of(batch: Batch) -> Tensor:
+        with torch.autocast(torch.device(job.device).type, torch.bfloat16, enabled=job.autocast):
+            return model(input_ids=batch.input_ids, labels=batch.labels).loss
+
+    graphed = GraphedLosses(loss_of, parameters) if job.cuda_graphs and job.library == OURS else None
+
     def step() -> dict[str, Tensor]:
-        with autocast:
-            loss = model(input_ids=ids, labels=labels).loss
-        loss.backward()
+        if graphed is not None:
+            loss = graphed(batch)
+        else:
+            loss = loss_of(batch)
+            loss.backward()
         if not outputs:  # the first step, which is not timed
             norms = torch.stack([parameter.grad.norm(dtype=torch.float32) for parameter in parameters])
             outputs.update({"loss": loss.detach(), "gradient norms": norms})
         torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
         optimizer.step()
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=graphed is None)
         return dict(outputs)
 
     return {"step": step}
@@ -55,6 +65,9 @@ def main() -> None:
     options = parser(__doc__.splitlines()[0], lengths=[1024])
     options.add_argument("--target-tokens", type=int, default=128)
     options.add_argument("--autocast", action="store_true", help="bfloat16 autocast over weights of --dtype")
+    options.add_argument(
+        "--cuda-graphs", action="store_true", help="our side as the trainer runs it with cuda_graphs"
+    )
     chosen = options.parse_args()
     print(circumstances(chosen, sides(chosen, "train", chosen.attention[0], chosen.lengths[0])[0]))
     print("No dropout. Memory includes gradients and the optimizer's state.\n")

@@ -41,7 +41,6 @@ _LEAST_WORDS = 4  # of a sentence; "2." ends none
 
 _OPENING, _CLOSING = "([{“", ")]}”"
 _ORDINARY_WORD = re.compile(r"[^\w\s]?[^\W\d_]{3,}(?:[-’'][^\W\d_]+)*[.,;:)\]]*")
-_NONE = np.zeros(0, dtype=np.int64)
 _LIST_MARKER = re.compile(r"(?:\d{1,2}|[a-z]|[ivx]{1,4})")
 
 
@@ -166,7 +165,8 @@ class WritingRules(LogitsProcessor):
     def _barred(self, written: _Written) -> np.ndarray:
         """The tokens that may not follow."""
         pieces = self._pieces
-        barred = []
+        # A character that is spelled in bytes is spelled to its end, and no other byte may go on with it.
+        barred = [pieces.all_but_continuations if written.bytes_missing else pieces.continuations]
         if self._size:
             barred.append(written.repeating_words())
         if self._loops:
@@ -182,7 +182,7 @@ class WritingRules(LogitsProcessor):
                 barred.append(pieces.capitals)
             if not self._may_end(written):
                 barred.append(self._ends)
-        return np.concatenate(barred) if barred else _NONE
+        return np.concatenate(barred)
 
     def _may_end(self, written: _Written) -> bool:
         share = written.words / self._target if self._target else 1.0
@@ -192,8 +192,11 @@ class WritingRules(LogitsProcessor):
 
     def _must_end(self, written: _Written) -> bool:
         assert self._target is not None
+        if written.bytes_missing:
+            return False
         next_end = written.words + _USUAL_SENTENCE
         late = written.words >= _LATE * self._target or next_end > INTERVAL[1] * self._target
+        late = late and not written.in_number  # "3." may become "3.5": there the model itself ends the text
         return (late and self._may_end(written)) or written.words >= _HOPELESS * self._target
 
     def _keep_length(self, written: Sequence[_Written], scores: Tensor) -> Tensor:
@@ -203,7 +206,9 @@ class WritingRules(LogitsProcessor):
         words = np.array([text.words for text in written])
         ended = np.array([self._must_end(text) for text in written])
         begun = np.array([text.starts_chunk for text in written])
-        in_sentence = ~ended & (words >= late) & np.array([not text.depth for text in written])
+        in_sentence = (
+            ~ended & (words >= late) & np.array([not text.depth and not text.in_number for text in written])
+        )
         passed = begun & (words > most) & (words <= most + 1)
         if not (ended | in_sentence | passed).any():
             return scores
@@ -237,6 +242,19 @@ class _Pieces:
             "" if piece in special else "\ufffd" if re.fullmatch(r"<0x[0-9A-F]{2}>", piece) else piece
             for piece in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
         ]
+        # How many bytes each byte token leaves to come (RFC 3629, section 3), and those that come then.
+        byte_tokens = {
+            token: int(match[1], 16)
+            for token, piece in enumerate(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
+            if (match := re.fullmatch(r"<0x([0-9A-F]{2})>", piece))
+        }
+        self.bytes_to_come = {
+            token: sum(byte >= least for least in (0xC2, 0xE0, 0xF0)) for token, byte in byte_tokens.items()
+        }
+        self.continuations = _tokens(token for token, byte in byte_tokens.items() if 0x80 <= byte < 0xC2)
+        self.all_but_continuations = np.setdiff1d(
+            np.arange(len(self.texts)), [token for token, byte in byte_tokens.items() if 0x80 <= byte < 0xC0]
+        )
         self.plain = [text.replace("▁", "") for text in self.texts]
         self.starts = [text.startswith("▁") for text in self.texts]
         self.lower = [text.lower() for text in self.plain]
@@ -311,6 +329,7 @@ class _Written:
         self._sentence_words = 0
         self._list_markers: frozenset[str] = frozenset()
         self.words = 0
+        self.bytes_missing = 0  # of a character that is spelled in bytes
         self.depth = 0  # brackets that are open
         self.quoted = False
         self.run = 0  # tokens since the last ordinary word
@@ -326,6 +345,7 @@ class _Written:
         new.starts_sentence = new.starts_chunk = False
         if token >= len(pieces.texts) or not pieces.texts[token]:  # special ones, the start token among them
             return new
+        new.bytes_missing = max(new.bytes_missing - 1, 0) or pieces.bytes_to_come.get(token, 0)
         new._add_to_chunk(pieces.plain[token], pieces.starts[token])
         new._add_to_words(token)
         new._add_to_spans(token)
@@ -383,6 +403,11 @@ class _Written:
         )
         self._families = (family, *self._families[: _LONGEST_PERIOD - 1])
         self._separate = (self._pieces.separate[token], *self._separate[: _LONGEST_PERIOD - 1])
+
+    @property
+    def in_number(self) -> bool:
+        """Whether the last word ends in a digit, maybe with a point after it."""
+        return self._chunk.removesuffix(".")[-1:].isdigit()
 
     def repeating_words(self) -> np.ndarray:
         """The first tokens of words that would complete a run of words written before."""

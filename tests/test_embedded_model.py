@@ -38,13 +38,19 @@ def test_its_quotes_are_the_papers_sentences(store: ModelStore) -> None:
     assert {sentence.text for sentence in summary.sentences} <= sentences
 
 
-def test_its_own_words_are_about_the_paper(store: ModelStore) -> None:
-    summary = written(
-        store, writing="own words", max_new_tokens=250, max_input_tokens=4096, long_papers="truncate"
-    )
+def test_its_own_words_are_about_the_paper_and_as_long_as_asked(store: ModelStore) -> None:
+    summary = written(store, length="medium", max_input_tokens=4096, long_papers="beginning and end")
     words = words_of(summary.text)
     known = set(words_of(summary.document.text))
     content = [word for word in words if word not in STOP_WORDS]
-    assert len(words) > 40
-    assert sum(word in known for word in content) >= 0.9 * len(content)
+    assert 0.85 * 160 <= len(summary.text.split()) <= 1.15 * 160
+    assert sum(word in known for word in content) >= 0.95 * len(content)
     assert len(set(four_grams(words))) == len(four_grams(words))
+    assert all(sentence.text.endswith((".", "?", "!")) for sentence in summary.sentences)
+
+
+def test_it_reads_whole_papers_and_writes_in_its_own_words(store: ModelStore) -> None:
+    profile = store.profile(store.choices[0])
+    assert profile.max_input_tokens == profile.defaults.max_input_tokens == 16_384
+    assert (profile.defaults.writing, profile.defaults.length) == ("own words", "medium")
+    assert (profile.prefix, profile.quotes_prefix) == ("", "<mask>")

@@ -1,6 +1,8 @@
 """A trained model made ready to give away: `python -m longt5.training.publish --model DIR --out DIR`.
 
-Weights in bfloat16 (`wo` too: the file is read back in the reader's dtype), the tokenizer, generation defaults.
+Weights in bfloat16 (`wo` too: the file is read back in the reader's dtype), the tokenizer, generation defaults. With
+`--average DIR SHARE` the weights are the mean of two models, one trained on from the other: such a mean is often better
+than both (Wortsman et al. 2022, arXiv 2109.01903).
 """
 
 from __future__ import annotations
@@ -21,17 +23,24 @@ def publish(
     out: Path,
     max_input_tokens: int,
     generation: dict[str, object],
+    average: tuple[Path, float] | None = None,
 ) -> int:
     """Writes the model to `out` and returns the bytes of its weights.
 
     Args:
         max_input_tokens: longest input the model is meant for, kept as the tokenizer's `model_max_length`.
         generation: generation defaults beside the special tokens, e.g. `{"num_beams": 2}`.
+        average: another model of the same sizes, and its share of the weights, 0 to 1.
 
     Raises:
         ValueError: `generation` has settings that contradict each other.
     """
     model = LongT5ForConditionalGeneration.from_pretrained(model_folder, dtype=torch.float32)
+    if average is not None:
+        folder, share = average
+        others = LongT5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).parameters()
+        for parameter, other in zip(model.parameters(), others, strict=True):
+            parameter.data.lerp_(other.data, share)
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     tokenizer.model_max_length = max_input_tokens
     model.generation_config = GenerationConfig(
@@ -63,8 +72,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--max-input-tokens", type=int, default=16384)
     parser.add_argument("--generation", type=json.loads, default={}, help='JSON, e.g. {"num_beams": 2}')
+    parser.add_argument(
+        "--average", nargs=2, metavar=("DIR", "SHARE"), help="another model, and its share of the weights"
+    )
     arguments = parser.parse_args()
-    size = publish(arguments.model, arguments.out, arguments.max_input_tokens, arguments.generation)
+    average = arguments.average and (Path(arguments.average[0]), float(arguments.average[1]))
+    size = publish(arguments.model, arguments.out, arguments.max_input_tokens, arguments.generation, average)
     print(f"{arguments.out}: {size / 2**20:.1f} MiB of weights")
 
 

@@ -25,11 +25,18 @@ TOKENIZER = train_tokenizer(iter([TEXT, SYMBOLS] * 9), 420)
 END = TOKENIZER.eos_token_id
 
 
-def barred(text: str, rules: WritingRules) -> set[str]:
-    """The pieces that may not follow a text."""
-    ids = torch.tensor([[TOKENIZER.pad_token_id, *TOKENIZER(text, add_special_tokens=False)["input_ids"]]])
-    scores = rules(ids, torch.zeros(1, len(TOKENIZER)))
+BYTES = {f"<0x{byte:02X}>" for byte in range(256)}
+
+
+def barred_after(ids: list[int], rules: WritingRules) -> set[str]:
+    """The pieces that may not follow these tokens."""
+    scores = rules(torch.tensor([[TOKENIZER.pad_token_id, *ids]]), torch.zeros(1, len(TOKENIZER)))
     return set(TOKENIZER.convert_ids_to_tokens(scores[0].isneginf().nonzero()[:, 0].tolist()))
+
+
+def barred(text: str, rules: WritingRules) -> set[str]:
+    """The pieces that may not follow a text, bytes aside."""
+    return barred_after(TOKENIZER(text, add_special_tokens=False)["input_ids"], rules) - BYTES
 
 
 def barred_words(text: str, size: int = 3) -> set[str]:
@@ -92,6 +99,8 @@ def test_only_barred_scores_change() -> None:
     ids[1, -1] = TOKENIZER.convert_tokens_to_ids(first_token("again"))
     scores = torch.zeros(2, len(TOKENIZER))
     changed = WritingRules(TOKENIZER, END, 3)(ids, scores)
+    spelled = TOKENIZER.convert_tokens_to_ids(sorted(BYTES))
+    changed[:, spelled] = 0
     assert changed.isneginf().nonzero().tolist() == [[0, TOKENIZER.convert_tokens_to_ids(first_token("of"))]]
     assert not scores.any()
 
@@ -189,6 +198,9 @@ def test_the_length_asked_for() -> None:
     assert "</s>" in barred_ends(sentences(80), target_words=100)
     assert barred_ends(sentences(98), target_words=100) == set(TOKENIZER.get_vocab()) - {"</s>"}
     assert barred_ends(sentences(89)[:-1], target_words=100) == barred_ends(sentences(9)[:-1])
+    # A point after a digit may go on as a number: there it may end, but need not.
+    number = barred_ends(" ".join(["life"] * 97) + " 3.", target_words=100)
+    assert "</s>" not in number and "5" not in number
     # Nothing ends it: then it ends anywhere.
     assert "▁the" in barred_ends(" ".join(["life"] * 170), target_words=100)
 
@@ -288,3 +300,13 @@ def test_the_sentence_that_ends_is_one_of_the_splitter() -> None:
     ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
     finished = TOKENIZER.decode(finish(TOKENIZER, GenerationConfig(whole_sentences=True), ids))
     assert finished == text[: split_sentences(text)[-2][1]]
+
+
+def test_characters_in_bytes_are_spelled_to_their_ends() -> None:
+    rules = WritingRules(TOKENIZER, END, 4)
+    continuations = {f"<0x{byte:02X}>" for byte in range(0x80, 0xC0)}
+    for character in ("ϒ", "→", "𝛼"):
+        ids = TOKENIZER.convert_tokens_to_ids([f"<0x{byte:02X}>" for byte in character.encode()])
+        for length in range(1, len(ids)):
+            assert barred_after(ids[:length], rules) == set(TOKENIZER.get_vocab()) - continuations
+        assert continuations <= barred_after(ids, rules) and "<0xE2>" not in barred_after(ids, rules)

@@ -196,7 +196,7 @@ def test_the_length_asked_for() -> None:
         return " ".join(["life"] * (words - 1)) + " drawn."
 
     assert "</s>" in barred_ends(sentences(80), target_words=100)
-    assert barred_ends(sentences(98), target_words=100) == set(TOKENIZER.get_vocab()) - {"</s>"}
+    assert barred_ends(sentences(98), target_words=100) == set(TOKENIZER.get_vocab()) - {"</s>"} - BYTES
     assert barred_ends(sentences(89)[:-1], target_words=100) == barred_ends(sentences(9)[:-1])
     # A point after a digit may go on as a number: there it may end, but need not.
     number = barred_ends(" ".join(["life"] * 97) + " 3.", target_words=100)

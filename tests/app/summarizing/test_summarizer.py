@@ -224,11 +224,8 @@ def test_settings_from_sliders_are_made_whole(store: ModelStore) -> None:
 def test_a_chosen_length_is_met_however_the_model_would_like_to_end(
     store: ModelStore, paper: Document, length: str
 ) -> None:
-    """In tokens, by as many to a word as the paper has; the words of a random model are no words."""
     summary = _summary(store, paper, length=length, num_beams=1, max_new_tokens=8)
-    per_word = summary.tokens_read / len(paper.text.split())
-    written = sum(len(window.summary_ids) for window in summary.windows)
-    assert written == pytest.approx(LENGTHS[length] * per_word, rel=0.16)
+    assert len(summary.text.split()) == pytest.approx(LENGTHS[length], rel=0.15)
 
 
 @pytest.mark.parametrize("length", ["short", "medium"])

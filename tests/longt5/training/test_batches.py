@@ -11,7 +11,8 @@ import torch
 from longt5.training.batches import PaperSources, StageBatches, batches_from, collate, stage_batches
 from longt5.training.configuration import Stage, TrainingConfig
 from longt5.training.corpus import DataError
-from longt5.training.objectives import OBJECTIVES, Example, Vocabulary
+from longt5.training.objectives import OBJECTIVES, Example, TokenizedPaper, Vocabulary
+from tests.longt5.training.test_objectives import HAND
 
 
 def source(config: TrainingConfig, vocabulary: Vocabulary, stage: int = 0, process: int = 0) -> StageBatches:
@@ -66,9 +67,10 @@ class HandMade:
 
     def __init__(self, lengths: list[int], weights: list[float]) -> None:
         self.lengths, self.weights = np.array(lengths), np.array(weights)
+        self.made: dict[int, TokenizedPaper] = {}
 
-    def __getitem__(self, index: int) -> int:
-        return index
+    def __getitem__(self, index: int) -> TokenizedPaper | int:
+        return self.made.get(index, index)
 
 
 def hand_made(lengths: list[int], weights: list[float], **options) -> StageBatches:
@@ -92,6 +94,28 @@ def test_papers_come_as_often_as_their_weights_say(monkeypatch: pytest.MonkeyPat
     total = sum(drawn.values())
     for paper, share in enumerate((1 / 8, 2 / 8, 1 / 8, 4 / 8)):
         assert drawn[paper] / total == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_papers_of_every_length_fit_their_batches(objective: str) -> None:
+    """Papers just as long as a class of lengths, to which `</s>` and the mask token of extracts come."""
+    rng = np.random.default_rng(0)
+    papers = HandMade([*range(150, 260)], [1.0] * 110)
+    sentence = [*range(20, 29), 10]
+    tokens = {length: np.array((sentence * 30)[:length]) for length in range(150, 260)}
+    starts = {length: np.append(np.arange(0, length, 10), length) for length in tokens}
+    papers.made = {
+        index: TokenizedPaper(tokens[length], starts[length], np.array(sentence))
+        for index, length in enumerate(papers.lengths.tolist())
+    }
+    stage = Stage(1.0, 240, {objective: 1.0})
+    options = {"target_tokens": 100, "batch_tokens": 1000, "pad_token_id": 0, "seed": (1,)}
+    batches = StageBatches(papers, HAND, stage, **options)  # type: ignore[arg-type]
+    for group, members in enumerate(batches.groups):
+        for paper in members.tolist():
+            example = OBJECTIVES[objective](papers[paper], HAND, rng, 240, 100)
+            if example is not None:
+                collate([example], 0, batches.lengths[group], 100)
 
 
 def test_papers_that_give_nothing_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

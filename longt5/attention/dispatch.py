@@ -91,9 +91,9 @@ def _fastest(inputs: Inputs, dropout: float) -> Kernel:
     """The kernel for the first six arguments of `encoder_attention`."""
     query, key, value, band_bias, global_tokens, _ = inputs
     if query.device.type == "cuda":
-        return (
-            "fused" if not _fused_failed and serves(query.shape[-1], query.dtype, query.device) else "tiled"
-        )
+        alike = all(tensor.dtype == query.dtype for tensor in (key, value, *(global_tokens or ())[:2]))
+        served = alike and serves(query.shape[-1], query.dtype, query.device)
+        return "fused" if served and not _fused_failed else "tiled"
     if query.device.type != "cpu" or dropout > 0 or torch.compiler.is_compiling():
         return "tiled"  # `split` looks at the mask, which nothing that is compiled may do
     learned = (query, key, value, band_bias, *(global_tokens or ())[:3])

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.util import find_spec
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
@@ -15,9 +17,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from longt5.attention import fused
+from longt5.attention import dispatch, fused
 from longt5.attention.fused import fused_attention, serves
 from longt5.attention.reference import Globals, block_ids
+from longt5.attention.tiled import tiled_attention
 from tests.longt5.attention.test_attention import (
     Case,
     bias_by_offset,
@@ -309,21 +312,57 @@ def test_compiled_around_it(dropout):
 
 
 def test_what_it_serves():
-    query = torch.randn(1, 40, 2, 16, device=DEVICE)
-    tokens = Globals(query[:, :5], query[:, :5], torch.randn(2, 10), torch.zeros(1, 40), 8)
-    assert serves(query, query, query, tokens)
-    assert serves(query.half(), query.half(), query.half())
-    assert serves(query.bfloat16(), query.bfloat16(), query.bfloat16()) == (DEVICE == "cuda")
-    assert not serves(query.half(), query.half(), query.half(), tokens)
-    assert not serves(query.double(), query.double(), query.double())
-    assert not serves(query[..., :8], query[..., :8], query[..., :8])
-    wide = torch.randn(1, 40, 2, 48, device=DEVICE)
-    assert not serves(wide, wide, wide)
-    elsewhere = query.to("meta")
-    assert not serves(elsewhere, elsewhere, elsewhere)
+    device = torch.device(DEVICE)
+    assert serves(16, torch.float32, device) and serves(128, torch.float16, device)
+    assert serves(64, torch.bfloat16, device) == (DEVICE == "cuda")
+    assert not serves(64, torch.float64, device)
+    assert not serves(8, torch.float32, device) and not serves(48, torch.float32, device)
+    assert not serves(64, torch.float32, torch.device("meta"))
 
 
 def test_nothing_is_served_where_triton_does_not_run(monkeypatch):
-    query = torch.randn(1, 40, 2, 16)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert not serves(query, query, query)
+    assert not serves(64, torch.float32, torch.device("cpu"))
+
+
+QUERY = {
+    "device": torch.device("cuda"),
+    "shape": (1, 4096, 12, 64),
+    "dtype": torch.bfloat16,
+    "requires_grad": True,
+}
+
+
+@pytest.mark.parametrize("what, change, dropout, expected", [
+    ("on a GPU, with gradients", {}, 0.0, "fused"),
+    ("with dropout", {}, 0.1, "fused"),
+    ("small heads", {"shape": (1, 4096, 12, 8)}, 0.0, "tiled"),
+    ("double precision", {"dtype": torch.float64}, 0.0, "tiled"),
+    ("after a failure", {}, 0.0, "tiled"),
+    ("keys in another precision", {}, 0.0, "tiled"),
+    ("on a CPU, with gradients", {"device": torch.device("cpu")}, 0.0, "tiled"),
+    ("on a CPU, with dropout", {"device": torch.device("cpu"), "requires_grad": False}, 0.1, "tiled"),
+    ("on a CPU", {"device": torch.device("cpu"), "requires_grad": False}, 0.0, "split"),
+    ("elsewhere", {"device": torch.device("meta"), "requires_grad": False}, 0.0, "tiled"),
+])  # fmt: skip
+def test_chosen_where_it_can_be(what, change, dropout, expected, monkeypatch):
+    monkeypatch.setattr(dispatch, "_fused_failed", what == "after a failure")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    query = SimpleNamespace(**{**QUERY, **change})
+    key = SimpleNamespace(**{**vars(query), "dtype": torch.float32}) if "keys" in what else query
+    assert dispatch._fastest((query, key, query, query, None, None), dropout) == expected
+
+
+def test_where_triton_cannot_compile_the_tiles_do_the_work(monkeypatch, caplog):
+    case = make_case(padded_mask(50, 50, 20), 2, 5, 8, True)
+    inputs = {name: tensor.detach().float() for name, tensor in case.inputs.items()}
+    monkeypatch.setattr(dispatch, "_fused_failed", False)
+    monkeypatch.setattr(dispatch, "_fastest", lambda inputs, dropout: "fused")
+    monkeypatch.setattr(
+        dispatch, "fused_attention", mock.Mock(side_effect=RuntimeError("no compiler\nand more"))
+    )
+    output = by_kernel(case, inputs, case.mask, dispatch.encoder_attention)
+    assert torch.equal(output, by_kernel(case, inputs, case.mask, tiled_attention))
+    assert dispatch._fused_failed and "(no compiler)" in caplog.text
+    with dispatch.use("fused"), pytest.raises(RuntimeError, match="no compiler"):
+        by_kernel(case, inputs, case.mask, dispatch.encoder_attention)

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from app.documents import Document, Page
 from app.inspecting import figures, inspector
-from app.inspecting.inspection import ALL_HEADS, CLOSEST, Inspection, Question, answer, place, title
+from app.inspecting.inspection import CLOSEST, Inspection, answer, figure
+from app.inspecting.views import ALL_HEADS, VIEWS, Question
 from app.models import ModelStore
 from app.settings import from_environment
 from app.summarizing.summarizer import Done, summarize
@@ -31,7 +32,7 @@ class Views:
     opening: float
     """The outline and the overview of every head, when the tab is opened."""
     views: dict[str, list[float]]
-    """band, global, cross -> for each layer, head and window asked for, the median of its repeats."""
+    """Name -> for each layer, head and window asked for, the median of its repeats."""
 
 
 def time_views(tokens: int, repeats: int) -> Views:
@@ -75,24 +76,19 @@ def questions(held: Inspection) -> list[Question]:
         (outline.tokens // 2, CLOSEST),
         (outline.tokens - CLOSEST, CLOSEST),
     }
-    views = ["band", *(["global"] if outline.has_globals else []), *(["cross"] if outline.sentences else [])]
-    asked = []
-    for view, head, (start, count) in itertools.product(views, {0, outline.heads - 1, ALL_HEADS}, windows):
-        layers = outline.decoder_layers if view == "cross" else outline.encoder_layers
-        sentence = outline.sentences[0] if outline.sentences else 0
-        asked += [Question(0, view, layer, head, sentence, start, count) for layer in {0, layers - 1}]
-    return asked
+    views = [view for view in VIEWS.values() if view.exists(outline)]
+    return [
+        Question(0, view.name, layer, head, outline.sentences[0], start, count)
+        for view, head, (start, count) in itertools.product(views, {0, outline.heads - 1, ALL_HEADS}, windows)
+        for layer in {0, view.layers(outline) - 1}
+    ]
 
 
 def _draw(store: ModelStore, held: Inspection, question: Question) -> None:
     """What the page does for a question, up to the figures it hands to Gradio."""
     held.labelled = answer(store, held, question)
     held.question = question
-    note = figures.pooling_note(held.labelled, held.outline.global_block_size)
-    figure = figures.map_figure(
-        held.labelled, title=title(question), subtitle=f"{place(held)}. {note}".strip(), scale="log"
-    )
-    figures.untitled(figure)
+    figures.untitled(figure(held, "log"))
     overview = figures.overview_map(
         held.statistics.global_share, title="Attention on globals", unit="%", selected=None
     )

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from app.inspecting.inspector import Label, LabelledMap
+from app.inspecting.inspector import Label, LabelledMap, shorten
 
 MAX_CELLS = 512
 MOST_TOKEN_TICKS = 64  # so many tokens can still be written along an axis
@@ -34,32 +34,24 @@ Unit = Literal["%", "tokens", "nats"]
 
 @dataclass(frozen=True)
 class Axis:
-    """One side of a heat map.
-
-    Attributes:
-        title: what the cells along this side are, e.g. "tokens of the paper".
-        labels: one text a cell, shown on hover.
-        ticks: (cell, short text) pairs written along the axis.
-    """
+    """One side of a heat map."""
 
     title: str
+    """What the cells along this side are, e.g. "tokens of the paper"."""
     labels: tuple[str, ...]
+    """One text a cell, shown on hover."""
     ticks: tuple[tuple[int, str], ...]
+    """(cell, short text) pairs written along the axis."""
 
 
 @dataclass(frozen=True)
 class Sides:
-    """What the rows and columns of a map are.
-
-    Attributes:
-        unit: what a column is one or several of.
-        offsets: whether columns are counted from the query, not from the beginning of the text.
-    """
+    """What the rows and columns of a map are."""
 
     rows: str
     columns: str
     unit: Literal["tokens", "offsets", "blocks"] = "tokens"
-    offsets: bool = False
+    """What a column is one or several of; offsets are counted from the query."""
 
 
 def plain(text: str) -> str:
@@ -68,12 +60,6 @@ def plain(text: str) -> str:
         text = "".join(c if c.isprintable() else " " for c in text)
     # Plotly hands "$...$" to MathJax where a page has loaded one; a zero-width joiner stops that.
     return html.escape(text, quote=False).replace("$", "$\u2060")
-
-
-def shorten(text: str, length: int) -> str:
-    """Text on one line, of at most `length` characters, an ellipsis for what was left out."""
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1].rstrip() + "\u2026"
 
 
 def spread(count: int, most: int) -> list[int]:
@@ -89,7 +75,7 @@ def map_figure(
     """The figure of an attention map; `subtitle` says which rows and columns are shown."""
     attention = labelled.map
     rows = _axis(sides.rows, labelled.row_labels, attention.row_spans)
-    if sides.offsets:
+    if sides.unit == "offsets":
         texts = tuple(label.text for label in labelled.column_labels)
         ticks = tuple((i, texts[i]) for i in spread(len(texts), 9))
         columns = Axis(sides.columns, tuple(f"offset {text}" for text in texts), ticks)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 
+import plotly.graph_objects as go
+
 from app.documents.page_numbers import page_list
+from app.inspecting.figures import Scale, map_figure, pooling_note
 from app.inspecting.inspector import LabelledMap, Outline, encoded_window
 from app.inspecting.views import ALL_HEADS, VIEWS, Question
 from app.models import ModelStore
@@ -72,9 +75,23 @@ def title(question: Question) -> str:
     return f"{view.label} \u00b7 {view.stack} layer {question.layer}, {head}"
 
 
-def place(held: Inspection) -> str:
+def shown_range(held: Inspection) -> str:
     """Which tokens and pages a map shows."""
     start, end = held.question.start, held.question.end
     pages = [page for page, first, last in held.outline.pages if first < end and last > start]
     where = f", {page_list(pages)}" if pages else ""
     return f"Tokens {start:,}\u2013{end - 1:,} of {held.outline.tokens:,}{where}"
+
+
+def extent(held: Inspection) -> str:
+    """Which tokens and pages the map shows, and how many of them share a cell."""
+    assert held.labelled is not None
+    note = pooling_note(held.labelled, VIEWS[held.question.view].sides, held.outline.global_block_size)
+    return f"{shown_range(held)}. {note}".strip()
+
+
+def figure(held: Inspection, scale: Scale) -> go.Figure:
+    """The map as it is drawn."""
+    assert held.labelled is not None
+    sides = VIEWS[held.question.view].sides
+    return map_figure(held.labelled, sides, title=title(held.question), subtitle=extent(held), scale=scale)

@@ -131,7 +131,7 @@ class EncodedWindow:
                 continue
             start, end = self.trace.offsets[first][0], self.trace.offsets[after - 1][1]
             token = self.token(first)
-            quote = _quote(self.summary.document.text[start:end] or token)
+            quote = shorten(self.summary.document.text[start:end] or token, QUOTE_CHARACTERS)
             labels.append(Label(token, int(pages[first]), quote))
         return tuple(labels)
 
@@ -142,7 +142,7 @@ class EncodedWindow:
         for first, after in spans.tolist():
             ids = self.trace.summary_ids[first:after]
             token = tokenizer.decode(ids[:1]).strip() or tokenizer.convert_ids_to_tokens(ids[0])
-            labels.append(Label(token, None, _quote(tokenizer.decode(ids))))
+            labels.append(Label(token, None, shorten(tokenizer.decode(ids), QUOTE_CHARACTERS)))
         return tuple(labels)
 
 
@@ -188,6 +188,7 @@ def _offset_label(first: int, after: int) -> Label:
     return Label(name, None, f"{abs(first)} token{'s' if abs(first) > 1 else ''} {side}")
 
 
-def _quote(text: str) -> str:
+def shorten(text: str, length: int) -> str:
+    """Text on one line, of at most `length` characters, an ellipsis for what was left out."""
     text = " ".join(text.split())
-    return text if len(text) <= QUOTE_CHARACTERS else text[: QUOTE_CHARACTERS - 1].rstrip() + "…"
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -12,32 +12,29 @@ from typing import Literal
 from app.inspecting.figures import Sides
 from app.inspecting.inspector import EncodedWindow, LabelledMap, Outline, offset_labels
 from app.summarizing.settings import SummaryError
-from longt5.maps import band_map, cross_map, global_map
+from longt5.maps import AttentionMap, band_map, cross_map, global_map
 
 ALL_HEADS = -1
 
 
 @dataclass(frozen=True)
 class Question:
-    """Which attention to show.
-
-    Attributes:
-        window: index into `Summary.windows`.
-        view: a name in `VIEWS`.
-        layer: of the stack that the view is of.
-        head: ALL_HEADS for the mean of all.
-        sentence: index into `Summary.sentences`; of views of a sentence only.
-        start: first token of the paper that is shown.
-        count: how many tokens from there.
-    """
+    """Which attention to show."""
 
     window: int
+    """Index into `Summary.windows`."""
     view: str
+    """A name in `VIEWS`."""
     layer: int
+    """Of the stack that the view is of."""
     head: int
+    """`ALL_HEADS` for the mean of all."""
     sentence: int
+    """Index into `Summary.sentences`; of views of a sentence only."""
     start: int
+    """First token of the paper that is shown."""
     count: int
+    """How many tokens from there."""
 
     @property
     def end(self) -> int:
@@ -47,31 +44,27 @@ class Question:
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at attention.
-
-    Attributes:
-        name: in the API and in the names of files.
-        label: on the page.
-        caption: a sentence on how to read it.
-        source: where what it shows is defined.
-        stack: whose layers there are to choose from.
-        of_sentence: whether it is of one sentence of the summary, to be chosen.
-        zoomed: the side of the map that holds the tokens of the paper, where a click comes closer.
-        sides: what its rows and columns are.
-        answer: the map that a question asks for; raises ValueError or SummaryError where there is none.
-        exists: whether a model has it.
-    """
+    """One way to look at attention."""
 
     name: str
+    """In the API and in the names of files."""
     label: str
+    """On the page."""
     caption: str
+    """A sentence on how to read it."""
     source: str
+    """Where what it shows is defined."""
     stack: Literal["encoder", "decoder"]
+    """Whose layers there are to choose from."""
     sides: Sides
     answer: Callable[[EncodedWindow, Question], LabelledMap]
+    """The map that a question asks for; raises ValueError or SummaryError where there is none."""
     of_sentence: bool = False
+    """Whether it is of one sentence of the summary, to be chosen."""
     zoomed: Literal["rows", "columns"] = "rows"
+    """The side of the map that holds the tokens of the paper, where a click comes closer."""
     exists: Callable[[Outline], bool] = lambda outline: True
+    """Whether a model has it."""
 
     def layers(self, outline: Outline) -> int:
         """How many layers there are to choose from."""
@@ -83,15 +76,13 @@ def _heads(window: EncodedWindow, question: Question) -> tuple[int, ...]:
     return all_heads if question.head == ALL_HEADS else (question.head,)
 
 
+def _encoder_map(make: Callable[..., AttentionMap], window: EncodedWindow, asked: Question) -> AttentionMap:
+    heads = _heads(window, asked)
+    return make(window.loaded.model, window.encoded, asked.layer, heads, start=asked.start, end=asked.end)
+
+
 def _band(window: EncodedWindow, question: Question) -> LabelledMap:
-    attention = band_map(
-        window.loaded.model,
-        window.encoded,
-        question.layer,
-        _heads(window, question),
-        start=question.start,
-        end=question.end,
-    )
+    attention = _encoder_map(band_map, window, question)
     rows, offsets = window.source_labels(attention.row_spans), offset_labels(attention.column_spans)
     if attention.pooling != "none":
         return LabelledMap(attention, rows, offsets)
@@ -101,14 +92,7 @@ def _band(window: EncodedWindow, question: Question) -> LabelledMap:
 
 
 def _globals(window: EncodedWindow, question: Question) -> LabelledMap:
-    attention = global_map(
-        window.loaded.model,
-        window.encoded,
-        question.layer,
-        _heads(window, question),
-        start=question.start,
-        end=question.end,
-    )
+    attention = _encoder_map(global_map, window, question)
     return LabelledMap(
         attention, window.source_labels(attention.row_spans), window.source_labels(attention.column_spans)
     )
@@ -146,7 +130,6 @@ _ENTRIES = (
             rows="query: token of the paper",
             columns="key: tokens before (\u2212) or after (+)",
             unit="offsets",
-            offsets=True,
         ),
         answer=_band,
     ),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import plotly.graph_objects as go
 
 from app.inspecting import figures, inspector
 from app.inspecting.inspection import (
@@ -19,7 +18,9 @@ from app.inspecting.inspection import (
     Inspection,
     answer,
     around,
-    place,
+    extent,
+    figure,
+    shown_range,
     title,
     within,
 )
@@ -221,7 +222,7 @@ class InspectorPanel:
             yield from self._show(session, held, replace(asked, view=view, layer=row, head=column), values)
 
     def _map_cell(self, row: int, column: int, session: Session, values: Update) -> Iterator[Update]:
-        """A click on a place of the map comes closer to it."""
+        """A click on a cell of the map comes closer to it."""
         held = session.inspection
         if held is None or held.labelled is None:
             return
@@ -251,7 +252,7 @@ class InspectorPanel:
         pages = [("whole text", 0), *((f"page {page}", page) for page, _, _ in outline.pages)]
         heads = [("all heads (mean)", ALL_HEADS), *((f"head {i}", i) for i in range(outline.heads))]
         sentences = [
-            (f"{i + 1}. {figures.shorten(summary.sentences[i].text, 80)}", i) for i in outline.sentences
+            (f"{i + 1}. {inspector.shorten(summary.sentences[i].text, 80)}", i) for i in outline.sentences
         ]
         yield {
             self._all: gr.update(visible=True),
@@ -285,13 +286,12 @@ class InspectorPanel:
         yield {**self._line("Computing the attention"), **update}
         held.labelled = answer(self._store, held, asked, session.begin_maps())
         held.question = asked
-        figure = self._figure(held, values[self._scale])
         yield {
             **self._line(held.summary.document.title, "idle"),
             self._heading: presentation.map_heading(
-                title(asked), f"{view.caption} Defined in {view.source}.", self._extent(held)
+                title(asked), f"{view.caption} Defined in {view.source}.", extent(held)
             ),
-            self._map: figures.untitled(figure),
+            self._map: figures.untitled(figure(held, values[self._scale])),
             **self._overview_of(held, values),
         }
 
@@ -301,10 +301,10 @@ class InspectorPanel:
         asked = held.question
         encoder_head = VIEWS[asked.view].stack == "encoder" and asked.head != ALL_HEADS
         framed = (asked.layer, asked.head) if encoder_head else None
-        figure = figures.overview_map(
+        overview = figures.overview_map(
             getattr(held.statistics, name), title=heading, unit=unit, selected=framed
         )
-        return {self._overview: figures.untitled(figure)}
+        return {self._overview: figures.untitled(overview)}
 
     def _question(self, held: Inspection, values: Update) -> Question:
         """What the controls ask for; what an empty one is for stays as it was.
@@ -322,29 +322,12 @@ class InspectorPanel:
         }
         return replace(held.question, **{name: value for name, value in asked.items() if value is not None})
 
-    def _figure(self, held: Inspection, scale: figures.Scale) -> go.Figure:
-        assert held.labelled is not None
-        return figures.map_figure(
-            held.labelled,
-            VIEWS[held.question.view].sides,
-            title=title(held.question),
-            subtitle=self._extent(held),
-            scale=scale,
-        )
-
-    def _extent(self, held: Inspection) -> str:
-        """Which tokens and pages the map shows, and how many of them share a cell."""
-        assert held.labelled is not None
-        sides = VIEWS[held.question.view].sides
-        note = figures.pooling_note(held.labelled, sides, held.outline.global_block_size)
-        return f"{place(held)}. {note}".strip()
-
     # Files
 
     def _save_html(self, scale: figures.Scale, request: gr.Request) -> str:
         held = self._drawn(request)
-        caption = f"{title(held.question)}. {place(held)}. {held.summary.document.title}. {CAUTION}"
-        page = figures.to_html(self._figure(held, scale), caption)
+        caption = f"{title(held.question)}. {shown_range(held)}. {held.summary.document.title}. {CAUTION}"
+        page = figures.to_html(figure(held, scale), caption)
         return parcel(f"{_stem(held)}.html", "text/html", page.encode("utf-8"))
 
     def _save_npz(self, request: gr.Request) -> str:

@@ -2,12 +2,10 @@
 
 from longt5.maps.maps import (
     AttentionMap,
-    WindowAttention,
     band_map,
     cross_attention_heads,
     cross_map,
     global_map,
-    window_attention,
 )
 from longt5.maps.statistics import HeadStatistics, head_statistics
 from longt5.maps.weights import TeacherForced, teacher_force
@@ -16,12 +14,10 @@ __all__ = [
     "AttentionMap",
     "HeadStatistics",
     "TeacherForced",
-    "WindowAttention",
     "band_map",
     "cross_attention_heads",
     "cross_map",
     "global_map",
     "head_statistics",
     "teacher_force",
-    "window_attention",
 ]

@@ -30,53 +30,21 @@ MAX_COLUMNS = 512
 
 
 @dataclass(frozen=True, eq=False)
-class WindowAttention:
-    """Exact weights of a window's queries; a row of `band` and that row of `globals` sum to 1 together.
-
-    Offsets that point outside the text or at padding have weight 0; a query that is padding has only zeros.
-
-    band: `(heads, queries, 2 * radius + 1)`, column c is offset c - radius.
-    globals: `(heads, queries, num_globals)`, num_globals 0 for local attention and texts shorter than a block.
-    """
-
-    band: np.ndarray
-    globals: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
 class AttentionMap:
-    """The mean over `heads`, of at most `MAX_ROWS` x `MAX_COLUMNS` cells.
-
-    weights: `(rows, columns)`.
-    row_spans: `(rows, 2)`, the tokens of each row: source tokens, or summary tokens for "cross".
-    column_spans: (columns, 2), offsets for "band", source tokens for "global" and "cross". Global blocks that
-        lie in the padding after a text have empty spans.
-    pooling: "none" where every cell is one query and one key, "mean" where it is the mean of several.
-    """
+    """The mean over `heads`, of at most `MAX_ROWS` x `MAX_COLUMNS` cells."""
 
     weights: np.ndarray
+    """`(rows, columns)`; 0 at offsets outside the text and at padding, whether it is query or key."""
     row_spans: np.ndarray
+    """`(rows, 2)`, the tokens of each row: source tokens, or summary tokens for "cross"."""
     column_spans: np.ndarray
+    """`(columns, 2)`, offsets for "band", source tokens for "global" and "cross". Global blocks that lie in the
+    padding after a text have empty spans."""
     layer: int
     heads: tuple[int, ...]
     kind: Kind
     pooling: Literal["none", "mean"]
-
-
-@torch.inference_mode()
-def window_attention(
-    model: LongT5PreTrainedModel, encoded: EncodedText, layer: int, heads: Sequence[int], start: int, end: int
-) -> WindowAttention:
-    """The exact attention of the tokens start to end in an encoder layer.
-
-    Raises ValueError for a layer, a head or a window that does not exist.
-    """
-    start, end = _checked_range("window", (start, end), encoded.input_ids.shape[1])
-    _, band, globals_ = zip(*EncoderWeights(model, encoded, layer, heads).chunks(start, end), strict=True)
-    return WindowAttention(
-        band=torch.cat([chunk.cpu() for chunk in band], dim=1).numpy(),
-        globals=torch.cat([chunk.cpu() for chunk in globals_], dim=1).numpy(),
-    )
+    """Whether every cell is one query and one key, or the mean of several."""
 
 
 @torch.inference_mode()

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from longt5.evaluation.baselines import (
     extract,
     fingerprint,
     oracle,
+    oracle_extract,
     proper_sentences,
     random_order,
     rank,
@@ -125,6 +127,34 @@ def test_oracle_by_hand() -> None:
     assert oracle(sentences, abstract, 9) == sentences[1]  # the other has five words, too many
     assert oracle(sentences, abstract, 4) == sentences[2]
     assert oracle(sentences, abstract, 1) == ""
+
+
+def units(*sentences: str) -> list[np.ndarray]:
+    """Each letter is a unit."""
+    return [np.array([ord(letter) for letter in sentence], dtype=np.int64) for sentence in sentences]
+
+
+def test_oracle_of_letters_by_hand() -> None:
+    text = units("abc", "xyz", "def", "abcdef")
+    lengths = np.array([3, 3, 3, 6])
+    reference = units("abcdef")[0]
+    assert oracle_extract(text, reference, lengths=lengths, budget=10) == [3]
+    # The whole does not fit; its two halves do, and come in the text's order.
+    assert oracle_extract(text, reference, lengths=lengths, budget=6) == [3]
+    assert oracle_extract(text, reference, lengths=np.array([3, 3, 3, 9]), budget=6) == [0, 2]
+    assert oracle_extract(text, reference, lengths=lengths, budget=2) == []
+    assert oracle_extract(text[:2], reference, lengths=lengths[:2], budget=9) == [0]
+
+
+def test_oracle_prefers_order_of_words() -> None:
+    # Same letters; only the second has the reference's bigrams.
+    assert oracle_extract(units("badc", "abcd"), units("abcd")[0], lengths=np.array([4, 4]), budget=4) == [1]
+
+
+@pytest.mark.parametrize("reference", ["", "a"])
+def test_oracle_of_nothing(reference: str) -> None:
+    assert oracle_extract(units("bc"), units(reference)[0], lengths=np.array([2]), budget=4) == []
+    assert oracle_extract([], units(reference)[0], lengths=np.array([], dtype=int), budget=4) == []
 
 
 def test_all_baselines_are_as_long_as_the_summary() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import weakref
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -29,8 +29,8 @@ from longt5.maps import (
     global_map,
     head_statistics,
     teacher_force,
-    window_attention,
 )
+from longt5.maps.weights import EncoderWeights
 from tests.longt5 import dense_reference
 from tests.longt5.factories import ATTENTION_TYPES, TINY, pair, random_ids, tiny_model
 
@@ -59,6 +59,23 @@ MASKS = {
     "middle": mask_without(70, (20, 41)),
     "all over": mask_without(70, (0, 3), (33, 34), (60, 70)),
 }
+
+
+class Window(NamedTuple):
+    """Exact weights of a window's queries; a row of `band` and that row of `globals` sum to 1 together."""
+
+    band: np.ndarray
+    globals: np.ndarray
+
+
+@torch.inference_mode()
+def window_attention(
+    model: Any, encoded: EncodedText, layer: int, heads: Sequence[int], start: int, end: int
+) -> Window:
+    """What the maps are pooled from."""
+    chunks = EncoderWeights(model, encoded, layer, heads).chunks(start, end)
+    _, band, globals_ = zip(*chunks, strict=True)
+    return Window(torch.cat(band, dim=1).numpy(), torch.cat(globals_, dim=1).numpy())
 
 
 def exact(model: Any, encoded: EncodedText, layer: int) -> tuple[np.ndarray, np.ndarray]:
@@ -542,7 +559,7 @@ def test_questions_that_have_no_answer(small: tuple[Any, EncodedText]) -> None:
         global_map(model, encoded, 0, ())
     for window in ((0, 71), (-1, 3), (5, 5), (6, 5)):
         with pytest.raises(ValueError, match="within the 70 tokens"):
-            window_attention(model, encoded, 0, (0,), *window)
+            band_map(model, encoded, 0, (0,), start=window[0], end=window[1])
     forced = teacher_force(model, encoded, [3, 4])
     with pytest.raises(ValueError, match="layers 0 to 2; layer 3"):
         cross_map(model, encoded, forced, 3, (0,))

@@ -23,7 +23,9 @@ from accelerate.utils import parse_flag_from_env
 from app.documents import Document, Page
 from app.models import ModelStore
 from app.settings import SettingsError, from_environment
-from app.summarizing.summarizer import Done, SummaryError, SummarySettings, checked, summarize
+from app.summarizing.settings import SummaryError, SummarySettings
+from app.summarizing.summarizer import checked, summarize
+from app.summarizing.summary import Done
 from longt5.evaluation.evaluation import Evaluation, EvaluationError, tables
 from longt5.evaluation.paper_sets import choose_papers
 from longt5.text.papers import Paper, PapersError

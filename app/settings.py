@@ -11,16 +11,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from app.documents import ReadingLimits
 
-if TYPE_CHECKING:
-    import torch
-
 EMBEDDED_MODEL = str(Path(__file__).resolve().parent.parent / "assets" / "longt5-embedded")
 
-DeviceMap: TypeAlias = "str | int | torch.device | dict[str, str | int | torch.device]"
+DeviceMap: TypeAlias = str | dict[str, Any]
 
 MiB = 2**20
 GiB = 2**30
@@ -95,7 +92,7 @@ def _dtype(value: str) -> str:
 
 
 def _setting(parse: Callable[[str], Any], text: str | None, about: str, default: Any = None) -> Any:
-    """A field of `Settings`, whose only place this is.
+    """A field of `Settings`: all that is known of it.
 
     Args:
         parse: value of the variable -> value of the field; raises ValueError with what the value must be.

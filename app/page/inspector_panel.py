@@ -31,7 +31,8 @@ from app.page.presentation import Status
 from app.page.sessions import Session, Sessions
 from app.page.streaming import Update, cumulative
 from app.page.summary_panel import BROKEN, PRIVATE, SummaryPanel, parcel
-from app.summarizing.summarizer import Summary, SummaryError
+from app.summarizing.settings import SummaryError
+from app.summarizing.summary import Summary
 from app.work import Stopped
 
 STATISTICS: dict[str, tuple[str, figures.Unit]] = {

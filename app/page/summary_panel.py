@@ -22,7 +22,9 @@ from app.page.presentation import Status
 from app.page.sessions import Session, Sessions
 from app.page.settings_panel import SettingsPanel
 from app.page.streaming import Update, cumulative
-from app.summarizing.summarizer import Done, Event, Read, Summary, SummaryError, Writing, read, summarize
+from app.summarizing.settings import SummaryError
+from app.summarizing.summarizer import read, summarize
+from app.summarizing.summary import Done, Event, Read, Summary, Writing
 from app.work import Stopped
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "example" / "longt5-explained.pdf"

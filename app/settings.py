@@ -19,9 +19,6 @@ EMBEDDED_MODEL = str(Path(__file__).resolve().parent.parent / "assets" / "longt5
 
 DeviceMap: TypeAlias = str | dict[str, Any]
 
-MiB = 2**20
-GiB = 2**30
-
 
 class SettingsError(Exception):
     """An environment variable has a value that can't be used; `str(error)` is one sentence."""
@@ -35,7 +32,7 @@ def _natural(value: str) -> int:
 
 def _bytes(value: str) -> int:
     """`64MiB`, `2 GB` or a plain number of bytes."""
-    units = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": MiB, "GIB": GiB}
+    units = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
     match = re.fullmatch(r"([0-9]{1,12}) ?([KMG]i?B)?", value, re.IGNORECASE)
     if not match or int(match[1]) == 0:
         raise ValueError("a size such as 50MiB")

@@ -141,6 +141,6 @@ def _read_parquet(files: list[Path], split: str) -> Iterator[Paper]:
                 for row in batch.to_pylist():
                     number += 1
                     abstract = _SENTENCE_MARKS.sub(" ", row["abstract"] or "")
-                    yield Paper(f"{split}-{number}", "", "", row[text] or "", abstract)
+                    yield Paper(f"{split}-{number}", "", row[text] or "", abstract)
         except (ArrowException, OSError) as error:
             raise PapersError(f"{file.name} is damaged and can't be read: get it again ({error}).") from error

@@ -17,10 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 from app import settings as environment
 from app.summarizing.settings import SETTINGS, Setting, SummaryError, SummarySettings, changed
+from app.summarizing.summary import (
+    Done,
+    Encoding,
+    Event,
+    LoadingModel,
+    Queued,
+    Read,
+    Reading,
+    Summary,
+    Writing,
+)
 
 if TYPE_CHECKING:
     from app.models import ModelStore
-    from app.summarizing.summary import Event, Summary
 
 STOPPED = 130  # what a shell reports for a program ended by Ctrl-C
 
@@ -65,7 +75,7 @@ def _values(setting: Setting) -> dict[str, Any]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Imported late: torch takes seconds, and a wrong option or --help should not.
+    # Imported late, here and below: torch takes seconds, and a wrong option or --help should not.
     from transformers.utils import logging as transformers_logging
 
     from app import export
@@ -120,7 +130,7 @@ def _summary_settings(options: argparse.Namespace, store: ModelStore) -> Summary
 def _summarize(
     path: str, settings: SummarySettings, store: ModelStore, options: argparse.Namespace
 ) -> Summary:
-    from app.summarizing.summarizer import Done, summarize
+    from app.summarizing.summarizer import summarize
 
     with closing(summarize(path, settings, store, password=options.password)) as events:
         for event in _with_progress(events, path, settings, quiet=options.quiet):
@@ -147,8 +157,6 @@ def _with_progress(
 
 
 def _activity(event: Event) -> str:
-    from app.summarizing.summarizer import Encoding, LoadingModel, Queued, Read, Reading, Writing
-
     if isinstance(event, Reading):
         return f"reading page {event.page}" + (f"/{event.pages}" if event.pages else "")
     if isinstance(event, Read):
@@ -165,8 +173,6 @@ def _activity(event: Event) -> str:
 
 def _fraction(event: Event, settings: SummarySettings) -> float:
     """Roughly how much of the work is done: a tenth is reading, the rest is shared by the windows."""
-    from app.summarizing.summarizer import Done, Encoding, Read, Reading, Writing
-
     if isinstance(event, Reading):
         return 0.1 * event.page / event.pages if event.pages else 0.0
     if isinstance(event, Read):

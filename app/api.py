@@ -26,8 +26,9 @@ from app.models import ModelStore
 from app.page import presentation
 from app.page.sessions import Session, Sessions
 from app.page.summary_panel import BROKEN
-from app.summarizing.settings import changed, schema
-from app.summarizing.summarizer import Done, SummaryError, summarize
+from app.summarizing.settings import SummaryError, changed, schema
+from app.summarizing.summarizer import summarize
+from app.summarizing.summary import Done
 
 log = logging.getLogger(__name__)
 UNKNOWN = "No summary of that summary_id is kept: summarize the paper again."

@@ -23,7 +23,9 @@ from accelerate.utils import parse_flag_from_env
 from app.documents import Document, Page
 from app.models import ModelStore
 from app.settings import SettingsError, from_environment
-from app.summarizing.summarizer import Done, SummaryError, SummarySettings, checked, summarize
+from app.summarizing.settings import SummaryError, SummarySettings
+from app.summarizing.summarizer import checked, summarize
+from app.summarizing.summary import Done
 from longt5.evaluation.evaluation import Evaluation, EvaluationError, tables
 from longt5.evaluation.paper_sets import choose_papers
 from longt5.text.papers import Paper, PapersError
@@ -54,7 +56,7 @@ class Summarizer:
                     setattr(loaded.model.generation_config, key, value)
 
     def __call__(self, paper: Paper) -> str:
-        """Return the summary of a paper, an empty one if the model finds nothing to say."""
+        """Returns the summary of a paper, an empty one if the model finds nothing to say."""
         try:
             for event in summarize(_document(paper), self.settings, self.store):
                 if isinstance(event, Done):
@@ -106,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables; 1 and a sentence on stderr if model or papers can't be read."""
+    """Prints the tables; 1 and a sentence on stderr if model or papers can't be read."""
     options = _parser().parse_args(arguments)
     # Without `cpu`, accelerate takes several processes on CPUs for so many single ones.
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()

@@ -71,7 +71,7 @@ def to_text(summary: Summary) -> str:
     lines = [_one_line(_title(summary)), "", summary.text, "", "Where it comes from", ""]
     for number, sentence in enumerate(summary.sentences, start=1):
         lines.append(f"{number}. {_one_line(sentence.text)}")
-        lines += [f"   {_one_line(line)}" for line in _places(sentence)]
+        lines += [f"   {_one_line(line)}" for line in _passages(sentence)]
     lines += ["", _caution(summary), "", *map(_one_line, _about(summary))]
     return "\n".join(lines) + "\n"
 
@@ -81,7 +81,7 @@ def to_markdown(summary: Summary) -> str:
     lines = [f"# {_escaped(_title(summary))}", "", _escaped(summary.text), "", "## Where it comes from", ""]
     for number, sentence in enumerate(summary.sentences, start=1):
         lines += [f"{number}. {_escaped(sentence.text)}", ""]
-        for line in _places(sentence):
+        for line in _passages(sentence):
             lines += [f"    > {_escaped(line)}", ""]
     lines += [f"*{_caution(summary)}*", "", "## How it was made", ""]
     lines += [f"- {_escaped(line)}" for line in _about(summary)]
@@ -102,7 +102,7 @@ def _title(summary: Summary) -> str:
     return summary.document.title or summary.document.name
 
 
-def _places(sentence: Sentence) -> list[str]:
+def _passages(sentence: Sentence) -> list[str]:
     """A line for each passage that the sentence rests on."""
     if sentence.quoted:
         return [f"page {sentence.evidence[0].page}, quoted"]

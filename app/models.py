@@ -298,7 +298,7 @@ def _profile(name: str, path: str, most_input_tokens: int) -> ModelProfile:
 
 
 def _max_input_tokens(config: dict[str, Any], generation: dict[str, Any], tokenizer: Any) -> int:
-    """What a checkpoint says about its input length, by the first place that says something credible."""
+    """What a checkpoint says about its input length, by the first field that says something credible."""
     for length in (generation.get("max_input_tokens"), config.get("max_input_tokens")):
         if isinstance(length, int) and length >= SETTINGS["max_input_tokens"].least:
             return length

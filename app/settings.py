@@ -11,19 +11,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from app.documents import ReadingLimits
 
-if TYPE_CHECKING:
-    import torch
-
 EMBEDDED_MODEL = str(Path(__file__).resolve().parent.parent / "assets" / "longt5-embedded")
 
-DeviceMap: TypeAlias = "str | int | torch.device | dict[str, str | int | torch.device]"
-
-MiB = 2**20
-GiB = 2**30
+DeviceMap: TypeAlias = str | dict[str, Any]
 
 
 class SettingsError(Exception):
@@ -38,7 +32,7 @@ def _natural(value: str) -> int:
 
 def _bytes(value: str) -> int:
     """`64MiB`, `2 GB` or a plain number of bytes."""
-    units = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": MiB, "GIB": GiB}
+    units = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
     match = re.fullmatch(r"([0-9]{1,12}) ?([KMG]i?B)?", value, re.IGNORECASE)
     if not match or int(match[1]) == 0:
         raise ValueError("a size such as 50MiB")
@@ -95,7 +89,7 @@ def _dtype(value: str) -> str:
 
 
 def _setting(parse: Callable[[str], Any], text: str | None, about: str, default: Any = None) -> Any:
-    """A field of `Settings`, whose only place this is.
+    """A field of `Settings`: all that is known of it.
 
     Args:
         parse: value of the variable -> value of the field; raises ValueError with what the value must be.

@@ -14,7 +14,7 @@ POLL_SECONDS = 0.2  # how often those who wait look whether they have been told 
 
 
 class Ticket:
-    """A place in the queue, drawn with `TurnQueue.join`."""
+    """A turn to come, drawn with `TurnQueue.join`."""
 
     def __init__(self, queue: TurnQueue) -> None:
         self._queue = queue
@@ -47,7 +47,7 @@ class TurnQueue:
 
     @contextmanager
     def join(self) -> Iterator[Ticket]:
-        """A place in the queue; leaving the context gives it up, the turn included.
+        """A ticket of the queue; leaving the context gives it up, the turn included.
 
         Raises:
             SummaryError: the queue is full.

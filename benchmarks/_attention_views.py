@@ -16,7 +16,8 @@ from app.inspecting.inspection import CLOSEST, Inspection, answer, figure
 from app.inspecting.views import ALL_HEADS, VIEWS, Question
 from app.models import ModelStore
 from app.settings import from_environment
-from app.summarizing.summarizer import Done, summarize
+from app.summarizing.summarizer import summarize
+from app.summarizing.summary import Done
 from benchmarks._job import EXAMPLE_TEXT
 
 PAGE_CHARACTERS = 3000

@@ -37,6 +37,3 @@ class LongT5Config(configuration_longt5.LongT5Config):
             )
         if self.local_radius < 1 or self.global_block_size < 1:
             raise ValueError("local_radius and global_block_size must be at least 1.")
-
-
-__all__ = ["LongT5Config"]

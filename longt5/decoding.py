@@ -132,7 +132,7 @@ class WritingRules(LogitsProcessor):
         self._known: dict[bytes, _Written] = {}
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Return scores `(rows, vocabulary)` with barred tokens at minus infinity."""
+        """Returns scores `(rows, vocabulary)` with barred tokens at minus infinity."""
         written = self._written(input_ids)
         barred = [self._barred(text) for text in written]
         rows = np.repeat(np.arange(len(barred)), [len(tokens) for tokens in barred])

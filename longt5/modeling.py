@@ -485,11 +485,3 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         """Beams swap their pasts, but never their text: its keys and values stay where they are."""
         past_key_values.self_attention_cache.reorder_cache(beam_idx)
         return past_key_values
-
-
-__all__ = [
-    "LongT5EncoderModel",
-    "LongT5ForConditionalGeneration",
-    "LongT5Model",
-    "LongT5PreTrainedModel",
-]

@@ -6,7 +6,9 @@ import pytest
 
 from app import settings
 from app.models import ModelStore
-from app.summarizing.summarizer import Done, Summary, SummarySettings, summarize
+from app.summarizing.settings import SummarySettings
+from app.summarizing.summarizer import summarize
+from app.summarizing.summary import Done, Summary
 from longt5.evaluation.metrics import STOP_WORDS, four_grams, words_of
 from longt5.text.sentences import split_sentences
 

@@ -4,8 +4,8 @@ from app.documents.document import (
     Document,
     DocumentError,
     Page,
-    PageRead,
     PasswordNeeded,
+    Reading,
     ReadingLimits,
 )
 from app.documents.reading import display_name, read
@@ -14,8 +14,8 @@ __all__ = [
     "Document",
     "DocumentError",
     "Page",
-    "PageRead",
     "PasswordNeeded",
+    "Reading",
     "ReadingLimits",
     "display_name",
     "read",

@@ -80,12 +80,12 @@ class Document:
 
 
 @dataclass(frozen=True)
-class PageRead:
+class Reading:
     """Page `page` was read, of `pages` (None while that is not known)."""
 
     page: int
     pages: int | None
 
 
-OnPage = Callable[[PageRead], None]
+OnPage = Callable[[Reading], None]
 """Called for every page while a file is read."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from app.documents.document import DocumentError, OnPage, PageRead, PasswordNeeded, ReadingLimits
+from app.documents.document import DocumentError, OnPage, PasswordNeeded, Reading, ReadingLimits
 from app.documents.guarded_reader import run_reader
 from app.documents.page_lines import Line, Pages
 from app.documents.paper_structure import readable
@@ -160,7 +160,7 @@ def read_pdf(
                     found.end = "characters"
                     break
                 found.add(message)
-                on_page(PageRead(message["page"], found.count))
+                on_page(Reading(message["page"], found.count))
     finally:
         messages.close()
 

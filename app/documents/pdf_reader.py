@@ -203,10 +203,8 @@ def read_pdf(
             _say(refused="wrong-password" if password else "password")
             return
         pages = len(reader.pages)
-    except NotImplementedError:  # an encryption handler other than the standard one
-        _say(refused="encryption")
-        return
-    except pypdf.errors.DependencyError:
+    # An encryption handler other than the standard one, or one that needs another package.
+    except (NotImplementedError, pypdf.errors.DependencyError):
         _say(refused="encryption")
         return
     except pypdf.errors.LimitReachedError as error:

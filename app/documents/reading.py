@@ -21,7 +21,7 @@ from app.documents.document import (
     MiB,
     OnPage,
     Page,
-    PageRead,
+    Reading,
     ReadingLimits,
 )
 from app.documents.page_lines import Pages
@@ -162,7 +162,7 @@ def _read_text(
     if not readable([line.text for page in pages for line in page]):
         raise DocumentError(_UNSUPPORTED)
     for number in range(1, len(pages) + 1):
-        on_page(PageRead(number, len(pages)))
+        on_page(Reading(number, len(pages)))
     for page in pages:
         for number, line in enumerate(page):
             check(stop)

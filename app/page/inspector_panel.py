@@ -31,7 +31,8 @@ from app.page.presentation import Status
 from app.page.sessions import Session, Sessions
 from app.page.streaming import Update, cumulative
 from app.page.summary_panel import BROKEN, PRIVATE, SummaryPanel, parcel
-from app.summarizing.summarizer import Summary, SummaryError
+from app.summarizing.settings import SummaryError
+from app.summarizing.summary import Summary
 from app.work import Stopped
 
 STATISTICS: dict[str, tuple[str, figures.Unit]] = {
@@ -139,10 +140,10 @@ class InspectorPanel:
             on(control.input, self._redraw)
         for number in (self._from, self._count):
             on(number.submit, self._redraw)
-            on(number.blur, self._leave_number)
+            on(number.blur, partial(self._ask, _if_changed))
         on(self._page.input, self._go_to)
-        on(self._in.click, partial(self._zoom, 1 / ZOOM))
-        on(self._out.click, partial(self._zoom, ZOOM))
+        on(self._in.click, partial(self._ask, partial(_zoomed, 1 / ZOOM)))
+        on(self._out.click, partial(self._ask, partial(_zoomed, ZOOM)))
         self._courier.click(self._click, asked, shown, concurrency_id="maps", **PRIVATE)
         self._png.click(None, None, None, js="() => window.longt5.png('map-figure', 'attention.png')")
         self._html.click(self._save_html, self._scale, self._courier, **PRIVATE)
@@ -181,16 +182,17 @@ class InspectorPanel:
         if session.inspection is not None:
             yield self._overview_of(session.inspection, values)
 
-    def _redraw(self, session: Session, values: Update) -> Iterator[Update]:
+    def _ask(
+        self, change: Callable[[Inspection, Question], Question | None], session: Session, values: Update
+    ) -> Iterator[Update]:
+        """Draws what `change` makes of the question that the controls ask; None leaves the map as it is."""
         held = session.inspection
-        if held is not None:
-            yield from self._show(session, held, self._question(held, values), values)
+        asked = None if held is None else change(held, self._question(held, values))
+        if held is not None and asked is not None:
+            yield from self._show(session, held, asked, values)
 
-    def _leave_number(self, session: Session, values: Update) -> Iterator[Update]:
-        """Leaving a field that was not changed asks for nothing."""
-        held = session.inspection
-        if held is not None and self._question(held, values) != held.question:
-            yield from self._redraw(session, values)
+    def _redraw(self, session: Session, values: Update) -> Iterator[Update]:
+        return self._ask(lambda held, asked: asked, session, values)
 
     def _go_to(self, session: Session, values: Update) -> Iterator[Update]:
         held = session.inspection
@@ -200,39 +202,10 @@ class InspectorPanel:
             asked = replace(self._question(held, values), start=start, count=end - start)
             yield from self._show(session, held, asked, values)
 
-    def _zoom(self, times: float, session: Session, values: Update) -> Iterator[Update]:
-        held = session.inspection
-        if held is not None:
-            asked = self._question(held, values)
-            middle = asked.start + asked.count // 2
-            yield from self._show(
-                session, held, around(held.outline, asked, middle, round(asked.count * times)), values
-            )
-
     def _click(self, values: Update, request: gr.Request, event: gr.EventData) -> Iterator[Update]:
-        cell = self._overview_cell if event.figure == "overview-figure" else self._map_cell
-        yield from self._guarded(partial(cell, int(event.row), int(event.column)))(values, request)
-
-    def _overview_cell(self, row: int, column: int, session: Session, values: Update) -> Iterator[Update]:
-        """A click on a head opens it."""
-        held = session.inspection
-        if held is not None:
-            asked = self._question(held, values)
-            view = asked.view if VIEWS[asked.view].stack == "encoder" else FIRST_VIEW
-            yield from self._show(session, held, replace(asked, view=view, layer=row, head=column), values)
-
-    def _map_cell(self, row: int, column: int, session: Session, values: Update) -> Iterator[Update]:
-        """A click on a cell of the map comes closer to it."""
-        held = session.inspection
-        if held is None or held.labelled is None:
-            return
-        asked = self._question(held, values)
-        shown = held.labelled.map
-        rows = VIEWS[held.question.view].zoomed == "rows"
-        spans, cell = (shown.row_spans, row) if rows else (shown.column_spans, column)
-        if 0 <= cell < len(spans) and asked.count > CLOSEST:
-            closer = around(held.outline, asked, int(spans[cell].mean()), asked.count // ZOOM)
-            yield from self._show(session, held, closer, values)
+        clicked = _overview_cell if event.figure == "overview-figure" else _map_cell
+        change = partial(clicked, int(event.row), int(event.column))
+        yield from self._guarded(partial(self._ask, change))(values, request)
 
     # Answers
 
@@ -368,6 +341,34 @@ class InspectorPanel:
         return cumulated
 
 
+def _if_changed(held: Inspection, asked: Question) -> Question | None:
+    """Leaving a field that was not changed asks for nothing."""
+    return asked if asked != held.question else None
+
+
+def _zoomed(times: float, held: Inspection, asked: Question) -> Question:
+    middle = asked.start + asked.count // 2
+    return around(held.outline, asked, middle, round(asked.count * times))
+
+
+def _overview_cell(row: int, column: int, held: Inspection, asked: Question) -> Question:
+    """A click on a head opens it."""
+    view = asked.view if VIEWS[asked.view].stack == "encoder" else FIRST_VIEW
+    return replace(asked, view=view, layer=row, head=column)
+
+
+def _map_cell(row: int, column: int, held: Inspection, asked: Question) -> Question | None:
+    """A click on a cell of the map comes closer to it."""
+    if held.labelled is None:
+        return None
+    shown = held.labelled.map
+    rows = VIEWS[held.question.view].zoomed == "rows"
+    spans, cell = (shown.row_spans, row) if rows else (shown.column_spans, column)
+    if not 0 <= cell < len(spans) or asked.count <= CLOSEST:
+        return None
+    return around(held.outline, asked, int(spans[cell].mean()), asked.count // ZOOM)
+
+
 def _layers(outline: inspector.Outline, asked: Question) -> dict[str, Any]:
     """The list of layers: choices and value always go together."""
     choices = [(f"layer {i}", i) for i in range(VIEWS[asked.view].layers(outline))]
@@ -376,7 +377,7 @@ def _layers(outline: inspector.Outline, asked: Question) -> dict[str, Any]:
 
 def _page_shown(outline: inspector.Outline, asked: Question) -> int | None:
     """The entry of the list of pages that is just what is shown: 0 for the whole text, None for any other part."""
-    shown = (asked.start, asked.start + asked.count)
+    shown = (asked.start, asked.end)
     if shown == (0, outline.tokens):
         return 0
     return next((page for page, start, end in outline.pages if (start, end) == shown), None)

@@ -38,17 +38,14 @@ CONTEXT = 240  # characters of the paper shown on either side of a passage
 
 @dataclass(frozen=True)
 class Status:
-    """One line about what is going on.
-
-    Attributes:
-        phase: said once by screen readers; it stays the same while only figures change.
-        detail: the changing part, for the eye.
-        fraction: 0..1 of this phase, None while unknown.
-    """
+    """One line about what is going on."""
 
     phase: str
+    """Said once by screen readers; it stays the same while only figures change."""
     detail: str = ""
+    """The changing part, for the eye."""
     fraction: float | None = None
+    """0..1 of this phase, None while unknown."""
     kind: Literal["idle", "busy", "done", "error"] = "busy"
 
 

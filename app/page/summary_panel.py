@@ -22,7 +22,9 @@ from app.page.presentation import Status
 from app.page.sessions import Session, Sessions
 from app.page.settings_panel import SettingsPanel
 from app.page.streaming import Update, cumulative
-from app.summarizing.summarizer import Done, Event, Read, Summary, SummaryError, Writing, read, summarize
+from app.summarizing.settings import SummaryError
+from app.summarizing.summarizer import read, summarize
+from app.summarizing.summary import Done, Event, Read, Summary, Writing
 from app.work import Stopped
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "example" / "longt5-explained.pdf"
@@ -106,7 +108,7 @@ class SummaryPanel:
             self._file, self._locked, self._password, self._found, self._start, self._stop, self._status,
             self._summary, self._exports, self._evidence, self.inspect,
         ]  # fmt: skip
-        # Waiting for the model happens inside, where the place in the queue can be shown and Stop works.
+        # Waiting for the model happens inside, where the position in the queue can be shown and Stop works.
         work: dict[str, Any] = {"concurrency_limit": None, "concurrency_id": "work", **PRIVATE}
         self._file.upload(self._read_upload, self._file, shown, **work)
         self._example.click(self._read_example, None, shown, **work)

@@ -24,22 +24,17 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from app.summarizing.summary import Evidence
+from app.documents import Document
+from app.summarizing.drafts import DraftSentence
+from app.summarizing.summary import Evidence, WindowTrace
+from app.summarizing.windows import TokenizedText, Window
 from longt5.generation import EncodedText
 from longt5.maps import TeacherForced, cross_attention_heads
-
-if TYPE_CHECKING:
-    from app.documents import Document
-    from app.summarizing.drafts import DraftSentence
-    from app.summarizing.summary import WindowTrace
-    from app.summarizing.windows import TokenizedText, Window
-
-__all__ = ["Evidence", "find_evidence", "passage_ranges", "passage_scores", "relevance"]
 
 HEAD_SHARE = 1 / 4
 MOST_HEADS = 10

@@ -36,30 +36,27 @@ USUAL_LENGTH = When("length", "usual", "at the usual length")
 
 @dataclass(frozen=True)
 class Setting:
-    """All that is known of a setting.
-
-    Attributes:
-        label: what the page calls it.
-        about: a sentence, for terminal and programs too.
-        choices: value -> what the page calls it; None for numbers and switches.
-        least, most: of a number. A `most` of None is set by the installation, or nowhere.
-        step: of the page's slider; None for a number to type.
-        when: all that must hold for the setting to have an effect.
-        option: its name in the terminal where that is not the field's.
-        folded: whether the page keeps it among the further settings.
-    """
+    """All that is known of a setting."""
 
     name: str
     default: Any
     label: str
+    """What the page calls it."""
     about: str
+    """A sentence, for terminal and programs too."""
     choices: Mapping[str, str] | None = None
+    """Value -> what the page calls it; None for numbers and switches."""
     least: float = 0
     most: float | None = None
+    """None where the installation sets it, or nobody."""
     step: float | None = None
+    """Of the page's slider; None for a number to type."""
     when: tuple[When, ...] = ()
+    """All that must hold for the setting to have an effect."""
     option: str | None = None
+    """Its name in the terminal where that is not the field's."""
     folded: bool = True
+    """Whether the page keeps it among the further settings."""
 
     @property
     def kind(self) -> type:

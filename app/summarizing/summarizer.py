@@ -16,7 +16,7 @@ import torch
 from transformers import GenerationConfig
 
 from app import documents
-from app.documents import Document, DocumentError, PageRead
+from app.documents import Document, DocumentError
 from app.documents.page_numbers import pages_of
 from app.models import LoadedModel, ModelStore
 from app.summarizing.drafts import DraftSentence, decoded, draft_sentences, without_repeats
@@ -33,7 +33,6 @@ from app.summarizing.summary import (
     LoadingModel,
     Queued,
     Read,
-    Reading,
     Sentence,
     Summary,
     WindowTrace,
@@ -47,32 +46,11 @@ from longt5.generation import EncodedText, Tokens, write
 from longt5.interruption import interruptible
 from longt5.quote_search import Sampling, quote
 
-__all__ = [
-    "Done",
-    "Encoding",
-    "Event",
-    "Evidence",
-    "FindingEvidence",
-    "LoadingModel",
-    "Queued",
-    "Read",
-    "Reading",
-    "Sentence",
-    "Summary",
-    "SummaryError",
-    "SummarySettings",
-    "WindowTrace",
-    "Writing",
-    "checked",
-    "summarize",
-]
-
 logger = logging.getLogger(__name__)
 
 # A window's share of a short summary may be a few tokens; nothing can be said in those.
 LEAST_WINDOW_TOKENS = 32
 LEAST_WINDOW_WORDS = 25
-
 
 Report = Callable[[Event], None]
 
@@ -186,11 +164,8 @@ def _read(
     stop: threading.Event,
     report: Report,
 ) -> Document:
-    def on_page(read: PageRead) -> None:
-        report(Reading(read.page, read.pages))
-
     limits = store.settings.reading_limits
-    return documents.read(path, name=name, password=password, limits=limits, on_page=on_page, stop=stop)
+    return documents.read(path, name=name, password=password, limits=limits, on_page=report, stop=stop)
 
 
 class _Job:

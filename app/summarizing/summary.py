@@ -1,14 +1,11 @@
-"""What a summary is made of: the events on the way to it, the finished thing. Data only.
-
-`summarizer.py` re-exports these names; import them from there.
-"""
+"""What a summary is made of: the events on the way to it, the finished thing. Data only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from app.documents import Document
+from app.documents import Document, Reading
 from app.summarizing.settings import SummarySettings
 
 
@@ -17,14 +14,6 @@ class Queued:
     """Waiting for the model; `position` 1 is next."""
 
     position: int
-
-
-@dataclass(frozen=True)
-class Reading:
-    """`page` pages of `pages` have been read; `pages` is None while their number is unknown."""
-
-    page: int
-    pages: int | None
 
 
 @dataclass(frozen=True)
@@ -96,11 +85,11 @@ class Sentence:
     token_end: int
     """Half-open range of `Summary.windows[window].summary_ids`."""
     evidence: tuple[Evidence, ...] = ()
-    """At most three passages, best first; of a quote its own place, with the score 1."""
+    """At most three passages, best first; of a quote itself, with the score 1."""
 
     @property
     def quoted(self) -> bool:
-        """Whether it stands in the paper word for word, in the place that its evidence names."""
+        """Whether it stands in the paper word for word, where its evidence says."""
         return [(passage.quote, passage.score) for passage in self.evidence] == [(self.text, 1.0)]
 
 

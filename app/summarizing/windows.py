@@ -5,16 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from app.documents import Document
 from app.work import check
 from longt5.text.sentences import split_sentences
 from longt5.text.shortening import beginning_and_end, shortened, shortened_starts
-
-if TYPE_CHECKING:
-    from app.documents import Document
 
 # Tokenized at a time: a fraction of a second, so that a stop takes effect soon.
 PIECE_CHARACTERS = 50_000

@@ -102,7 +102,7 @@ def _fastest(inputs: Inputs, dropout: float) -> Kernel:
 
 
 def _give_up_fused(error: Exception) -> None:
-    """Leave the fused kernels alone from now on: without a C compiler, for one, each layer would try in vain."""
+    """Leaves the fused kernels alone from now on: without a C compiler, for one, each layer would try in vain."""
     global _fused_failed
     _fused_failed = True
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__

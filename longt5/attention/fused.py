@@ -179,28 +179,18 @@ class _Call(NamedTuple):
         return min(self.block_size & -self.block_size, tiling.queries)
 
     def or_query(self, tensor: Tensor | None) -> Tensor:
-        """The tensor, or one in its place that is never read."""
+        """The tensor, or another one that is never read."""
         return self.query if tensor is None else tensor
 
     def pointers(self) -> list[Tensor]:
         optional = (self.global_key, self.global_value, self.global_bias)
         rest = (self.ids, self.last_ids, self.text, self.seed)
-        return [
-            self.query,
-            self.key,
-            self.value,
-            self.band_bias,
-            *(self.or_query(tensor) for tensor in (*optional, *rest)),
-        ]
+        optionals = (self.or_query(tensor) for tensor in (*optional, *rest))
+        return [self.query, self.key, self.value, self.band_bias, *optionals]
 
     def strides(self) -> list[int]:
-        tensors = (
-            self.query,
-            self.key,
-            self.value,
-            self.or_query(self.global_key),
-            self.or_query(self.global_value),
-        )
+        of_globals = (self.or_query(self.global_key), self.or_query(self.global_value))
+        tensors = (self.query, self.key, self.value, *of_globals)
         return [stride for tensor in tensors for stride in tensor.stride()[:3]]
 
     def options(self, tiling: Tiling) -> dict[str, Any]:

@@ -541,9 +541,9 @@ def key_gradients_kernel(
             blocks = _blocks(ids, queries, real, GROUP, QUERIES)
             score_bias = tl.trans(_global_bias(bias, keys, blocks, there, GROUP, QUERIES, KEYS))
         else:
-            places = keys[:, None] - queries[None, :] + radius
-            near = there[:, None] & (places >= 0) & (places <= 2 * radius)
-            score_bias = tl.load(bias + places, mask=near, other=float("-inf")).to(tl.float32)
+            entries = keys[:, None] - queries[None, :] + radius
+            near = there[:, None] & (entries >= 0) & (entries <= 2 * radius)
+            score_bias = tl.load(bias + entries, mask=near, other=float("-inf")).to(tl.float32)
         scores = tl.dot(k, tl.trans(q), input_precision=PRECISION)
         weights = tl.exp2((scores + score_bias) * LOG2_E - log_sum[None, :])
         of_weights = tl.dot(v, tl.trans(of_output), input_precision=PRECISION)
@@ -558,8 +558,8 @@ def key_gradients_kernel(
 
     numbers = tl.arange(0, D)
     start_of_row = (((part * batches + batch) * count) * heads + head) * D
-    places = keys[:, None] * (heads * D) + numbers[None, :]
-    tl.store(of_key + start_of_row + places, total_key.to(of_key.dtype.element_ty), mask=exists[:, None])
+    elements = keys[:, None] * (heads * D) + numbers[None, :]
+    tl.store(of_key + start_of_row + elements, total_key.to(of_key.dtype.element_ty), mask=exists[:, None])
     tl.store(
-        of_value + start_of_row + places, total_value.to(of_value.dtype.element_ty), mask=exists[:, None]
+        of_value + start_of_row + elements, total_value.to(of_value.dtype.element_ty), mask=exists[:, None]
     )

@@ -4,11 +4,11 @@ What is notable about it:
 - Both biases depend on differences alone, so the bias of many queries is one small table read with overlapping
   strides. No bias of queries by globals is ever written out, and no key is copied for a second block.
 - The band is few fused calls of many blocks of queries, each against its own window of the keys.
-- The globals are few calls of many queries: those at the same place of their blocks go side by side, each one global
+- The globals are few calls of many queries: those at the same position of their blocks go side by side, each one global
   block further on than the one before.
 - Padding behind the text is not computed at all.
 
-It knows neither gradients nor dropout, nor padding in other places: `longt5.attention.tiled` does.
+It knows neither gradients nor dropout, nor padding elsewhere: `longt5.attention.tiled` does.
 """
 
 import torch
@@ -119,14 +119,14 @@ def _add_globals(output: Tensor, log_sums: Tensor, query: Tensor, global_tokens:
     start_of_own = width // 2 - count + 1  # in the table, for queries of the first block
 
     def mix(own: int, bias_step: int, output: Tensor, log_sums: Tensor, query: Tensor) -> None:
-        """All (own blocks, places in them, heads, ...); the first own block is `own`, the next `bias_step` further."""
-        own_blocks, places = log_sums.shape[:2]
+        """All `(own blocks, positions in them, heads, ...)`; the first block is `own`, the next `bias_step` further."""
+        own_blocks, positions = log_sums.shape[:2]
         attended, of_globals = _fused(
             query.permute(1, 2, 0, 3),
-            key.expand(places, -1, -1, -1),
-            value.expand(places, -1, -1, -1),
+            key.expand(positions, -1, -1, -1),
+            value.expand(positions, -1, -1, -1),
             table.as_strided(
-                (places, heads, own_blocks, count), (0, width, bias_step, 1), start_of_own + own
+                (positions, heads, own_blocks, count), (0, width, bias_step, 1), start_of_own + own
             ),
         )
         share = torch.sigmoid(of_globals.permute(2, 0, 1) - log_sums)[..., None].to(output.dtype)
@@ -134,9 +134,9 @@ def _add_globals(output: Tensor, log_sums: Tensor, query: Tensor, global_tokens:
 
     whole = count * block
     in_blocks = [x[:whole].unflatten(0, (count, block)) for x in (output, log_sums, query)]
-    places = max(1, QUERIES // count)
-    for first in range(0, block, places):
-        mix(0, 1, *(x[:, first : first + places] for x in in_blocks))
+    positions = max(1, QUERIES // count)
+    for first in range(0, block, positions):
+        mix(0, 1, *(x[:, first : first + positions] for x in in_blocks))
     if length > whole:
         mix(count - 1, 0, *(x[None, whole:] for x in (output, log_sums, query)))
 

@@ -318,7 +318,7 @@ class _Gradients:
     def global_bias(self) -> Tensor:
         """(heads, 2 * globals): the sums of the rows over all entries of the same difference."""
         rows, heads, count = self._global_rows.shape
-        # Each row moved one place further than the one before.
+        # Each row moved one column further than the one before.
         moved = self._global_rows.new_zeros(heads, rows * (2 * count + 1))
         moved.as_strided((heads, rows, count), (moved.shape[1], 2 * count + 1, 1)).copy_(
             self._global_rows.transpose(0, 1)

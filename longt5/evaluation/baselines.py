@@ -40,7 +40,7 @@ class Ranking:
 
 
 def proper_sentences(text: str) -> list[str]:
-    """The whole sentences of ``text``, without headings and debris of tables."""
+    """The whole sentences of `text`, without headings and debris of tables."""
     cased = not text.islower()
     sentences = (text[start:end] for start, end in split_sentences(text))
     return [sentence for sentence in sentences if is_whole_sentence(sentence, cased)]
@@ -76,7 +76,7 @@ def rank(sentences: Sequence[str]) -> dict[str, Ranking]:
 
 
 def extract(sentences: Sequence[str], order: Iterable[int], words: int) -> str:
-    """The first sentences of ``order`` that reach ``words`` words, in the paper's order, cut to as many."""
+    """The first sentences of `order` that reach `words` words, in the paper's order, cut to as many."""
     chosen: list[int] = []
     length = 0
     for index in order:
@@ -88,16 +88,16 @@ def extract(sentences: Sequence[str], order: Iterable[int], words: int) -> str:
 
 
 def random_order(count: int, seed: str) -> list[int]:
-    """The numbers below ``count`` shuffled, always the same for a seed."""
+    """The numbers below `count` shuffled, always the same for a seed."""
     order = list(range(count))
     random.Random(seed).shuffle(order)
     return order
 
 
 def oracle(sentences: Sequence[str], abstract: str, words: int) -> str:
-    """Sentences chosen greedily for ROUGE-1 + ROUGE-2 F1 against ``abstract``, at most ``words`` words together.
+    """Sentences chosen greedily for ROUGE-1 + ROUGE-2 F1 against `abstract`, at most `words` words together.
 
-    Sentences are whole, and none is taken that lowers the score: it may be shorter than ``words``, even empty.
+    Sentences are whole, and none is taken that lowers the score: it may be shorter than `words`, even empty.
     """
     tokenizer = DefaultTokenizer(use_stemmer=True)
     numbers: dict[str, int] = {}
@@ -166,7 +166,7 @@ def _bigrams(sentence: np.ndarray) -> np.ndarray:
 def baseline_summaries(
     paper: Paper, sentences: Sequence[str], rankings: dict[str, Ranking], words: int
 ) -> dict[str, str]:
-    """The summary of each of ``BASELINES`` for a paper of those ``proper_sentences``, ``words`` words long."""
+    """The summary of each of `BASELINES` for a paper of those `proper_sentences`, `words` words long."""
     return {
         "first sentences": extract(sentences, range(len(sentences)), words),
         "random sentences": extract(sentences, random_order(len(sentences), paper.id), words),
@@ -176,7 +176,7 @@ def baseline_summaries(
 
 
 def cut_to_words(text: str, words: int) -> str:
-    """``text`` up to its ``words``-th word."""
+    """`text` up to its `words`-th word."""
     for count, match in enumerate(WORD.finditer(text), start=1):
         if count == words:
             return text[: match.end()]

@@ -56,7 +56,7 @@ class Evaluation:
         """
         Args:
             summarizer: writes the summaries.
-            finished: JSON lines of finished papers; ``rankings.jsonl`` in the same folder keeps the rankings. All
+            finished: JSON lines of finished papers; `rankings.jsonl` in the same folder keeps the rankings. All
                 processes must see the folder.
             settings: what the summaries depend on, as JSON; kept with every finished paper.
             processes: those that share the papers.
@@ -69,7 +69,7 @@ class Evaluation:
         self._scorer = Scorer()
 
     def run(self, papers: Sequence[Paper]) -> dict[str, list[Scores]]:
-        """Return the scores of the model and of each baseline, paper by paper; finished papers are not done again.
+        """Returns the scores of the model and of each baseline, paper by paper; finished papers are not done again.
 
         Raises:
             EvaluationError: papers were finished with other settings.

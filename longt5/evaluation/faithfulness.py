@@ -1,4 +1,4 @@
-"""What a summary claims that does not stand in what was read: numbers, units, names and acronyms, with their places.
+"""What a summary claims that does not stand in what was read: numbers, units, names and acronyms, with their positions.
 
 No model: items are told by how they are written, and compared after normalization, so that "1 000" is "1,000", "5 %" is
 "5%", "3.0" is "3", "two" is "2", "TNFα" is "TNF-alpha", "CNNs" are "CNN", "Müller's" is "Muller".
@@ -118,7 +118,7 @@ class ReadText:
     """What was read, ready to be compared with summaries of it."""
 
     def __init__(self, text: str) -> None:
-        """Take a text apart; a tenth of a second for a paper."""
+        """Takes a text apart; a tenth of a second for a paper."""
         self._keys = {
             key for found in _items(text, everything=True) for keys in found.alternatives for key in keys
         }
@@ -134,7 +134,7 @@ class ReadText:
             self._positions.setdefault(word, []).append(position)
 
     def check(self, summary: str) -> Faithfulness:
-        """Compare a summary with the text."""
+        """Compares a summary with the text."""
         found = list(_items(summary))
         unsupported = tuple(
             one.item for one in found if not any(keys <= self._keys for keys in one.alternatives)

@@ -1,7 +1,7 @@
 """A file of JSON records, one a line, that outlives interruptions and that several processes add to.
 
-The first process adds to the file itself, the others each to a part beside it (``NAME.part1``, ...), so that no two
-write to one file, on no file system. ``gather`` puts the parts into the file.
+The first process adds to the file itself, the others each to a part beside it (`NAME.part1`, ...), so that no two
+write to one file, on no file system. `gather` puts the parts into the file.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any
 
 
 class JsonLines:
-    """Records kept at ``path``, by one of the processes that may keep some there."""
+    """Records kept at `path`, by one of the processes that may keep some there."""
 
     def __init__(self, path: Path, process_index: int = 0) -> None:
-        """``process_index``: which process this is, from 0."""
+        """`process_index`: which process this is, from 0."""
         self.path = path
         self._own = path.with_name(f"{path.name}.part{process_index}") if process_index else path
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add a record; it is in the file when this returns."""
+        """Adds a record; it is in the file when this returns."""
         self._own.parent.mkdir(parents=True, exist_ok=True)
         with self._own.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def gather(self) -> None:
-        """Put the parts into the file and drop lines cut short. For one process, while the others wait."""
+        """Puts the parts into the file and drops lines cut short. For one process, while the others wait."""
         parts = [Path(part) for part in sorted(glob.glob(f"{glob.escape(str(self.path))}.part*"))]
         if not parts and not self.path.exists():
             return

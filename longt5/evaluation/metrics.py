@@ -20,9 +20,9 @@ WORD = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True)
 class Scores:
-    """One summary of one paper, measured. ROUGE is F1; shares are 0..1; ``seconds`` is the time to write it.
+    """One summary of one paper, measured. ROUGE is F1; shares are 0..1; `seconds` is the time to write it.
 
-    ``seconds`` is 0 where it was not measured: for baselines, only sumy's rankings are timed. A summary without
+    `seconds` is 0 where it was not measured: for baselines, only sumy's rankings are timed. A summary without
     words has shares of 0, and repeats nothing.
     """
 
@@ -52,7 +52,7 @@ class Scorer:
         self._read = lru_cache(maxsize=1)(ReadText)  # all systems summarize one paper after the other
 
     def __call__(self, summary: str, paper: Paper, seconds: float = 0.0) -> Scores:
-        """Measure ``summary`` against the paper's abstract and its text."""
+        """Measures `summary` against the paper's abstract and its text."""
         rouge = self._rouge.score(_one_sentence_a_line(paper.abstract), _one_sentence_a_line(summary))
         written, read = words_of(summary), words_of(paper.text)
         known = set(read)
@@ -75,7 +75,7 @@ class Scorer:
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words and numbers of ``text``, without punctuation."""
+    """Lower-case words and numbers of `text`, without punctuation."""
     return WORD.findall(text.lower())
 
 

@@ -1,7 +1,7 @@
 """Sets of papers to measure on: a JSON-lines file, a folder of Parquet files, or a data set of the Hub by its name.
 
-The field's sets are PubMed and arXiv (Cohan et al. 2018): ``scientific_papers/pubmed``, ``scientific_papers/arxiv``, or
-the same as ``ccdv/pubmed-summarization/section``, ``ccdv/arxiv-summarization/section``. Their texts are split into
+The field's sets are PubMed and arXiv (Cohan et al. 2018): `scientific_papers/pubmed`, `scientific_papers/arxiv`, or
+the same as `ccdv/pubmed-summarization/section`, `ccdv/arxiv-summarization/section`. Their texts are split into
 words and lower-cased, and are left so: ROUGE does not mind, and models have been trained on them as they are.
 """
 
@@ -32,10 +32,10 @@ _TEXT_COLUMNS = ("article", "text")
 
 
 def choose_papers(data: str, split: str, count: int | None) -> list[Paper]:
-    """The first ``count`` papers of a set in an order that depends on their ids alone; all if None.
+    """The first `count` papers of a set in an order that depends on their ids alone; all if None.
 
     Args:
-        data: path of a ``.jsonl`` or ``.jsonl.zst`` file or of a folder with Parquet files, or the name of a data set
+        data: path of a `.jsonl` or `.jsonl.zst` file or of a folder with Parquet files, or the name of a data set
             on the Hub, with a subset after another slash if it has several.
         split: which part of a data set, as "test"; a JSON-lines file has none.
 
@@ -97,7 +97,7 @@ def _download(data: str, repository: str, subset: str | None, split: str) -> lis
 
 
 def _files(data: str, folder: Path, split: str, subset: str | None) -> list[Path]:
-    """The Parquet files of one part: ``test-00000-of-00001.parquet`` or ``test/0000.parquet``, in a folder or not."""
+    """The Parquet files of one part: `test-00000-of-00001.parquet` or `test/0000.parquet`, in a folder or not."""
     name = re.escape(split)
     layout = re.compile(rf"(?:(.*)/)?(?:{name}/[^/]+|{name}(?:-[^/]*)?|[^/]+-{name})\.parquet")
     subsets: dict[str, list[Path]] = {}
@@ -141,6 +141,6 @@ def _read_parquet(files: list[Path], split: str) -> Iterator[Paper]:
                 for row in batch.to_pylist():
                     number += 1
                     abstract = _SENTENCE_MARKS.sub(" ", row["abstract"] or "")
-                    yield Paper(f"{split}-{number}", "", "", row[text] or "", abstract)
+                    yield Paper(f"{split}-{number}", "", row[text] or "", abstract)
         except (ArrowException, OSError) as error:
             raise PapersError(f"{file.name} is damaged and can't be read: get it again ({error}).") from error

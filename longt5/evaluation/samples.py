@@ -1,4 +1,4 @@
-"""Summaries beside the true abstracts, to be read by a person: ``python -m longt5.evaluation.samples FILE``.
+"""Summaries beside the true abstracts, to be read by a person: `python -m longt5.evaluation.samples FILE`.
 
 FILE holds the finished papers of `app.evaluation`; nothing is computed again. The same seed draws the same papers,
 whatever model wrote the summaries.
@@ -17,7 +17,7 @@ from longt5.evaluation.json_lines import JsonLines
 
 
 def samples(records: list[dict[str, Any]], count: int, seed: int) -> str:
-    """``count`` of the finished papers as text, or all if there are fewer: title, abstract, summary, ROUGE."""
+    """`count` of the finished papers as text, or all if there are fewer: title, abstract, summary, ROUGE."""
     papers = sorted({record["id"]: record for record in records}.values(), key=lambda record: record["id"])
     drawn = random.Random(seed).sample(papers, min(count, len(papers)))
     return "\n\n".join(_describe(number, record) for number, record in enumerate(drawn, start=1))
@@ -31,7 +31,7 @@ def _describe(number: int, record: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Print the samples; 1 and a sentence on stderr if there are no finished papers."""
+    """Prints the samples; 1 and a sentence on stderr if there are no finished papers."""
     parser = argparse.ArgumentParser(description="Print summaries beside the true abstracts.")
     parser.add_argument("finished", type=Path, help="JSON lines that app.evaluation has written")
     parser.add_argument("--papers", type=int, default=20, help="how many (default: 20)")

@@ -24,10 +24,10 @@ class Row:
 def summarize_scores(system: str, scores: Sequence[Scores], samples: int = 1000) -> Row:
     """Mean of each measure, with percentile bootstrap intervals over papers for ROUGE.
 
-    ``scores`` must not be empty. The papers drawn are the same for every system of as many papers.
+    `scores` must not be empty. The papers drawn are the same for every system of as many papers.
     """
-    chance = np.random.default_rng(0)
-    drawn = chance.integers(len(scores), size=(samples, len(scores)))
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(scores), size=(samples, len(scores)))
     values = {
         entry.name: np.array([getattr(one, entry.name) for one in scores], dtype=float)
         for entry in dataclasses.fields(Scores)

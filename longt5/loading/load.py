@@ -32,8 +32,6 @@ from longt5.loading.int8 import quantize
 from longt5.loading.placement import DeviceMap, MaxMemory, place
 from longt5.modeling import LongT5ForConditionalGeneration
 
-__all__ = ["LoadingError", "load_model", "load_tokenizer"]
-
 logger = logging.getLogger(__name__)
 
 EMBEDDING = "shared.weight"

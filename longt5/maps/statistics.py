@@ -14,16 +14,14 @@ MAX_QUERIES = 2048  # looked at in a text, however long it is
 
 @dataclass(frozen=True, eq=False)
 class HeadStatistics:
-    """How each head of each encoder layer attends: means over `sampled_queries` queries, `(layers, heads)`.
-
-    global_share: share of the attention that goes to global blocks, 0 to 1.
-    mean_distance: expected distance from query to key in tokens; to a global block's centre for the globals.
-    entropy: of the distribution over band and globals together, in nats.
-    """
+    """How each head of each encoder layer attends: means over `sampled_queries` queries, `(layers, heads)`."""
 
     global_share: np.ndarray
+    """Share of the attention that goes to global blocks, 0 to 1."""
     mean_distance: np.ndarray
+    """Expected distance from query to key in tokens; to a global block's centre for the globals."""
     entropy: np.ndarray
+    """Of the distribution over band and globals together, in nats."""
     sampled_queries: int
 
 

@@ -227,7 +227,7 @@ def _start_token(model: LongT5PreTrainedModel) -> int:
 def _check_layer_and_heads(
     stack: str, layer: int, num_layers: int, heads: Sequence[int], num_heads: int
 ) -> None:
-    """Raise ValueError, in a sentence, unless the layer and one or more heads exist."""
+    """Raises ValueError, in a sentence, unless the layer and one or more heads exist."""
     if not 0 <= layer < num_layers:
         raise ValueError(f"The {stack} has layers 0 to {num_layers - 1}; layer {layer} was asked for.")
     if not heads or not all(0 <= head < num_heads for head in heads):

@@ -1,7 +1,7 @@
 """Papers on disk: JSON lines of full texts with their abstracts, read one at a time and mended on the way.
 
-A file holds one JSON object a line with at least `text` and `abstract` (`id`, `title` and `source`
-are optional), plain or compressed with zstd (`.zst`).
+A file holds one JSON object a line with at least `text` and `abstract` (`id` and `title` are
+optional), plain or compressed with zstd (`.zst`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ class Paper:
     """One paper: `text` is the body with its headings as lines, `abstract` the authors' own summary."""
 
     id: str
-    source: str
     title: str
     text: str
     abstract: str
@@ -91,7 +90,6 @@ def read_papers(path: str | Path) -> Iterator[Paper]:
                 ) from error
             yield Paper(
                 id=str(record.get("id", number)),
-                source=record.get("source", ""),
                 title=record.get("title", ""),
                 text=mend(text),
                 abstract=without_labels(mend(abstract)),

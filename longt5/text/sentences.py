@@ -35,7 +35,7 @@ _REFERENCE_FOLLOWS = re.compile(r"[\d(\[]|[IVX]+\b|[A-Z]\d|[a-z]")
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:
-    """Return the half-open character ranges of the sentences of ``text`` without surrounding white space.
+    """Returns the half-open character ranges of the sentences of `text` without surrounding white space.
 
     Every character that is not white space lies in exactly one range. Headings count as sentences.
     """
@@ -50,9 +50,9 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
 
 
 def is_whole_sentence(sentence: str, cased: bool = True) -> bool:
-    """Whether ``sentence`` looks like a whole sentence of running text: what may be quoted, or be ranked.
+    """Whether `sentence` looks like a whole sentence of running text: what may be quoted, or be ranked.
 
-    ``cased``: whether sentences begin with capitals in its text; in public sets of papers they do not.
+    `cased`: whether sentences begin with capitals in its text; in public sets of papers they do not.
     """
     sentence = sentence.strip()
     words = sentence.split()
@@ -65,7 +65,7 @@ def is_whole_sentence(sentence: str, cased: bool = True) -> bool:
 
 
 def may_end_text(text: str) -> bool:
-    """Whether ``text`` ends as a sentence does: with a mark that belongs to no abbreviation, initial or number."""
+    """Whether `text` ends as a sentence does: with a mark that belongs to no abbreviation, initial or number."""
     match = _LAST_MARK.search(text)
     if match is None:
         return False

@@ -1,4 +1,4 @@
-"""``python -m longt5.training --config FILE [--resume]``."""
+"""Trains a model: `python -m longt5.training --config FILE [--resume]`."""
 
 import sys
 

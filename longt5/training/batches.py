@@ -130,7 +130,7 @@ class StageBatches(Dataset[Batch]):
 
 
 def collate(examples: Sequence[Example], pad_token_id: int, source_tokens: int, target_tokens: int) -> Batch:
-    """Pad examples at the end, inputs to `source_tokens` and targets to `target_tokens`."""
+    """Pads examples at the end, inputs to `source_tokens` and targets to `target_tokens`."""
     input_ids = torch.full((len(examples), source_tokens), pad_token_id)
     attention_mask = torch.zeros(input_ids.shape, dtype=torch.long)
     labels = torch.full((len(examples), target_tokens), -100)

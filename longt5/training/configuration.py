@@ -117,7 +117,7 @@ class TrainingConfig:
 
     @classmethod
     def load(cls, path: str | Path) -> TrainingConfig:
-        """Read a JSON file.
+        """Reads a JSON file.
 
         Raises:
             ConfigurationError: it is no JSON object, or a setting is unknown, missing or out of range.

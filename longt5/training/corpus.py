@@ -107,7 +107,7 @@ def _start_worker(tokenizer_file: str) -> None:
 
 
 def _tokenize(texts: tuple[str, str]) -> tuple[list[np.ndarray], np.ndarray] | None:
-    """Return the tokens of each sentence of the body, and of the abstract; None where either is empty."""
+    """Returns the tokens of each sentence of the body, and of the abstract; None where either is empty."""
     assert _tokenizer is not None
     body, abstract = texts
     sentences = [body[start:end] for start, end in split_sentences(body)]
@@ -174,7 +174,7 @@ def _sha256(path: Path) -> str:
 
 
 def tokenizer_file(name: str, out: Path) -> Path:
-    """Return the `tokenizer.json` of a folder or, brought from the Hub, of `out/tokenizer`."""
+    """Returns the `tokenizer.json` of a folder or, brought from the Hub, of `out/tokenizer`."""
     if (Path(name) / "tokenizer.json").is_file():
         return Path(name) / "tokenizer.json"
     AutoTokenizer.from_pretrained(name).save_pretrained(out / "tokenizer")
@@ -182,7 +182,7 @@ def tokenizer_file(name: str, out: Path) -> Path:
 
 
 def unfinished_files(corpus: Path, out: Path, tokenizer: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield (file, folder) of what is not prepared yet with this very tokenizer, small files first."""
+    """Yields (file, folder) of what is not prepared yet with this very tokenizer, small files first."""
     files = [*corpus.glob("train-*.jsonl*"), *corpus.glob("validation.jsonl*")]
     tokenizer_hash = _sha256(tokenizer)
     for file in sorted(files, key=lambda path: path.stat().st_size):
@@ -193,7 +193,7 @@ def unfinished_files(corpus: Path, out: Path, tokenizer: Path) -> Iterator[tuple
 
 
 def main() -> None:
-    """Prepare every train and validation file of a folder; files already prepared are left as they are."""
+    """Prepares every train and validation file of a folder; files already prepared are left as they are."""
     parser = argparse.ArgumentParser(description="Tokenize a folder of papers for training.")
     parser.add_argument(
         "--corpus", type=Path, required=True, help="folder with train-*.jsonl.zst and validation"

@@ -24,7 +24,7 @@ BACKGROUND = 0.3  # of the usual size of all that adds to the stream
 
 @torch.no_grad()
 def initialize_to_copy(model: LongT5ForConditionalGeneration, rng: torch.Generator) -> None:
-    """Put the circuit into a model with T5's weights, in place.
+    """Puts the circuit into a model with T5's weights, in place.
 
     Raises:
         ValueError: the model has one head only, or a stream that is too narrow for the circuit.
@@ -75,7 +75,7 @@ def initialize_to_copy(model: LongT5ForConditionalGeneration, rng: torch.Generat
 def _look_back(
     attention: Any, head: int, distance: int, projection: Tensor, token: slice, part: slice
 ) -> None:
-    """Make a head look `distance` tokens back and write what it sees, projected to d_kv, into a part of the stream."""
+    """Makes a head look `distance` tokens back, and write what it sees, projected to d_kv, to a part of the stream."""
     rows = slice(head * len(projection), (head + 1) * len(projection))
     # Short distances back have a bucket each, numbered by the distance.
     attention.relative_attention_bias.weight[distance, head] = LOOK_BACK

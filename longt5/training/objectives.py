@@ -1,6 +1,6 @@
 """What a model is asked to write about a paper: the training objectives, paper in, example out.
 
-Three of them choose sentences of the paper by their overlap with its abstract, not the best ones always but at random
+Two of them choose sentences of the paper by their overlap with its abstract, not the best ones always but at random
 with the better ones more likely: no two passes over a paper ask for the same.
 """
 
@@ -62,7 +62,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, papers_with_unit: np.ndarray | None = None) -> Vocabulary:
-        """Read it from a tokenizer that marks spaces with `▁`.
+        """Reads it from a tokenizer that marks spaces with `▁`.
 
         Args:
             papers_with_unit: `(units + 1,)` papers in which each unit stands and, last, all papers. Without it all

@@ -12,7 +12,7 @@ _NOT_LOSSES = ("kind", "step", "minutes", "tokens_per_second", "learning_rate", 
 
 
 def draw_training(log: Path, picture: Path) -> None:
-    """Read `log` (JSON lines with kind, minutes and losses) and write `picture`; nothing for an empty log."""
+    """Reads `log` (JSON lines with kind, minutes and losses) and writes `picture`; nothing for an empty log."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for line in map(json.loads, log.read_text().splitlines()):
         for name in line.keys() - set(_NOT_LOSSES):

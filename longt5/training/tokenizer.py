@@ -28,7 +28,7 @@ PIECES = r"▁?[\p{L}\p{M}]+|▁?\p{N}|▁?[^▁\p{L}\p{M}\p{N}]+|▁"
 
 
 def untrained_tokenizer(model: models.BPE) -> Tokenizer:
-    """Return normalizer, pre-tokenizer and decoder around `model`, without the final `</s>`."""
+    """Returns normalizer, pre-tokenizer and decoder around `model`, without the final `</s>`."""
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
@@ -51,7 +51,7 @@ def untrained_tokenizer(model: models.BPE) -> Tokenizer:
 
 
 def train_tokenizer(texts: Iterator[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Train on `texts` and return a fast tokenizer of at most `vocabulary_size` entries.
+    """Trains on `texts` and returns a fast tokenizer of at most `vocabulary_size` entries.
 
     Raises:
         ValueError: `vocabulary_size` leaves no room beside the special and the byte tokens.
@@ -110,7 +110,7 @@ def sample_texts(corpus: Path, papers: int, seed: int = 0) -> Iterator[str]:
 
 
 def main() -> None:
-    """Train a tokenizer and save it as a folder that `AutoTokenizer.from_pretrained` loads."""
+    """Trains a tokenizer and saves it as a folder that `AutoTokenizer.from_pretrained` loads."""
     parser = argparse.ArgumentParser(description="Train the sub-word tokenizer on a folder of papers.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder with train-*.jsonl.zst")
     parser.add_argument("--out", type=Path, required=True, help="folder to save the tokenizer in")

@@ -53,12 +53,12 @@ class TrainingState:
     """Batches of the stage that this process has learned from."""
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
+        """Writes it as JSON."""
         path.write_text(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
     def load(cls, path: Path) -> TrainingState:
-        """Read what `save` wrote."""
+        """Reads what `save` wrote."""
         return cls(**json.loads(path.read_text()))
 
 
@@ -66,7 +66,7 @@ class Trainer:
     """One run: builds everything in `__init__`, trains in `run`."""
 
     def __init__(self, config: TrainingConfig, *, resume: bool = False) -> None:
-        """Load data and model, and the checkpoint if `resume`.
+        """Loads data and model, and the checkpoint if `resume`.
 
         Raises:
             ConfigurationError: no checkpoint to resume from, or a vocabulary larger than the model's.
@@ -112,7 +112,7 @@ class Trainer:
             (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
     def run(self) -> TrainingState:
-        """Train to the end, or until `stop_asked` is set; return the state reached."""
+        """Trains to the end, or until `stop_asked` is set; returns the state reached."""
         config = self.config
         log = _Log(self.folder if self.main else None, config.log_steps)
         clock = last_save = time.monotonic()
@@ -164,7 +164,7 @@ class Trainer:
         return batches_from(batches, first_batch, self.config.workers)
 
     def _learn(self, batch: Batch, learning_rate: float) -> tuple[Tensor, int]:
-        """Add one batch's gradient, and step if it completes the accumulation; its loss, and how many tokens it has."""
+        """Adds a batch's gradient, steps if that completes the accumulation, and returns loss and number of tokens."""
         batch = batch.to(self.accelerator.device)
         with self.accelerator.accumulate(self.model):
             if self.graphed is not None:
@@ -199,7 +199,7 @@ class Trainer:
         return losses
 
     def _save(self) -> None:
-        """Write a checkpoint beside the last one, then put it in its place: never is there half of one."""
+        """Writes a checkpoint beside the last one, which it then replaces: never is there half of one."""
         draft, final = self.folder / "checkpoint-draft", self.folder / "checkpoint"
         if self.main:
             shutil.rmtree(draft, ignore_errors=True)
@@ -253,7 +253,7 @@ class _Log:
         self.tokens += tokens
 
     def step(self, state: TrainingState, progress: float, **values: float) -> None:
-        """Write the mean of what was added since the last line, if it is time for one."""
+        """Writes the mean of what was added since the last line, if it is time for one."""
         if state.step % self.every:
             return
         loss = float(torch.stack(self.losses).mean())  # waits for the GPU
@@ -263,7 +263,7 @@ class _Log:
         self.bar.update(int(1000 * progress) - self.bar.n)
 
     def write(self, kind: str, state: TrainingState, **values: float) -> None:
-        """Write a line; what was added starts anew."""
+        """Writes a line; what was added starts anew."""
         if self.folder is not None:
             rounded = {name: round(value, 6) for name, value in values.items()}
             line = {"kind": kind, "step": state.step, "minutes": round(state.minutes, 3), **rounded}
@@ -278,7 +278,7 @@ class _Log:
 
 
 def build_model(config: TrainingConfig) -> LongT5ForConditionalGeneration:
-    """Return the model a run begins with.
+    """Returns the model a run begins with.
 
     Raises:
         ConfigurationError: the model has no room for its initialization.
@@ -299,14 +299,14 @@ def build_model(config: TrainingConfig) -> LongT5ForConditionalGeneration:
 
 
 def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """Return Muon or Adafactor, whose steps are shares of each parameter's size."""
+    """Returns Muon or Adafactor, whose steps are shares of each parameter's size."""
     if config.optimizer == "muon":
         return muon(model, config.learning_rate)
     return Adafactor(model.parameters(), lr=config.learning_rate, relative_step=False, scale_parameter=True)
 
 
 def set_dropout(model: nn.Module, probability: float) -> None:
-    """Set the dropout of all parts of a LongT5, attention weights included."""
+    """Sets the dropout of all parts of a LongT5, attention weights included."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = probability
@@ -315,7 +315,7 @@ def set_dropout(model: nn.Module, probability: float) -> None:
 
 
 def run_manifest(config: TrainingConfig, papers: PaperSources, processes: int) -> dict[str, object]:
-    """Return what is needed to tell exactly what was run: configuration, data hashes, commit, versions."""
+    """Returns what is needed to tell exactly what was run: configuration, data hashes, commit, versions."""
     git = ["git", "-C", str(Path(__file__).parents[2]), "rev-parse", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return {

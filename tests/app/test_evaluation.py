@@ -24,9 +24,7 @@ TEXT = (
     "Introduction\nThe encoder reads a band of tokens. It also reads the sums of blocks. Fig. 1\n"
     "Both together reach every part of a paper. The decoder writes what matters to it most."
 )
-PAPER = Paper(
-    id="a", source="", title="Of reading", text=TEXT, abstract="It reads a band and sums of blocks."
-)
+PAPER = Paper(id="a", title="Of reading", text=TEXT, abstract="It reads a band and sums of blocks.")
 SENTENCES = [
     "The encoder reads a band of tokens.",
     "It also reads the sums of blocks.",
@@ -67,7 +65,7 @@ def test_a_paper_of_which_nothing_can_be_said_has_an_empty_summary(
     tiny: Path, capsys: pytest.CaptureFixture
 ) -> None:
     store = ModelStore(Settings(models=(str(tiny),)))
-    empty = Paper(id="blank", source="", title="", text=" ", abstract="")
+    empty = Paper(id="blank", title="", text=" ", abstract="")
     assert Summarizer(store, {})(empty) == ""
     assert "blank: " in capsys.readouterr().err
 

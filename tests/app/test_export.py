@@ -11,7 +11,8 @@ from markdown_it import MarkdownIt
 
 from app import export
 from app.documents import Document, Page
-from app.summarizing.summarizer import Evidence, Sentence, Summary, SummarySettings
+from app.summarizing.settings import SummarySettings
+from app.summarizing.summary import Evidence, Sentence, Summary
 
 NASTY = "1. <b>*Not* bold</b> & [a](http://b.c) `code` | x_y_z ~~s~~ $m$ ![i](j) # h"
 

@@ -20,8 +20,8 @@ from app.documents import (
     Document,
     DocumentError,
     Page,
-    PageRead,
     PasswordNeeded,
+    Reading,
     ReadingLimits,
     display_name,
     read,
@@ -75,9 +75,9 @@ def assert_sound(document: Document) -> None:
 
 def test_pages_arrive_before_the_document(tmp_path: Path) -> None:
     path = write(tmp_path, pdf_of([lines("One."), lines("Two."), lines("Three.")]))
-    progress: list[PageRead] = []
+    progress: list[Reading] = []
     document = read(path, on_page=progress.append)
-    assert progress == [PageRead(1, 3), PageRead(2, 3), PageRead(3, 3)]
+    assert progress == [Reading(1, 3), Reading(2, 3), Reading(3, 3)]
     assert document == Document(
         "paper.pdf",
         "paper.pdf",
@@ -361,9 +361,9 @@ def test_stop_takes_effect_within_a_second(tmp_path: Path) -> None:
     stop = threading.Event()
     stopped_at: list[float] = []
 
-    def stop_soon(page: PageRead) -> None:
+    def stop_soon(page: Reading) -> None:
         if not stopped_at:
-            assert page == PageRead(1, 201)
+            assert page == Reading(1, 201)
             stopped_at.append(time.monotonic())
             stop.set()
 
@@ -375,21 +375,21 @@ def test_stop_takes_effect_within_a_second(tmp_path: Path) -> None:
 def test_stop_takes_effect_in_long_text(tmp_path: Path) -> None:
     path = write(tmp_path, (LOREM + "\n").encode() * 30_000, "a.txt")
     stop = threading.Event()
-    pages: list[PageRead] = []
+    pages: list[Reading] = []
 
-    def stop_now(page: PageRead) -> None:
+    def stop_now(page: Reading) -> None:
         pages.append(page)
         stop.set()
 
     with pytest.raises(Stopped):
         read(path, on_page=stop_now, stop=stop)
-    assert pages == [PageRead(1, 1)]
+    assert pages == [Reading(1, 1)]
 
 
 def test_an_error_of_the_caller_leaves_no_child(tmp_path: Path) -> None:
     before = children()
 
-    def fail(page: PageRead) -> None:
+    def fail(page: Reading) -> None:
         assert len(children() - before) == 1
         raise KeyError(page.page)
 

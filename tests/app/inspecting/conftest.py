@@ -8,7 +8,9 @@ from app.documents import Document, Page
 from app.inspecting.inspector import LabelledMap, encoded_window
 from app.inspecting.views import VIEWS, Question
 from app.models import ModelStore
-from app.summarizing.summarizer import Done, Summary, SummarySettings, summarize
+from app.summarizing.settings import SummarySettings
+from app.summarizing.summarizer import summarize
+from app.summarizing.summary import Done, Summary
 from tests.app.factories import paragraphs
 
 

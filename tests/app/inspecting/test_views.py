@@ -50,7 +50,7 @@ def test_globals_carry_the_text_of_their_block(store: ModelStore, summary: Summa
     assert len(labelled.column_labels) == labelled.map.weights.shape[1]
     for (first, after), label in zip(labelled.map.column_spans.tolist(), labelled.column_labels):
         block = text[trace.offsets[first][0] : trace.offsets[after - 1][1]]
-        assert label.quote == inspector._quote(block)
+        assert label.quote == inspector.shorten(block, inspector.QUOTE_CHARACTERS)
         assert label.page in (1, 2)
     band = shown(store, summary, "band", layer=1, head=3, start=10, end=30)
     np.testing.assert_allclose(band.map.weights.sum(1) + labelled.map.weights.sum(1), 1, rtol=1e-5)

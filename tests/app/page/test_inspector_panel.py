@@ -16,7 +16,8 @@ from app.page.sessions import Sessions
 from app.page.summary_panel import SummaryPanel
 from app.settings import Settings
 from app.summarizing.settings import SummarySettings
-from app.summarizing.summarizer import Summary, summarize
+from app.summarizing.summarizer import summarize
+from app.summarizing.summary import Summary
 from tests.app.factories import paragraphs
 from tests.page_server import tiny_model
 

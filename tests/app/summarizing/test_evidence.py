@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from app.models import ModelStore
 from app.summarizing import evidence
 from app.summarizing.evidence import passage_ranges, passage_scores, relevance
-from app.summarizing.summarizer import Done, Summary, SummarySettings, summarize
+from app.summarizing.settings import SummarySettings
+from app.summarizing.summarizer import summarize
+from app.summarizing.summary import Done, Summary
 from app.summarizing.windows import TokenizedText, Window
 from app.work import Stopped, check
 from longt5.interruption import interruptible

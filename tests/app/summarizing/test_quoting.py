@@ -8,7 +8,9 @@ from app import export
 from app.documents import Document, Page
 from app.models import ModelStore
 from app.page import presentation
-from app.summarizing.summarizer import Done, Summary, SummaryError, SummarySettings, summarize
+from app.summarizing.settings import SummaryError, SummarySettings
+from app.summarizing.summarizer import summarize
+from app.summarizing.summary import Done, Summary
 from longt5.text.sentences import split_sentences
 from tests.app.factories import paragraphs
 

@@ -15,8 +15,9 @@ from app.documents import Document, DocumentError, Page, PasswordNeeded
 from app.models import ModelStore
 from app.settings import Settings
 from app.summarizing import summarizer, time_left
-from app.summarizing.settings import LENGTHS
-from app.summarizing.summarizer import (
+from app.summarizing.settings import LENGTHS, SummaryError, SummarySettings
+from app.summarizing.summarizer import summarize
+from app.summarizing.summary import (
     Done,
     Encoding,
     Event,
@@ -26,10 +27,7 @@ from app.summarizing.summarizer import (
     Read,
     Reading,
     Summary,
-    SummaryError,
-    SummarySettings,
     Writing,
-    summarize,
 )
 from app.work import Stopped
 from tests.app.factories import make_model, make_pdf, paragraphs, wrapped

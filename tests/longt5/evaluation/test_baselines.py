@@ -158,7 +158,7 @@ def test_oracle_of_nothing(reference: str) -> None:
 
 
 def test_all_baselines_are_as_long_as_the_summary() -> None:
-    paper = Paper(id="a", source="", title="", text=TEXT, abstract="The decoder writes what matters.")
+    paper = Paper(id="a", title="", text=TEXT, abstract="The decoder writes what matters.")
     rankings = {"LexRank": [1, 0, 2, 3], "TextRank": [2, 0, 1, 3], "LSA": [3, 0, 1, 2]}
     summaries = baseline_summaries(
         paper, SENTENCES, {name: Ranking(order, 0.0) for name, order in rankings.items()}, 8

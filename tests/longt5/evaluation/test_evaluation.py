@@ -16,9 +16,7 @@ TEXT = (
     "Introduction\nThe encoder reads a band of tokens. It also reads the sums of blocks. Fig. 1\n"
     "Both together reach every part of a paper. The decoder writes what matters to it most."
 )
-PAPER = Paper(
-    id="a", source="", title="Of reading", text=TEXT, abstract="It reads a band and sums of blocks."
-)
+PAPER = Paper(id="a", title="Of reading", text=TEXT, abstract="It reads a band and sums of blocks.")
 SYSTEMS = ["model", *BASELINES]
 
 

@@ -9,7 +9,7 @@ TEXT = (
     "Introduction\nThe encoder reads a band of tokens. It also reads the sums of blocks. Fig. 1\n"
     "Both together reach every part of a paper. The decoder writes what matters to it most."
 )
-PAPER = Paper(id="a", source="", title="", text=TEXT, abstract="The encoder reads a band and sums of blocks.")
+PAPER = Paper(id="a", title="", text=TEXT, abstract="The encoder reads a band and sums of blocks.")
 
 
 def test_measures_by_hand() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longt5.quotes import MOST_TOKENS, quotable_sentences
+from app.summarizing.quoting import MOST_TOKENS, quotable_sentences
 from longt5.text.sentences import is_whole_sentence
 
 GOOD = "Sparse attention reads long papers as well as dense attention."

@@ -329,14 +329,19 @@ def _layout(rows: Axis, columns: Axis, title: str, subtitle: str) -> dict[str, o
         "height": int(np.clip(140 + 16 * len(rows.labels), 320, 620)),
         "hoverlabel": {"align": "left", "font": {"family": FONT, "size": 12}},
         "dragmode": False,  # a click zooms; dragging must scroll the page on a phone
-        "xaxis": {**sides, **_ticks(columns), "title": {"text": plain(columns.title), "font": {"size": 12}}},
+        "xaxis": {**sides, **_ticks(columns), "title": _axis_title(columns)},
         "yaxis": {
             **sides,
             **_ticks(rows),
-            "title": {"text": plain(rows.title), "font": {"size": 12}},
+            "title": _axis_title(rows),
             "autorange": "reversed",
         },
     }
+
+
+def _axis_title(axis: Axis) -> dict[str, object]:
+    # With a standoff of its own the title moves away from long words along the axis, and does not run into them.
+    return {"text": plain(axis.title), "font": {"size": 12}, "standoff": 8}
 
 
 def _ticks(axis: Axis) -> dict[str, object]:

@@ -94,7 +94,7 @@ def status(line: Status) -> str:
         # without a value the bar runs, which says "busy, end unknown"
         value = "" if line.fraction is None else f' value="{line.fraction:.3f}"'
         bar = f'<progress max="1"{value} aria-label="{text(line.phase)}"></progress>'
-    detail = f'<span class="status-detail">{text(line.detail)}</span>' if line.detail else ""
+    detail = f' <span class="status-detail">{text(line.detail)}</span>' if line.detail else ""
     return (
         f'<div class="status status-{line.kind}"><p><span class="status-phase" role="{role}">'
         f"{text(line.phase)}</span>{detail}</p>{bar}</div>"

@@ -87,7 +87,7 @@ def test_a_summary_grows_before_the_eyes(open_page: OpenPage, papers: Path) -> N
     assert len(lengths) > 4, lengths
     phases = page.evaluate("window.lines")
     assert "Writing the summary" in phases
-    expect(page.locator("#status")).to_contain_text("Done")
+    expect(page.locator("#status")).to_contain_text("Done in")
     assert "tokens" in page.inner_text("#summary")
 
 
@@ -323,8 +323,13 @@ def test_a_phone_shows_all_of_it(open_page: OpenPage, papers: Path, dark: bool) 
     page.locator(".sentence").first.click()
     page.wait_for_selector(".evidence")
     assert scroll_width(page) <= 375
+    save_buttons = page.locator("#exports button").all()
+    assert len({button.bounding_box()["y"] for button in save_buttons}) == 1  # on one line
     open_attention(page)
     assert scroll_width(page) <= 375
+    lists = page.locator("#statistic input, #layer input, #head input, #go-to input")
+    overflows = lists.evaluate_all("inputs => inputs.map(input => getComputedStyle(input).textOverflow)")
+    assert overflows == ["ellipsis"] * 4  # else the words run under the arrow
     ink, paper = (
         page.evaluate(f"getComputedStyle(document.querySelector('{where}')).{what}")
         for where, what in (("#header h1", "color"), ("body", "backgroundColor"))

@@ -20,7 +20,7 @@ from app.models import ModelStore
 from app.page import presentation
 from app.page.presentation import Status
 from app.page.sessions import Session, Sessions
-from app.page.settings_panel import SettingsPanel
+from app.page.settings_panel import PRIVATE, SettingsPanel
 from app.page.streaming import Update, cumulative
 from app.summarizing.settings import SummaryError
 from app.summarizing.summarizer import read, summarize
@@ -51,8 +51,6 @@ element.addEventListener('keydown', (event) => {
 """
 READY = Status("Ready to summarize.", kind="done")
 CHOOSE = "Choose a sentence of the summary to see the passages and pages it rests on."
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-
 LOCKED = "locked"  # key of an update that is for `_read` and not for the page
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ import numpy as np
 
 from app import export
 from app.documents import DocumentError
-from app.inspecting import inspector
+from app.inspecting import figures, inspector
 from app.inspecting.inspection import Inspection, answer, within
 from app.inspecting.views import ALL_HEADS, VIEWS, Question
 from app.models import ModelStore
@@ -180,15 +180,9 @@ class Api:
                 )
             asked = within(held.outline, asked)
             labelled = answer(self._store, held, asked, session.begin_maps())
-        found = labelled.map
-        return {
-            "weights": _digits(found.weights),
-            "row_spans": found.row_spans.tolist(),
-            "column_spans": found.column_spans.tolist(),
-            "row_texts": [label.quote or label.text for label in labelled.row_labels],
-            "column_texts": [label.quote or label.text for label in labelled.column_labels],
-            "pooling": found.pooling,
-        }
+        found = figures.arrays(labelled)
+        named = ("row_spans", "column_spans", "row_texts", "column_texts", "pooling")
+        return {"weights": _digits(found["weights"]), **{name: found[name].tolist() for name in named}}
 
     def _session(self, summary_id: str) -> Session:
         session = self._sessions.find(summary_id)

@@ -25,10 +25,14 @@ Tokens = tuple[int, ...]
 class EncodedText:
     """A text as the encoder left it, with what it takes to ask for its attention later."""
 
-    input_ids: Tensor  # (1, length)
-    attention_mask: Tensor  # (1, length)
-    last_hidden_state: Tensor  # (1, length, d_model)
-    layer_inputs: tuple[Tensor, ...]  # one (1, length, d_model) for each layer of the encoder
+    input_ids: Tensor
+    """`(1, length)`."""
+    attention_mask: Tensor
+    """`(1, length)`."""
+    last_hidden_state: Tensor
+    """`(1, length, d_model)`."""
+    layer_inputs: tuple[Tensor, ...]
+    """One `(1, length, d_model)` for each layer of the encoder."""
 
     @property
     def hidden_states(self) -> tuple[Tensor, ...]:

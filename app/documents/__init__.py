@@ -8,7 +8,7 @@ from app.documents.document import (
     Reading,
     ReadingLimits,
 )
-from app.documents.reading import display_name, read
+from app.documents.reading import read
 
 __all__ = [
     "Document",
@@ -17,6 +17,5 @@ __all__ = [
     "PasswordNeeded",
     "Reading",
     "ReadingLimits",
-    "display_name",
     "read",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from app.documents.headings import is_heading, says_heading
 from app.documents.line_signs import (
     begins_caption,
     begins_item,
     ends_sentence,
     ends_with_full_stop,
     ends_with_hyphen,
+    is_heading,
+    says_heading,
 )
 from app.documents.page_lines import Line
 from app.documents.type_styles import PageStyle, Style

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from app.documents.headings import is_heading, is_one_heading, is_quiet_heading
 from app.documents.interruptions import FULL_LINE, Group, gather_labels, mend_interruptions
 from app.documents.line_signs import (
     begins_item,
@@ -15,6 +14,9 @@ from app.documents.line_signs import (
     ends_with_full_stop,
     ends_with_hyphen,
     goes_on,
+    is_heading,
+    is_one_heading,
+    is_quiet_heading,
 )
 from app.documents.page_lines import Line
 from app.documents.text_cleaning import join_lines

@@ -109,22 +109,18 @@ def display_name(path: str) -> str:
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
+    name = display_name(os.fspath(path))
     try:
         # Not blocking: a pipe or a device would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
-        raise DocumentError(f"There is no file “{display_name(os.fspath(path))}”; check its name.") from None
+        raise DocumentError(f"There is no file “{name}”; check its name.") from None
     except (OSError, ValueError):
-        raise DocumentError(
-            f"The file “{display_name(os.fspath(path))}” cannot be opened; check that you may read it."
-        ) from None
-    file = os.fdopen(descriptor, "rb") if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
-    if file is None:
-        os.close(descriptor)
-        raise DocumentError(
-            f"“{display_name(os.fspath(path))}” is not a file; choose a PDF, .txt or .md file."
-        )
-    return file
+        raise DocumentError(f"The file “{name}” cannot be opened; check that you may read it.") from None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise DocumentError(f"“{name}” is not a file; choose a PDF, .txt or .md file.")
 
 
 def _megabytes(size: int) -> str:

@@ -72,8 +72,20 @@ def spread(count: int, most: int) -> list[int]:
 def map_figure(
     labelled: LabelledMap, sides: Sides, *, title: str, subtitle: str, scale: Scale = "linear"
 ) -> go.Figure:
-    """The figure of an attention map; `subtitle` says which rows and columns are shown."""
+    """An attention map as a heat map, the first row on top.
+
+    Args:
+        subtitle: says which rows and columns are shown.
+        scale: how colours follow weights. Attention is heavy-tailed: on a linear scale a few cells outshine the rest,
+            on a logarithmic one each decade gets its share of the colours.
+
+    Raises:
+        ValueError: more than 512 cells a side, or labels that do not fit the weights.
+    """
     attention = labelled.map
+    weights = attention.weights.astype(np.float32)
+    if max(weights.shape) > MAX_CELLS:
+        raise ValueError(f"A figure holds at most {MAX_CELLS} x {MAX_CELLS} cells, not {weights.shape}.")
     rows = _axis(sides.rows, labelled.row_labels, attention.row_spans)
     if sides.unit == "offsets":
         texts = tuple(label.text for label in labelled.column_labels)
@@ -81,15 +93,33 @@ def map_figure(
         columns = Axis(sides.columns, tuple(f"offset {text}" for text in texts), ticks)
     else:
         columns = _axis(sides.columns, labelled.column_labels, attention.column_spans)
-    return heat_map(
-        attention.weights,
-        rows,
-        columns,
-        title=title,
-        subtitle=subtitle,
-        scale=scale,
-        key_texts=_key_texts(labelled),
+    if weights.shape != (len(rows.labels), len(columns.labels)):
+        raise ValueError(f"{weights.shape} cells, but {len(rows.labels)} x {len(columns.labels)} labels.")
+    trace = go.Heatmap(
+        y=_unique(rows.labels),
+        x=_unique(columns.labels),
+        colorscale=COLOUR_SCALE,
+        hoverongaps=False,
+        hovertemplate="%{y}<br>\u2192 %{x}<br><b>%{z:.3%}</b><extra></extra>",
     )
+    key_texts = _key_texts(labelled)
+    if key_texts is not None:
+        escaped = {text: plain(text) for text in set(key_texts.flat)}  # a token stands in many rows
+        # An array: Plotly would look at every cell of a list.
+        trace.text = np.array([[escaped[text] for text in line] for line in key_texts], dtype=object)
+        trace.hovertemplate = "%{y}<br>\u2192 %{text} (%{x})<br><b>%{z:.3%}</b><extra></extra>"
+    colorbar: dict[str, object] = {"tickformat": "~%"}
+    if scale == "log":
+        trace.hovertemplate = trace.hovertemplate.replace("%{z:.3%}", "%{customdata:.3%}")
+        trace.customdata = weights
+        # 0 has no logarithm and stays blank; what lies outside of the text is 0
+        trace.z = np.log10(np.where(weights > 0, np.maximum(weights, LOG_FLOOR), np.nan))
+        colorbar |= _decades(trace.z)
+    else:
+        trace.z = weights
+        trace.zmin = 0.0
+    trace.colorbar = _colour_bar(colorbar)
+    return go.Figure(trace, _layout(rows, columns, title, subtitle))
 
 
 def pooling_note(labelled: LabelledMap, sides: Sides, block_size: int) -> str:
@@ -122,59 +152,6 @@ def arrays(labelled: LabelledMap) -> dict[str, np.ndarray]:
         "kind": np.array(attention.kind),
         "pooling": np.array(attention.pooling),
     }
-
-
-def heat_map(
-    weights: np.ndarray,
-    rows: Axis,
-    columns: Axis,
-    *,
-    title: str,
-    subtitle: str = "",
-    scale: Scale = "linear",
-    key_texts: np.ndarray | None = None,
-) -> go.Figure:
-    """Attention weights as a heat map, the first row on top.
-
-    Args:
-        weights: (rows, columns) in 0..1; NaN where there is nothing (outside of the text).
-        scale: how colours follow weights. Attention is heavy-tailed: on a linear scale a few cells
-            outshine the rest, on a logarithmic one each decade gets its share of the colours.
-        key_texts: (rows, columns) of str, when the text of a cell is not that of its column, as in
-            the band, whose columns are offsets.
-
-    Raises:
-        ValueError: more than 512 cells a side, or labels that do not fit the weights.
-    """
-    if weights.ndim != 2 or max(weights.shape) > MAX_CELLS:
-        raise ValueError(f"A figure holds at most {MAX_CELLS} x {MAX_CELLS} cells, not {weights.shape}.")
-    if weights.shape != (len(rows.labels), len(columns.labels)):
-        raise ValueError(f"{weights.shape} cells, but {len(rows.labels)} x {len(columns.labels)} labels.")
-    weights = weights.astype(np.float32)
-    trace = go.Heatmap(
-        y=_unique(rows.labels),
-        x=_unique(columns.labels),
-        colorscale=COLOUR_SCALE,
-        hoverongaps=False,
-        hovertemplate="%{y}<br>\u2192 %{x}<br><b>%{z:.3%}</b><extra></extra>",
-    )
-    if key_texts is not None:
-        escaped = {text: plain(text) for text in set(key_texts.flat)}  # a token stands in many rows
-        # An array: Plotly would look at every cell of a list.
-        trace.text = np.array([[escaped[text] for text in line] for line in key_texts], dtype=object)
-        trace.hovertemplate = "%{y}<br>\u2192 %{text} (%{x})<br><b>%{z:.3%}</b><extra></extra>"
-    colorbar: dict[str, object] = {"tickformat": "~%"}
-    if scale == "log":
-        trace.hovertemplate = trace.hovertemplate.replace("%{z:.3%}", "%{customdata:.3%}")
-        trace.customdata = weights
-        # 0 has no logarithm and stays blank; what lies outside of the text is 0
-        trace.z = np.log10(np.where(weights > 0, np.maximum(weights, LOG_FLOOR), np.nan))
-        colorbar |= _decades(trace.z)
-    else:
-        trace.z = weights
-        trace.zmin = 0.0
-    trace.colorbar = _colour_bar(colorbar)
-    return go.Figure(trace, _layout(rows, columns, title, subtitle))
 
 
 def overview_map(

@@ -1,4 +1,4 @@
-"""What the attention tab of one page shows: the question its controls ask, and the answer kept for it."""
+"""What the attention tab of one page shows: the question its controls ask, the answer kept for it, its figure."""
 
 from __future__ import annotations
 

@@ -29,8 +29,9 @@ from app.models import ModelStore
 from app.page import presentation
 from app.page.presentation import Status
 from app.page.sessions import Session, Sessions
+from app.page.settings_panel import PRIVATE
 from app.page.streaming import Update, cumulative
-from app.page.summary_panel import BROKEN, PRIVATE, SummaryPanel, parcel
+from app.page.summary_panel import BROKEN, SummaryPanel, parcel
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary
 from app.work import Stopped

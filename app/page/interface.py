@@ -49,7 +49,7 @@ def build(settings: Settings, store: ModelStore) -> gr.Blocks:
             sessions.drop(str(request.session_hash))
 
         page.unload(leave)
-    # People see and wait in the model's own queue (ModelStore.turn); this one only bounds requests.
+    # People see and wait in the model's own queue (`ModelStore.turns`); this one only bounds requests.
     page.queue(max_size=8 * settings.queue_size, default_concurrency_limit=4)
     return page
 

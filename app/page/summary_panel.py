@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from app.models import ModelStore
 from app.page import presentation
 from app.page.presentation import Status
 from app.page.sessions import Session, Sessions
-from app.page.settings_panel import SettingsPanel
+from app.page.settings_panel import PRIVATE, SettingsPanel
 from app.page.streaming import Update, cumulative
 from app.summarizing.settings import SummaryError
 from app.summarizing.summarizer import read, summarize
@@ -51,8 +51,6 @@ element.addEventListener('keydown', (event) => {
 """
 READY = Status("Ready to summarize.", kind="done")
 CHOOSE = "Choose a sentence of the summary to see the passages and pages it rests on."
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-
 LOCKED = "locked"  # key of an update that is for `_read` and not for the page
 
 log = logging.getLogger(__name__)
@@ -169,7 +167,7 @@ class SummaryPanel:
                 **({} if password else {self._password: ""}),  # a wrong one stays, to be mended
                 **self._empty(),
             }
-            events = lambda stop: read(path, self._store, name=name, password=password, stop=stop)  # noqa: E731
+            events = partial(read, path, self._store, name=name, password=password)
             for update in self._follow(session, events, show, until=Read):
                 if LOCKED in update:
                     locked = True
@@ -213,24 +211,23 @@ class SummaryPanel:
         except SummaryError as error:
             yield self._line(Status(str(error), kind="error"))
             return
-        events = lambda stop: summarize(document, settings, self._store, stop=stop)  # noqa: E731
-        yield from self._follow(session, events, show)
+        yield from self._follow(session, partial(summarize, document, settings, self._store), show)
 
     def _follow(
         self,
         session: Session,
-        events: Callable[[threading.Event], Generator[Event, None, None]],
+        events: Callable[..., Generator[Event, None, None]],
         show: Callable[[Event], Update | None],
         until: type = Done,
     ) -> Iterator[Update]:
-        """Runs the pipeline and yields what the page shows of it; whatever happens, the page can go on."""
+        """Runs the pipeline, `events(stop=...)`, and yields what the page shows; whatever happens, it can go on."""
         stop = session.begin()
         last: tuple[type | None, float] = (None, 0.0)
         end = Status("Stopped.", kind="idle")
         result: Update = {}
         try:
             yield {self._stop: gr.update(interactive=True), self._start: gr.update(interactive=False)}
-            with closing(events(stop)) as stream:
+            with closing(events(stop=stop)) as stream:
                 for event in stream:
                     if stop is not session.stop:
                         break  # a newer request of the same page: nothing of this one may be kept

@@ -47,18 +47,13 @@ def without_repeats(
 ) -> tuple[list[DraftSentence], int]:
     """The sentences that none of the `earlier` ones said already, and how many were dropped."""
     said = [_words(sentence) for sentence in earlier]
-    fresh = [
-        sentence
-        for sentence in sentences
-        if not any(_similarity(_words(sentence.text), words) >= SAME_WORDS for words in said)
-    ]
+
+    def is_repeat(words: frozenset[str]) -> bool:
+        return any(len(words & others) / max(1, len(words | others)) >= SAME_WORDS for others in said)
+
+    fresh = [sentence for sentence in sentences if not is_repeat(_words(sentence.text))]
     return fresh, len(sentences) - len(fresh)
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", text.lower()))
-
-
-def _similarity(first: frozenset[str], second: frozenset[str]) -> float:
-    """Jaccard index of two sets of words."""
-    return len(first & second) / max(1, len(first | second))

@@ -312,7 +312,7 @@ class _Job:
             max_input_tokens=self.settings.max_input_tokens,
             tokens_read=tokens_read,
             tokens_cut=tokens_cut,
-            pages_cut=_missing(pages_of(document, self.whole.offsets), pages_read),
+            pages_cut=[page for page in pages_of(document, self.whole.offsets) if page not in pages_read],
             end_read=len(self.text) < len(self.whole),
             reference_tokens=len(references),
             reference_pages=pages_of(document, references.offsets),
@@ -376,10 +376,6 @@ def _generation_config(
             setattr(config, name, getattr(settings, name))
     config.max_new_tokens = max_new_tokens
     return config
-
-
-def _missing(pages: Sequence[int], pages_read: Sequence[int]) -> tuple[int, ...]:
-    return tuple(page for page in pages if page not in set(pages_read))
 
 
 def _failure(error: Exception) -> str:

@@ -342,24 +342,10 @@ def _backward(
 
 @_backward.register_fake
 def _(
-    gradient: Tensor,
-    output: Tensor,
-    log_sums: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    band_bias: Tensor,
-    global_key: Tensor | None,
-    global_value: Tensor | None,
-    global_bias: Tensor | None,
-    ids: Tensor | None,
-    block_size: int,
-    text: Tensor | None,
-    seed: Tensor | None,
-    dropout: float,
-    of_band_bias: bool,
-    of_global_bias: bool,
+    _gradient: Tensor, _output: Tensor, _log_sums: Tensor, query: Tensor, *rest: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    key, value, band_bias, global_key, global_value, global_bias, *_, of_band_bias, of_global_bias = rest
+
     def like(tensor: Tensor | None, needed: bool = True) -> Tensor:
         if tensor is None or not needed:
             return query.new_empty(0)

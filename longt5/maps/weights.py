@@ -150,10 +150,10 @@ class TeacherForced:
     It is what all cross-attention maps of a summary begin with; whoever asks for several of them keeps it.
     """
 
-    summary_ids: tuple[int, ...]  # without the start token
-    hidden_states: tuple[
-        Tensor, ...
-    ]  # (summary tokens, d_model) for each layer, as its cross-attention gets them
+    summary_ids: tuple[int, ...]
+    """Without the start token."""
+    hidden_states: tuple[Tensor, ...]
+    """`(summary tokens, d_model)` for each layer, as its cross-attention gets them."""
 
 
 @torch.inference_mode()

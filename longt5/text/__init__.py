@@ -1,1 +1,1 @@
-"""The text of papers: sentences, the part that is read of a long one, runs of words, papers on disk."""
+"""The text of papers: sentences, the part that is read of a long one, papers on disk."""

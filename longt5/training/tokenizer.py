@@ -90,10 +90,10 @@ def train_tokenizer(texts: Iterator[str], vocabulary_size: int) -> PreTrainedTok
     )
 
 
-def sample_texts(corpus: Path, papers: int, seed: int = 0) -> Iterator[str]:
+def sample_texts(corpus: Path, papers: int) -> Iterator[str]:
     """Yields paragraphs of up to `papers` papers of `corpus`'s `train-*` files, of all files alike."""
     files = sorted(corpus.glob("train-*.jsonl*"))
-    rng = random.Random(seed)
+    rng = random.Random(0)
     # Reservoir sampling: every paper is as likely, and the files are read once (Vitter 1985).
     chosen: list[tuple[str, str]] = []
     for number, paper in enumerate(

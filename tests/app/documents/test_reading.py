@@ -23,9 +23,9 @@ from app.documents import (
     PasswordNeeded,
     Reading,
     ReadingLimits,
-    display_name,
     read,
 )
+from app.documents.reading import display_name
 from app.work import Stopped
 from tests.app import pdf_files
 from tests.app.pdf_files import LOREM, lines, pdf_of, show, write

@@ -187,9 +187,8 @@ class _Job:
         self.report = report
         left_out = () if settings.include_references else document.references or ()
         tokenizer = loaded.tokenizer
-        self.whole = tokenize(
-            tokenizer, document, document.body_ranges if left_out else ((0, len(document.text)),), stop
-        )
+        body = document.body_ranges if left_out else ((0, len(document.text)),)
+        self.whole = tokenize(tokenizer, document, body, stop)
         if not len(self.whole):
             raise SummaryError(f"There is no text to summarize in {document.name}.")
         self.references = tokenize(tokenizer, document, (left_out,) if left_out else (), stop)
@@ -200,7 +199,8 @@ class _Job:
         self.text = shorten(self.whole, room) if settings.long_papers == "beginning and end" else self.whole
         divide = overlapping_windows if settings.long_papers == "windows" else truncate
         self.windows = divide(self.text, room)
-        most = _most_tokens(settings, self.whole, len(document.text.split()))
+        words_read = sum(len(document.text[start:end].split()) for start, end in body)
+        most = _most_tokens(settings, self.whole, words_read)
         self.lengths = _shares(self.windows, most, LEAST_WINDOW_TOKENS)
         self.words: list[int] | None = None
         if settings.length != "usual" and not quoting:

@@ -232,6 +232,15 @@ def test_a_length_is_one_of_quotes_too(store: ModelStore, paper: Document, lengt
     assert len(summary.text.split()) == pytest.approx(LENGTHS[length], rel=0.15)
 
 
+def test_the_length_of_quotes_does_not_depend_on_references_left_out(
+    store: ModelStore, paper: Document
+) -> None:
+    references = paper.text.index("\n", len(paper.text) // 3)
+    document = _document(paper.text, references=(references, len(paper.text)))
+    summary = _summary(store, document, writing="quotes", length="short", num_beams=1)
+    assert len(summary.text.split()) == pytest.approx(LENGTHS["short"], rel=0.25)
+
+
 def test_what_cannot_be_read_or_summarized_is_said(
     store: ModelStore, tmp_path: Path, paper: Document
 ) -> None:

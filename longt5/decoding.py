@@ -4,7 +4,8 @@ They are one logits processor, for greedy and beam search and for sampling. What
 for each prefix, and goes on from there with the next token: a step costs the same however long the text has become.
 
 A generation configuration asks for the rules with plain fields: `no_repeat_word_ngram_size` (a number of words),
-`no_symbol_loops` and `whole_sentences` (true or false). One that has none of them is decoded as it says.
+`no_symbol_loops`, `no_addresses` and `whole_sentences` (true or false). One that has none of them is decoded as it
+says.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _LEAST_WORDS = 4  # of a sentence; "2." ends none
 
 _OPENING, _CLOSING = "([{“", ")]}”"
 _ORDINARY_WORD = re.compile(r"[^\w\s]?[^\W\d_]{3,}(?:[-’'][^\W\d_]+)*[.,;:)\]]*")
+_ADDRESS = re.compile(r"http|ttps|://|www")
 _LIST_MARKER = re.compile(r"(?:\d{1,2}|[a-z]|[ivx]{1,4})")
 
 
@@ -54,10 +56,12 @@ def processors(
     """
     words = getattr(generation_config, "no_repeat_word_ngram_size", None) or 0
     loops = bool(getattr(generation_config, "no_symbol_loops", False))
+    addresses = bool(getattr(generation_config, "no_addresses", False))
     sentences = bool(getattr(generation_config, "whole_sentences", False))
-    if not (words or loops or sentences or target_words):
+    if not (words or loops or addresses or sentences or target_words):
         return []
-    return [WritingRules(tokenizer, generation_config.eos_token_id, words, loops, sentences, target_words)]
+    end = generation_config.eos_token_id
+    return [WritingRules(tokenizer, end, words, loops, addresses, sentences, target_words)]
 
 
 def with_length(generation_config: GenerationConfig, target_words: int) -> GenerationConfig:
@@ -112,6 +116,7 @@ class WritingRules(LogitsProcessor):
         end: int | list[int] | None,
         no_repeat_words: int = 0,
         no_symbol_loops: bool = False,
+        no_addresses: bool = False,
         whole_sentences: bool = False,
         target_words: int | None = None,
     ) -> None:
@@ -120,6 +125,7 @@ class WritingRules(LogitsProcessor):
             end: the tokens that end a text.
             no_repeat_words: the length in words of the runs that are written once; 0 allows all.
             no_symbol_loops: bars loops and nesting of symbols.
+            no_addresses: bars web addresses, which a small model makes up.
             whole_sentences: a text ends after a sentence alone, its brackets closed.
             target_words: the length asked for; it implies `whole_sentences`.
         """
@@ -127,6 +133,7 @@ class WritingRules(LogitsProcessor):
         self._ends = _tokens([end] if isinstance(end, int) else end or ())
         self._size = no_repeat_words
         self._loops = no_symbol_loops
+        self._addresses = no_addresses
         self._sentences = whole_sentences or target_words is not None
         self._target = target_words
         self._known: dict[bytes, _Written] = {}
@@ -175,6 +182,8 @@ class WritingRules(LogitsProcessor):
                 barred.append(pieces.opening)
             if written.run >= _LONGEST_RUN:
                 barred.append(pieces.no_words)
+        if self._addresses:
+            barred.append(pieces.of_addresses)
         if self._sentences:
             if written.depth == 0 and not written.may_close_list_marker():
                 barred.append(pieces.closing)
@@ -279,6 +288,7 @@ class _Pieces:
         every = range(len(self.texts))
         self.opening = _tokens(token for token in every if _depth(self.marks[token], 0) > 0)
         self.closing = _tokens(token for token in every if self.marks[token][:1] in tuple(_CLOSING))
+        self.of_addresses = _tokens(token for token in every if _ADDRESS.search(self.lower[token]))
         self.capitals = _tokens(
             token for token in every if self.starts[token] and self.plain[token][:1].isupper()
         )

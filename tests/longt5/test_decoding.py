@@ -310,3 +310,14 @@ def test_characters_in_bytes_are_spelled_to_their_ends() -> None:
         for length in range(1, len(ids)):
             assert barred_after(ids[:length], rules) == set(TOKENIZER.get_vocab()) - continuations
         assert continuations <= barred_after(ids, rules) and "<0xE2>" not in barred_after(ids, rules)
+
+
+def test_no_web_address_is_begun() -> None:
+    tokenizer = train_tokenizer(
+        iter([TEXT, "See https://www.tree.org/life or www.tree.org and http://a.b"] * 9), 420
+    )
+    rules = WritingRules(tokenizer, tokenizer.eos_token_id, no_addresses=True)
+    allowed = rules(torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, len(tokenizer)))[0].isfinite()
+    for address in ("https://www.tree.org/life", "www.tree.org", "http://a.b"):
+        assert not allowed[tokenizer(address, add_special_tokens=False)["input_ids"]].all()
+    assert allowed[tokenizer("the tree of life", add_special_tokens=False)["input_ids"]].all()

@@ -6,7 +6,6 @@ behind `longt5.attention.dispatch`; what is here also serves those who want to s
 """
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -80,10 +79,10 @@ def block_sums(hidden_states: Tensor, ids: Tensor, num_blocks: int) -> Tensor:
     return sums.view(batch, num_blocks + 1, width)[:, 1:]
 
 
-@lru_cache(maxsize=8)
 def text_block_ids(length: int, global_block_size: int, device: torch.device) -> Tensor:
-    """`block_ids` where all is text, (1, length): the same for all layers of a pass."""
-    return block_ids(torch.ones(1, length, dtype=torch.bool, device=device), global_block_size)
+    """`block_ids` where all is text, (1, length), in fewer operations."""
+    blocks = torch.arange(length, device=device)[None] // global_block_size
+    return blocks.clamp(max=length // global_block_size - 1)
 
 
 def text_block_sums(hidden_states: Tensor, global_block_size: int) -> Tensor:

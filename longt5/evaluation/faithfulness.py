@@ -273,8 +273,8 @@ def _is_name(token: str) -> bool:
 
 
 def _is_plain(token: str) -> bool:
-    """Whether only the first letter is a capital: any word at the beginning of a sentence."""
-    return token[1:].islower() or not token[1:]
+    """Whether only the first letter is a capital, and nothing is a digit: any word at the beginning of a sentence."""
+    return not token[1:] or (token[1:].islower() and not any(map(str.isdigit, token)))
 
 
 def _begins_sentence(text: str, start: int, starts: list[int]) -> bool:

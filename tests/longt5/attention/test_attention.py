@@ -368,6 +368,17 @@ def test_blocks(mask, block):
         assert torch.equal(kernels.block_ids(other, block), actual)
 
 
+@given(length=st.integers(1, 90), block=st.integers(1, 40))
+def test_blocks_where_all_is_text(length, block):
+    everything = torch.ones(1, length, dtype=torch.long)
+    ids = kernels.block_ids(everything, block)
+    assert torch.equal(kernels.text_block_ids(length, block, torch.device("cpu")), ids)
+    states = torch.randn(2, length, 3, generator=torch.Generator().manual_seed(length))
+    if length >= block:
+        expected = kernels.block_sums(states, ids.expand(2, -1), length // block)
+        torch.testing.assert_close(kernels.text_block_sums(states, block), expected)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 def test_sums_of_blocks(dtype):
     mask = padded_mask(37, 37, 20, 3)

@@ -96,7 +96,10 @@ class StageBatches(Dataset[Batch]):
         self.lengths = [int(length) * step for length in np.unique(classes)]
         self.sizes = [max(1, batch_tokens // (length + target_tokens)) for length in self.lengths]
         # Every paper is as likely as its weight says: small batches of long papers come more often.
-        weights = np.array([papers.weights[members].sum() for members in self.groups]) / self.sizes
+        self.cumulative = [
+            np.cumsum(papers.weights[members]) for members in self.groups
+        ]  # papers are drawn by these
+        weights = np.array([cumulative[-1] for cumulative in self.cumulative]) / self.sizes
         self.group_shares = weights / weights.sum()
         self.objectives = list(stage.objectives)
         shares = np.array([*stage.objectives.values()], dtype=float)
@@ -110,8 +113,7 @@ class StageBatches(Dataset[Batch]):
         return collate(examples, self.pad_token_id, self.lengths[group], self.target_tokens)
 
     def _example(self, group: int, rng: np.random.Generator) -> Example:
-        members = self.groups[group]
-        cumulative = np.cumsum(self.papers.weights[members])
+        members, cumulative = self.groups[group], self.cumulative[group]
         for _ in range(MOST_TRIES):
             objective = OBJECTIVES[self.objectives[rng.choice(len(self.objectives), p=self.objective_shares)]]
             drawn = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))

@@ -93,13 +93,7 @@ class Trainer:
             )
         self.validation = Validation(config, self.vocabulary, self.tokenizer.pad_token_id)
         self.model, self.optimizer = self.accelerator.prepare(model, build_optimizer(config, model))
-        self.graphed: GraphedLosses | None = None
-        if (
-            config.cuda_graphs
-            and self.accelerator.device.type == "cuda"
-            and self.accelerator.num_processes == 1
-        ):
-            self.graphed = GraphedLosses(self._share_of_loss, model.parameters())
+        self.graphed: GraphedLosses | None = None  # of the stage that is under way
         self.state = TrainingState()
         self.stop_asked = False
         if resume:
@@ -150,7 +144,8 @@ class Trainer:
 
     def _start_stage(self, stage: int, first_batch: int) -> Iterator[Batch]:
         """Sets the stage's dropout and returns its batches from the first that is still to be learned from."""
-        if self.graphed is not None:  # what was recorded has the dropout of before
+        alone_on_a_gpu = self.accelerator.device.type == "cuda" and self.accelerator.num_processes == 1
+        if self.config.cuda_graphs and alone_on_a_gpu:  # recorded anew: the dropout is another one
             self.graphed = GraphedLosses(self._share_of_loss, self.model.parameters())
         set_dropout(self.accelerator.unwrap_model(self.model), self.config.stages[stage].dropout)
         batches = stage_batches(

@@ -20,7 +20,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 
-from app.documents import Document, Page
+from app.documents import Document, Page, undivided
 from app.models import ModelStore
 from app.settings import SettingsError, from_environment
 from app.summarizing.settings import SummaryError, SummarySettings
@@ -69,7 +69,7 @@ class Summarizer:
 def _document(paper: Paper) -> Document:
     """A paper as one page that has been read."""
     pages = (Page(1, 0, len(paper.text)),)
-    return Document(paper.id, paper.title, paper.text, pages, references=None, notes=())
+    return Document(paper.id, paper.title, paper.text, pages, undivided(paper.text), notes=())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from app.documents import Document, Page
+from app.documents import Document, Page, undivided
 from app.inspecting import figures, inspector
 from app.inspecting.inspection import CLOSEST, Inspection, answer, figure
 from app.inspecting.views import ALL_HEADS, VIEWS, Question
@@ -104,4 +104,4 @@ def _long_document(tokenizer: Any, tokens: int) -> Document:
     pages = [
         Page(number, start, min(start + PAGE_CHARACTERS, len(text))) for number, start in enumerate(starts, 1)
     ]
-    return Document("long.md", "The example paper, repeated", text, tuple(pages), None, ())
+    return Document("long.md", "The example paper, repeated", text, tuple(pages), undivided(text), ())

@@ -7,6 +7,8 @@ from app.documents.document import (
     PasswordNeeded,
     Reading,
     ReadingLimits,
+    Section,
+    undivided,
 )
 from app.documents.reading import read
 
@@ -17,5 +19,7 @@ __all__ = [
     "PasswordNeeded",
     "Reading",
     "ReadingLimits",
+    "Section",
     "read",
+    "undivided",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 MiB = 2**20
 
@@ -44,6 +45,26 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it, `Document.text[start:end]`; the sections follow each other without gaps."""
+
+    heading: str
+    """As printed, with its number; empty for what stands before the first heading."""
+    start: int
+    """Where its heading begins."""
+    end: int
+    kind: Literal["front", "body", "references", "back"] = "body"
+    """"front" and "back" are what surrounds a paper and is none of it: affiliations, contents, thanks, funding ..."""
+
+
+def undivided(text: str, references: tuple[int, int] | None = None) -> tuple[Section, ...]:
+    """The sections of a text of which nothing is known but, perhaps, where its reference list stands."""
+    start, end = references or (len(text), len(text))
+    parts = (Section("", 0, start), Section("", start, end, "references"), Section("", end, len(text)))
+    return tuple(part for part in parts if part.start < part.end) or parts[:1]
+
+
+@dataclass(frozen=True)
 class Document:
     """A file that was read."""
 
@@ -53,10 +74,12 @@ class Document:
     text: str
     """Paragraphs and headings, one a line."""
     pages: tuple[Page, ...]
-    references: tuple[int, int] | None
-    """Range of `text` that is the reference list."""
+    sections: tuple[Section, ...]
+    """All of the text, in order; a text without headings is one section."""
     notes: tuple[str, ...]
     """Sentences to show: what could not be read, or only in part."""
+    language: str | None = None
+    """ISO 639-1 code of the language that most of the text is in; None where that can't be told."""
 
     def page_of(self, character: int) -> int:
         """Number of the page that holds position `character` of the text; the end of the text is on the last page.
@@ -72,11 +95,29 @@ class Document:
         after = bisect.bisect_right(self.pages, character, key=lambda page: page.start)
         return self.pages[after - 1].number
 
+    def section_of(self, character: int) -> Section:
+        """The section that holds position `character` of the text; the end of the text is in the last one."""
+        after = bisect.bisect_right(self.sections, character, key=lambda section: section.start)
+        return self.sections[max(0, after - 1)]
+
+    @property
+    def references(self) -> tuple[int, int] | None:
+        """Range of `text` that is the reference list."""
+        found = [section for section in self.sections if section.kind == "references"]
+        return (found[0].start, found[-1].end) if found else None
+
     @property
     def body_ranges(self) -> tuple[tuple[int, int], ...]:
-        """Ranges of `text` without the reference list, in order; none of them is empty."""
-        start, end = self.references or (len(self.text), len(self.text))
-        return tuple(part for part in ((0, start), (end, len(self.text))) if part[0] < part[1])
+        """Ranges of `text` that are the paper itself, in order, neighbours joined; none of them is empty."""
+        ranges: list[tuple[int, int]] = []
+        for section in self.sections:
+            if section.kind != "body" or section.start == section.end:
+                continue
+            if ranges and ranges[-1][1] == section.start:
+                ranges[-1] = ranges[-1][0], section.end
+            else:
+                ranges.append((section.start, section.end))
+        return tuple(ranges)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from app.documents.document import (
     Page,
     Reading,
     ReadingLimits,
+    undivided,
 )
 from app.documents.page_lines import Pages
 from app.documents.paper_structure import readable
@@ -171,4 +172,5 @@ def _document(
 ) -> Document:
     result = run_together(pages, title, fallback_title=name, check=partial(check, stop))
     ranges = tuple(Page(number, start, end) for number, (start, end) in enumerate(result.page_ranges, 1))
-    return Document(name, result.title, result.text, ranges, result.references, tuple(notes))
+    sections = undivided(result.text, result.references)
+    return Document(name, result.title, result.text, ranges, sections, tuple(notes))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from app import export
-from app.documents import Document, Page
+from app.documents import Document, Page, undivided
 from app.summarizing.settings import SummarySettings
 from app.summarizing.summary import Evidence, Sentence, Summary
 
@@ -19,7 +19,12 @@ NASTY = "1. <b>*Not* bold</b> & [a](http://b.c) `code` | x_y_z ~~s~~ $m$ ![i](j)
 
 def _summary(text: str = NASTY) -> Summary:
     document = Document(
-        "a_b.pdf", f"# Title {text}", text + " Tail.", (Page(1, 0, 9), Page(2, 9, 99)), None, ()
+        "a_b.pdf",
+        f"# Title {text}",
+        text + " Tail.",
+        (Page(1, 0, 9), Page(2, 9, 99)),
+        undivided(text + " Tail."),
+        (),
     )
     evidence = Evidence(0, len(text), 1, text, 0.4321987)
     return Summary(
@@ -87,7 +92,9 @@ def test_no_line_begins_a_block(text: str) -> None:
 
 def test_a_document_without_title_goes_by_its_file() -> None:
     summary = _summary()
-    document = Document("x.pdf", "", summary.document.text, summary.document.pages, None, ())
+    document = Document(
+        "x.pdf", "", summary.document.text, summary.document.pages, summary.document.sections, ()
+    )
     from dataclasses import replace
 
     assert export.to_text(replace(summary, document=document)).startswith("x.pdf\n")

@@ -3,11 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.documents import Document, Page
+from app.documents import Document, Page, undivided
 from app.documents.page_numbers import page_list, page_numbers, pages_of
 
 DOCUMENT = Document(
-    "x.pdf", "X", "a" * 100, (Page(1, 0, 40), Page(2, 40, 40), Page(4, 40, 90), Page(5, 90, 100)), None, ()
+    "x.pdf",
+    "X",
+    "a" * 100,
+    (Page(1, 0, 40), Page(2, 40, 40), Page(4, 40, 90), Page(5, 90, 100)),
+    undivided("a" * 100),
+    (),
 )
 
 

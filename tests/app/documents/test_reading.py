@@ -24,6 +24,7 @@ from app.documents import (
     Reading,
     ReadingLimits,
     read,
+    undivided,
 )
 from app.documents.reading import display_name
 from app.work import Stopped
@@ -83,7 +84,7 @@ def test_pages_arrive_before_the_document(tmp_path: Path) -> None:
         "paper.pdf",
         "One.\nTwo.\nThree.",
         (Page(1, 0, 5), Page(2, 5, 10), Page(3, 10, 16)),
-        None,
+        undivided(document.text),
         (),
     )
 
@@ -478,7 +479,12 @@ def test_name_of_the_upload_is_shown(tmp_path: Path) -> None:
 
 def test_page_of() -> None:
     document = Document(
-        "", "", "abcdef", (Page(1, 0, 2), Page(2, 2, 2), Page(3, 2, 6), Page(4, 6, 6)), (2, 4), ()
+        "",
+        "",
+        "abcdef",
+        (Page(1, 0, 2), Page(2, 2, 2), Page(3, 2, 6), Page(4, 6, 6)),
+        undivided("abcdef", (2, 4)),
+        (),
     )
     assert [document.page_of(position) for position in range(7)] == [1, 1, 3, 3, 3, 3, 3]
     for outside in (-1, 7):
@@ -489,9 +495,9 @@ def test_page_of() -> None:
 
 def test_body_ranges_are_never_empty() -> None:
     pages = (Page(1, 0, 3),)
-    assert Document("", "", "abc", pages, (0, 3), ()).body_ranges == ()
-    assert Document("", "", "abc", pages, (1, 3), ()).body_ranges == ((0, 1),)
-    assert Document("", "", "abc", pages, None, ()).body_ranges == ((0, 3),)
+    assert Document("", "", "abc", pages, undivided("abc", (0, 3)), ()).body_ranges == ()
+    assert Document("", "", "abc", pages, undivided("abc", (1, 3)), ()).body_ranges == ((0, 1),)
+    assert Document("", "", "abc", pages, undivided("abc"), ()).body_ranges == ((0, 3),)
 
 
 @settings(deadline=None, max_examples=60)

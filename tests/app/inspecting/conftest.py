@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.documents import Document, Page
+from app.documents import Document, Page, undivided
 from app.inspecting.inspector import LabelledMap, encoded_window
 from app.inspecting.views import VIEWS, Question
 from app.models import ModelStore
@@ -18,7 +18,9 @@ from tests.app.factories import paragraphs
 def summary(store: ModelStore) -> Summary:
     text = "\n".join(paragraphs(8))
     middle = text.index("\n", len(text) // 2) + 1
-    document = Document("x.txt", "X", text, (Page(1, 0, middle), Page(2, middle, len(text))), None, ())
+    document = Document(
+        "x.txt", "X", text, (Page(1, 0, middle), Page(2, middle, len(text))), undivided(text), ()
+    )
     settings = SummarySettings(model="tiny", max_new_tokens=40, num_beams=1, max_input_tokens=700)
     *_, done = summarize(document, settings, store)
     assert isinstance(done, Done)

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.documents import Document, Page
+from app.documents import Document, Page, undivided
 from app.inspecting.views import ALL_HEADS, VIEWS
 from app.models import ModelStore
 from app.page.inspector_panel import InspectorPanel
@@ -46,7 +46,7 @@ class Tab:
     def summarize(self, model: str) -> None:
         if model not in self.summaries:
             text = "\n".join(paragraphs(4))
-            document = Document("x.txt", "X", text, (Page(1, 0, len(text)),), None, ())
+            document = Document("x.txt", "X", text, (Page(1, 0, len(text)),), undivided(text), ())
             *_, done = summarize(document, SummarySettings(model, max_new_tokens=40, num_beams=1), self.store)
             self.summaries[model] = done.summary
         session = self.sessions.open("page")

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from app.documents import Document, Page
+from app.documents import Document, Page, undivided
 from app.page import presentation
 from app.page.presentation import Status
 from app.summarizing.settings import SummarySettings
@@ -52,7 +52,7 @@ def document() -> Document:
         title=HOSTILE[1],
         text=TEXT,
         pages=(Page(1, 0, middle), Page(2, middle, len(TEXT))),
-        references=None,
+        sections=undivided(TEXT),
         notes=(HOSTILE[2],),
     )
 

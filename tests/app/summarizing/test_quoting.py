@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app import export
-from app.documents import Document, Page
+from app.documents import Document, Page, undivided
 from app.models import ModelStore
 from app.page import presentation
 from app.summarizing.settings import SummaryError, SummarySettings
@@ -20,7 +20,7 @@ def paper() -> Document:
     text = "1 Introduction\n\n" + "\n\n".join(paragraphs(12))
     bounds = [len(text) * page // 4 for page in range(5)]
     pages = tuple(Page(i + 1, bounds[i], bounds[i + 1]) for i in range(4))
-    return Document("paper.txt", "A Paper", text, pages, None, ())
+    return Document("paper.txt", "A Paper", text, pages, undivided(text), ())
 
 
 def _quoted(store: ModelStore, document: Document, **changes: object) -> Summary:
@@ -60,7 +60,7 @@ def test_the_tokens_of_a_quote_are_its_own(store: ModelStore, paper: Document) -
 
 def test_a_text_without_sentences_is_said(store: ModelStore) -> None:
     text = "alpha beta gamma\n" * 200
-    document = Document("list.txt", "A List", text, (Page(1, 0, len(text)),), None, ())
+    document = Document("list.txt", "A List", text, (Page(1, 0, len(text)),), undivided(text), ())
     with pytest.raises(SummaryError):
         _quoted(store, document)
 

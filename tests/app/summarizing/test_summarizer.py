@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.documents import Document, DocumentError, Page, PasswordNeeded
+from app.documents import Document, DocumentError, Page, PasswordNeeded, undivided
 from app.models import ModelStore
 from app.settings import Settings
 from app.summarizing import summarizer, time_left
@@ -45,7 +45,9 @@ def _settings(**changes: object) -> SummarySettings:
 def _document(text: str, references: tuple[int, int] | None = None, pages: int = 4) -> Document:
     bounds = [len(text) * page // pages for page in range(pages + 1)]
     ranges = tuple(Page(i + 1, bounds[i], bounds[i + 1]) for i in range(pages))
-    return Document("paper.txt", "A Paper", text, ranges, references, ("A note of the reader.",))
+    return Document(
+        "paper.txt", "A Paper", text, ranges, undivided(text, references), ("A note of the reader.",)
+    )
 
 
 def _done(events: list[Event]) -> Summary:

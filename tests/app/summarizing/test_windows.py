@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents import Document, Page
+from app.documents import Document, Page, undivided
 from app.models import ModelStore
 from app.summarizing import windows
 from app.summarizing.windows import TokenizedText, overlapping_windows, shorten, tokenize, truncate
@@ -87,7 +87,7 @@ def test_shortening_keeps_beginning_and_end_in_whole_sentences(text: TokenizedTe
 
 
 def _document(text: str) -> Document:
-    return Document("x.txt", "X", text, (Page(1, 0, len(text)),), None, ())
+    return Document("x.txt", "X", text, (Page(1, 0, len(text)),), undivided(text), ())
 
 
 def _covered(document: Document, text: TokenizedText) -> str:
@@ -152,7 +152,7 @@ def test_no_text_is_no_tokens(store: ModelStore) -> None:
 
 def test_a_paper_that_writes_special_tokens_means_text(store: ModelStore) -> None:
     text = "The sequence ends with </s> and is filled with <pad> up to its length."
-    document = Document("paper.txt", "A Paper", text, (Page(1, 0, len(text)),), None, ())
+    document = Document("paper.txt", "A Paper", text, (Page(1, 0, len(text)),), undivided(text), ())
     with store.use("tiny") as loaded:
         found = tokenize(loaded.tokenizer, document, [(0, len(text))])
         assert not set(found.ids.tolist()) & set(loaded.tokenizer.all_special_ids)

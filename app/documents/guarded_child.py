@@ -48,8 +48,8 @@ class GuardedChild:
             env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"},
         )
         self.messages: Iterator[dict[str, Any] | None] = self._messages()
-        """What it says, None for every tick without a message. The last one is `{"end": "time" | "memory" | "damaged"}`,
-        made here, if its processor time or memory ran out, it died otherwise or said what is no message."""
+        """What it says, None for every tick without a message. If it dies or says what is no message, the last one is
+        made here: `{"end": "time" | "memory" | "damaged"}`, by what ran out."""
         self.tell({"file_descriptor": file_descriptor, **orders})
 
     def tell(self, message: dict[str, Any]) -> None:

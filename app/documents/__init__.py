@@ -10,8 +10,9 @@ from app.documents.document import (
     Section,
     undivided,
 )
+from app.documents.page_characters import PageCharacters
 from app.documents.page_images import PageImage, PageImages, PageSize
-from app.documents.places import PageCharacters, Place, find_places, position_at
+from app.documents.places import Place, find_places, position_at
 from app.documents.reading import read
 from app.documents.word_search import find_words
 

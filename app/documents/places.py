@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.documents.document import Document, Page
+from app.documents.page_characters import Boxes, PageCharacters
 from app.documents.text_alignment import Alignment, Integers, align, fold
 
 Rectangle = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of the page's image, from its upper left corner."""
-Boxes = NDArray[np.float32]
 
 # Fewer of a passage's letters and digits than this share are no place to lead anybody to.
 FOUND_SHARE = 0.3
@@ -24,17 +23,6 @@ SPACE = 4.0
 NEAR = 0.02
 # So many letters around one that has no counterpart in the text, one that has is looked for.
 NEIGHBOURS = 30
-
-
-@dataclass(frozen=True, eq=False)
-class PageCharacters:
-    """What can be seen on a page, character by character, in the order of the file."""
-
-    text: str
-    boxes: Boxes
-    """`(characters, 4)`: left, top, right, bottom as fractions of the page's image, from its upper left corner; without
-    area for what is not drawn."""
-
 
 CharactersOf = Callable[[int], PageCharacters | None]
 """The characters of a page by its number, None where they are not known."""

@@ -93,7 +93,9 @@ def read(
         if b"%PDF-" in head:
             file.seek(0)
             pdf = read_pdf(file, password, limits, on_page, stop)
-            return _document(shown, pdf.title, pdf.all_pages, pdf.notes, stop)
+            document = _document(shown, pdf.title, pdf.all_pages, pdf.notes, stop)
+            recognized = {number: page.characters for number, page in pdf.scans.pages.items()}
+            return replace(document, recognized=recognized)
         _refuse_other_kinds(head)
         return _read_text(head + file.read(), shown, limits, on_page, stop)
 

@@ -37,8 +37,8 @@ SAMPLED = 7
 # The ink of some five letters, of all pixels: a blank page, or one with nothing but its number.
 BLANK_SHARE = 0.0002
 # Layout analysis loses text on dirty pages. Then the ink lies outside the words, and without analysis (one block of
-# text) there are far more words to be sure of.
-COVERED_SHARE = 0.6
+# text) there are far more words to be sure of. Where as much is ink as here, it is a picture.
+COVERED_SHARE, PICTURE_SHARE = 0.6, 0.15
 SURE = 60.0
 FAR_MORE = 1.3
 # Reading with several languages takes longer by each; among more than these, all of Debian's packages, English it is.
@@ -76,7 +76,7 @@ def recognize(
     tesseract = _Tesseract(program, environment)
     words = tesseract.words(picture, inked, tesseract.automatic)
     covered = sum(word_ink for _, _, word_ink, _, _ in words)
-    if covered < COVERED_SHARE * ink:
+    if covered < COVERED_SHARE * ink and ink < PICTURE_SHARE * len(inked):
         others = tesseract.words(picture, inked, ONE_BLOCK)
         if _sure(others) > FAR_MORE * _sure(words):
             words = others
@@ -175,7 +175,9 @@ def main() -> None:
     except MemoryError:
         message = {"end": "memory"}
     except subprocess.CalledProcessError as error:
-        message = {"end": "time" if error.returncode == -signal.SIGXCPU else "damaged"}
+        # The latter where a limit of processor time that can't be raised is reached: what else kills it kills this too.
+        ran_out = error.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
+        message = {"end": "time" if ran_out else "damaged"}
     except Exception:  # whatever a damaged page makes of pdfium, and a strange Tesseract of its table
         message = {"end": "damaged"}
     sys.stdout.buffer.write(json.dumps(message, ensure_ascii=False).encode() + b"\n")

@@ -30,6 +30,10 @@ LISTED_PAGES = 10
 
 _DAMAGED = "This PDF is damaged and cannot be read; try to open and save it again, or get another copy."
 _NO_TEXT = "This PDF has no text, and none could be recognized on the pictures of its pages; try a sharper scan of it."
+_NOT_RECOGNIZED = (
+    "This PDF has no text, only pictures of pages, and recognizing it failed; "
+    "run text recognition (OCR) over it and try again."
+)
 _INSTALL = "install Tesseract (the package tesseract-ocr) where this runs"
 _NO_TESSERACT = (
     f"This PDF has no text, only pictures of pages; to have them read, {_INSTALL}, "
@@ -77,8 +81,8 @@ class Scans:
     """Numbers of those that could not be drawn or that Tesseract came to a bad end on."""
     left_out: list[int] = field(default_factory=list)
     """Numbers of those that were not tried."""
-    late: bool = False
-    """Whether that is for want of time, and not because they are more than may be."""
+    reason: str = ""
+    """Why they were not."""
     installed: bool = True
     """Whether Tesseract is."""
 
@@ -86,20 +90,18 @@ class Scans:
         """Sentences about them, in a PDF of `count` pages."""
         notes = []
         if self.pages:
-            several = len(self.pages) > 1
-            notes.append(
-                f"{_pages_phrase(sorted(self.pages), count)} {'were' if several else 'was'} recognized from "
-                f"{'images' if several else 'an image'} (OCR); check numbers and names against the page."
+            what = _pages_phrase(sorted(self.pages), count)
+            what += (
+                " was recognized from its image" if len(self.pages) == 1 else " were recognized from images"
             )
+            notes.append(f"{what} (OCR); check numbers and names against the page.")
         if self.failed:
             verb = "is" if len(self.failed) == 1 else "are"
             notes.append(f"{_pages_phrase(self.failed, count)} could not be recognized and {verb} left out.")
         if self.left_out:
             verb = "was" if len(self.left_out) == 1 else "were"
-            notes.append(
-                f"{_pages_phrase(self.left_out, count)} without text {verb} not recognized, because "
-                f"{'it takes too long' if self.late else 'there are too many'}."
-            )
+            what = _pages_phrase(self.left_out, count)
+            notes.append(f"{what} without text {verb} not recognized, because {self.reason}.")
         return notes
 
 
@@ -293,7 +295,7 @@ def _recognize(
     finally:
         results.close()
     scans.failed.sort()
-    scans.late = bool(waiting)
+    scans.reason = "it takes too long" if waiting else f"{limits.max_recognized_pages} pages are the most"
     scans.left_out = sorted([*waiting, *numbers[len(tried) :]])
 
 
@@ -322,13 +324,17 @@ def _why_nothing(found: PdfText) -> str:
     if found.end == "done" and not found.count:
         return _NO_PAGES
     if not found.failed and not found.unread:
-        return _NO_TEXT if found.scans.installed else _NO_TESSERACT
+        if not found.scans.installed:
+            return _NO_TESSERACT
+        return _NOT_RECOGNIZED if found.scans.failed else _NO_TEXT
     reasons = [*found.failed.values(), *([found.end] if found.end in _REFUSALS else [])]
     return _REFUSALS[max(sorted(set(reasons)), key=reasons.count)] if reasons else _DAMAGED
 
 
 def _pages_phrase(numbers: Sequence[int], count: int) -> str:
-    """`Page 3 of 19` or `3 of 19 pages (2, 12, 13)`."""
+    """`Page 3 of 19`, `3 of 19 pages (2, 12, 13)` or `All 19 pages`."""
+    if len(numbers) == count > 1:
+        return f"All {count} pages"
     if len(numbers) == 1:
         return f"Page {numbers[0]} of {count}"
     listed = ", ".join(map(str, numbers[:LISTED_PAGES])) + (

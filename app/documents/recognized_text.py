@@ -25,9 +25,8 @@ _BRACKETS, _COMMAS = frozenset("()[]{}|"), frozenset(",;")
 SIZE_NOISE, OTHER_SIZE_NOISE = 0.07, 0.12
 # Strokes of bold type are a quarter heavier than those of the text around it; those of small type seem so.
 BOLD_INK = 1.2
-# At the ends of a line, dirt and rules are read as signs and short words. Tesseract is surer of real words ...
-DOUBTFUL_SIGN, DOUBTFUL_SHORT_WORD, DOUBTFUL_WORD = 60.0, 50.0, 20.0
-SHORT_WORD = 3
+# At the ends of a line, dirt and rules are read as signs and words of few letters; of real ones Tesseract is surer ...
+DOUBTFUL_SIGN, DOUBTFUL_WORD, FEW_LETTERS = 60.0, 50.0, 3
 # ... and of lines that are text: formulas and pictures that were read as letters are below this, by character.
 DOUBTFUL_LINE = 40.0
 
@@ -110,9 +109,8 @@ def _without_dirt(row: list[Word]) -> list[Word]:
 
 
 def _is_dirt(word: Word) -> bool:
-    if not any(map(str.isalnum, word.text)):
-        return word.confidence < DOUBTFUL_SIGN
-    return word.confidence < (DOUBTFUL_SHORT_WORD if len(word.text) <= SHORT_WORD else DOUBTFUL_WORD)
+    letters = sum(map(str.isalnum, word.text))
+    return letters <= FEW_LETTERS and word.confidence < (DOUBTFUL_WORD if letters else DOUBTFUL_SIGN)
 
 
 # ------------------------------------------------------------------------------------ pages on their side

@@ -20,6 +20,9 @@ GRAM = 12
 # What no run covers is looked for between its neighbours, this far at most, in pieces of at least `PIECE` letters.
 REACH = 400
 PIECE = 3
+# A glyph whose letters the file does not tell, mostly a ligature; the reader of the text may have guessed them.
+UNKNOWN = "\0"
+LIGATURE = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,11 @@ class Alignment:
     text: Folded
     other: Folded
     to_other: Integers
-    """`(letters of text)`: each letter of the other one is named at most once."""
+    """`(letters of text)`: each letter of the other one is named at most once, but for `UNKNOWN`."""
+
+
+# Letters under an accent of their own lose their dot.
+_SPECIAL = {**CONTROL_LIGATURES, "\N{LATIN SMALL LETTER DOTLESS I}": "i", "\ufffd": UNKNOWN, UNKNOWN: UNKNOWN}
 
 
 def fold(text: str) -> Folded:
@@ -55,8 +62,8 @@ def fold_with(fold_character: Callable[[str], str], text: str) -> Folded:
 @lru_cache(maxsize=2**14)
 def letters_of(character: str) -> str:
     """The letters and digits in a character, in lower case and without accents; none, one or several."""
-    if character in CONTROL_LIGATURES:
-        return CONTROL_LIGATURES[character]
+    if character in _SPECIAL:
+        return _SPECIAL[character]
     decomposed = unicodedata.normalize("NFKD", character).casefold()
     return "".join(filter(_is_kept, unicodedata.normalize("NFKD", decomposed)))
 
@@ -145,6 +152,9 @@ def _fill(to_other: Integers, free: NDArray[np.bool_], text: str, other: str, st
         windows = [(after, min(len(other), after + reach))] if after is not None else []
         windows += [(max(0, before - reach), before)] if before is not None else []
     gap = text[start:end]
+    if after is not None and before == after + 1 and other[after] == UNKNOWN and len(gap) <= LIGATURE:
+        to_other[start:end] = after
+        return
     for low, high in windows:
         found = other.find(gap, low, high)
         if found >= 0:

@@ -10,7 +10,7 @@ import numpy as np
 
 from app.documents.document import Document, Page
 from app.documents.page_characters import Boxes, PageCharacters
-from app.documents.text_alignment import Alignment, Integers, align, fold
+from app.documents.text_alignment import Alignment, Integers, align, fold, letters_of
 
 Rectangle = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of the page's image, from its upper left corner."""
@@ -101,18 +101,43 @@ def _find_on_page(
     document: Document, page: Page, start: int, end: int, characters: PageCharacters
 ) -> Place | None:
     alignment = _aligned(document, page, characters)
-    first, last = np.searchsorted(alignment.text.origins, [start - page.start, end - page.start])
+    origins = alignment.text.origins
+    first, last = np.searchsorted(origins, [start - page.start, end - page.start])
     letters = alignment.to_other[first:last]
     found = letters[letters >= 0]
     if not len(found) or len(found) < FOUND_SHARE * len(letters):
         return None
-    rectangles = _rectangles(characters, alignment.other.origins[found])
+    signs_before = int(origins[first]) - (start - page.start)
+    signs_after = end - page.start - int(origins[last - 1]) - 1
+    shown = _with_signs(characters.text, alignment.other.origins, found, signs_before, signs_after)
+    rectangles = _rectangles(characters.boxes[shown])
     return Place(page.number, rectangles, len(found) == len(letters)) if rectangles else None
 
 
-def _rectangles(characters: PageCharacters, found: Integers) -> tuple[Rectangle, ...]:
+def _with_signs(text: str, origins: Integers, found: Integers, before: int, after: int) -> Integers:
+    """The characters of a page that show found letters, and the signs and spaces between and around those.
+
+    Args:
+        origins: of the page's letters in its text.
+        found: letters of the page, in the order of the passage.
+        before: how many signs the passage has before its first letter.
+        after: and behind its last one.
+    """
+    breaks = np.flatnonzero(np.diff(found) != 1) + 1
+    runs = [[int(origins[run[0]]), int(origins[run[-1]]) + 1] for run in np.split(found, breaks)]
+    while before and runs[0][0] and _is_sign(text[runs[0][0] - 1]):
+        before, runs[0][0] = before - 1, runs[0][0] - 1
+    while after and runs[-1][1] < len(text) and _is_sign(text[runs[-1][1]]):
+        after, runs[-1][1] = after - 1, runs[-1][1] + 1
+    return np.concatenate([np.arange(start, end) for start, end in runs])
+
+
+def _is_sign(character: str) -> bool:
+    return not character.isspace() and not letters_of(character)
+
+
+def _rectangles(boxes: Boxes) -> tuple[Rectangle, ...]:
     """One rectangle around the characters of each line, in the order of the characters."""
-    boxes = characters.boxes[found].astype(np.float64)
     boxes = boxes[(boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])]
     if not len(boxes):
         return ()

@@ -21,10 +21,8 @@ RECOGNIZER = Path(__file__).with_name("page_recognizer.py")
 PATIENCE = 4
 # If that many pages take too long, and more than do not, so will the rest.
 HOPELESS_PAGES = 3
-# Tesseract's own threads only cost time: pages are worked on side by side instead.
-_ENVIRONMENT = {"OMP_THREAD_LIMIT": "1", "LC_ALL": "C.UTF-8"}
-# Where it finds its data, and a script that stands for it its programs.
-_PLACES = ("TESSDATA_PREFIX", "PATH")
+# What Tesseract is run with: its own threads only cost time, pages are worked on side by side instead.
+_ENVIRONMENT = {"OMP_THREAD_LIMIT": "1", "LC_ALL": "C.UTF-8", "PATH": os.defpath}
 
 
 def _cores() -> int:
@@ -64,7 +62,7 @@ def recognize_pages(
     orders = {
         "password": password,
         "program": program,
-        "environment": _ENVIRONMENT | {name: os.environ[name] for name in _PLACES if name in os.environ},
+        "environment": _ENVIRONMENT,
         # Each for the child and for Tesseract.
         "memory_bytes": limits.memory_bytes // 2,
         "cpu_seconds": int(limits.recognition_seconds) + 1,
@@ -109,7 +107,8 @@ def _recognize(
     words = [
         Word(line, Box(*box), ink, confidence, text) for line, box, ink, confidence, text in message["words"]
     ]
-    return recognized_page(message["width"], message["height"], message["scale"], words)
+    page = recognized_page(message["width"], message["height"], message["scale"], words)
+    return page if page.lines else "blank"
 
 
 def _answer(

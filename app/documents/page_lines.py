@@ -39,6 +39,8 @@ class Line:
     bold: bool = False
     font: str = ""
     """Its name, if the whole line is set in it."""
+    level: int = 0
+    """Of a heading, from 1, where the file says that it is one, as Markdown does."""
 
 
 Pages = list[list[Line]]

@@ -23,7 +23,6 @@ from app.documents.document import (
     Page,
     Reading,
     ReadingLimits,
-    undivided,
 )
 from app.documents.page_lines import Pages
 from app.documents.paper_structure import readable
@@ -172,5 +171,4 @@ def _document(
 ) -> Document:
     result = run_together(pages, title, fallback_title=name, check=partial(check, stop))
     ranges = tuple(Page(number, start, end) for number, (start, end) in enumerate(result.page_ranges, 1))
-    sections = undivided(result.text, result.references)
-    return Document(name, result.title, result.text, ranges, sections, tuple(notes))
+    return Document(name, result.title, result.text, ranges, result.sections, tuple(notes))

@@ -42,6 +42,12 @@ class Page:
     """From 1."""
     start: int
     end: int
+    label: str = ""
+    """The number printed on it, as `iv` or `498`; if it has none, `number`."""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", str(self.number))
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ tabledesmatières|sommaire|listedesfigures|listedestableaux|avantpropos|préface
 índice|índicegeneral|índicedefiguras|índicedetablas|tabladecontenidos|prólogo|prefacio|dedicatoria|palabrasclave|
 sumário|listadefiguras|listadetabelas|prefácio|palavraschave|indicegenerale|prefazione|parolechiave|
 inhoudsopgave|voorwoord|trefwoorden|оглавление|содержание|предисловие|ключевыеслова|
-περιεχόμενα|πρόλογος|κατάλογοςσχημάτων|κατάλογοςπινάκων|目录|目錄|目次|关键词|关键字|關鍵詞|キーワード|まえがき|목차|承诺书
+περιεχόμενα|πρόλογος|κατάλογοςσχημάτων|κατάλογοςπινάκων|目录|目錄|目次|编号专用页|关键词|关键字|關鍵詞|キーワード|まえがき|목차|承诺书
 """
 _BACK = """
 acknowledgement|acknowledgements|acknowledgment|acknowledgments|acknowledgementsandfunding|

@@ -38,7 +38,7 @@ def run_together(
     if any(line.size for page in pages for line in page):
         pages = [[line for line in page if line.text] for page in pages]
         pages = without_furniture(pages)
-    title = find_title(stated_title, pages[:2], fallback_title)
+    title = find_title(stated_title, pages, fallback_title)
     words = count_words(line.text for page in pages for line in page)
     body = body_style(pages)
 

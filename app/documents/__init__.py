@@ -10,6 +10,7 @@ from app.documents.document import (
     Section,
     undivided,
 )
+from app.documents.left_out import LeftOut, left_out
 from app.documents.page_characters import PageCharacters
 from app.documents.page_images import PageImage, PageImages, PageSize
 from app.documents.places import Place, find_places, position_at
@@ -19,6 +20,7 @@ from app.documents.word_search import find_words
 __all__ = [
     "Document",
     "DocumentError",
+    "LeftOut",
     "Page",
     "PageCharacters",
     "PageImage",
@@ -31,6 +33,7 @@ __all__ = [
     "Section",
     "find_places",
     "find_words",
+    "left_out",
     "position_at",
     "read",
     "undivided",

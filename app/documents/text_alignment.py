@@ -21,6 +21,8 @@ GRAM = 12
 REACH = 400
 PIECE = 3
 NARROW = 40
+# Letters of gaps times letters of the other text that are compared one by one for a page; more takes too long.
+EFFORT = 150_000
 # A glyph whose letters the file does not tell, mostly a ligature; the reader of the text may have guessed them.
 UNKNOWN = "\0"
 LIGATURE = 3
@@ -78,22 +80,77 @@ def _is_kept(character: str) -> bool:
 
 def align(text: Folded, other: Folded) -> Alignment:
     """Matches what both texts hold: first long runs wherever they stand, then the rest between its neighbours."""
-    to_other = np.full(len(text.text), -1)
-    free = np.ones(len(other.text), bool)
+    matches = _Matches(text.text, other.text)
     for start, other_start, length in sorted(_runs(text.text, other.text), key=lambda run: -run[2]):
-        _match(to_other, free, start, other_start, length)
-    for start, end in _gaps(to_other):
-        _fill(to_other, free, text.text, other.text, start, end)
-    return Alignment(text, other, to_other)
+        matches.add(start, other_start, length)
+    for start, end in matches.gaps():
+        matches.fill(start, end)
+    return Alignment(text, other, matches.to_other)
 
 
-def _match(to_other: Integers, free: NDArray[np.bool_], start: int, other_start: int, length: int) -> None:
-    """Matches the letters of a run that are not matched yet."""
-    own = to_other[start : start + length]
-    others = free[other_start : other_start + length]
-    new = (own < 0) & others
-    own[new] = other_start + np.flatnonzero(new)
-    others[new] = False
+class _Matches:
+    """The matches of two texts that were found so far; none of them is changed by later ones."""
+
+    def __init__(self, text: str, other: str) -> None:
+        self.text = text
+        self.other = other
+        self.to_other = np.full(len(text), -1)
+        self._free = np.ones(len(other), bool)
+        self._effort = EFFORT
+
+    def add(self, start: int, other_start: int, length: int) -> None:
+        """Matches the letters of a run that are not matched yet."""
+        own = self.to_other[start : start + length]
+        free = self._free[other_start : other_start + length]
+        new = (own < 0) & free
+        own[new] = other_start + np.flatnonzero(new)
+        free[new] = False
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Ranges of letters without a match."""
+        edges = np.diff(np.concatenate([[0], self.to_other < 0, [0]]).astype(np.int8))
+        return list(zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist()))
+
+    def fill(self, start: int, end: int) -> None:
+        """Looks for the letters of a gap between the matches of the letters around it, or near them."""
+        after = int(self.to_other[start - 1]) + 1 if start else None
+        before = int(self.to_other[end]) if end < len(self.text) else None
+        gap = self.text[start:end]
+        hidden = after is not None and before == after + 1 and self.other[after] == UNKNOWN
+        if hidden and len(gap) <= LIGATURE:
+            self.to_other[start:end] = after
+            return
+        windows = self._windows(len(gap), after, before)
+        for low, high in windows:
+            found = self.other.find(gap, low, high)
+            if found >= 0:
+                self.add(start, found, len(gap))
+                return
+        for low, high in windows:
+            self._fill_in_pieces(start, gap, low, high)
+
+    def _windows(self, length: int, after: int | None, before: int | None) -> list[tuple[int, int]]:
+        """Where in the other text a gap between two matched letters is looked for; None where the text ends."""
+        if after is None and before is None:
+            return [(0, len(self.other))]
+        if after is not None and before is not None and after <= before <= after + length + REACH:
+            return [(after, before)]
+        # One reading goes on elsewhere here: in the next column, behind a footnote.
+        reach = length + REACH // 4
+        behind = [(after, min(len(self.other), after + reach))] if after is not None else []
+        return behind + ([(max(0, before - reach), before)] if before is not None else [])
+
+    def _fill_in_pieces(self, start: int, gap: str, low: int, high: int) -> None:
+        """Matches what a gap has in common with a part of the other text, in order."""
+        cost = len(gap) * (high - low)
+        if cost > self._effort:
+            return
+        self._effort -= cost
+        # Between near neighbours in a formula single letters can't be mistaken for others.
+        least = 1 if high - low <= NARROW else PIECE
+        for block in SequenceMatcher(None, gap, self.other[low:high], autojunk=False).get_matching_blocks():
+            if block.size >= least:
+                self.add(start + block.a, low + block.b, block.size)
 
 
 def _runs(text: str, other: str) -> Iterator[tuple[int, int, int]]:
@@ -132,40 +189,3 @@ def _single_grams(text: str) -> tuple[NDArray[np.uint64], Integers]:
         hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + letters[offset : offset + count]
     values, places, counts = np.unique(hashes, return_index=True, return_counts=True)
     return values[counts == 1], places[counts == 1]
-
-
-def _gaps(to_other: Integers) -> list[tuple[int, int]]:
-    """Ranges of letters without a match."""
-    edges = np.diff(np.concatenate([[0], to_other < 0, [0]]).astype(np.int8))
-    return list(zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist()))
-
-
-def _fill(to_other: Integers, free: NDArray[np.bool_], text: str, other: str, start: int, end: int) -> None:
-    """Looks for the letters of a gap between the matches of the letters around it, or near them."""
-    after = int(to_other[start - 1]) + 1 if start else None
-    before = int(to_other[end]) if end < len(text) else None
-    if after is None and before is None:
-        windows = [(0, len(other))]
-    elif after is not None and before is not None and after <= before <= after + (end - start) + REACH:
-        windows = [(after, before)]
-    else:
-        reach = end - start + REACH // 4
-        windows = [(after, min(len(other), after + reach))] if after is not None else []
-        windows += [(max(0, before - reach), before)] if before is not None else []
-    gap = text[start:end]
-    # Between near neighbours in a formula single letters can't be mistaken for others.
-    piece = 1 if len(windows) == 1 and windows[0][1] - windows[0][0] <= NARROW else PIECE
-    if after is not None and before == after + 1 and other[after] == UNKNOWN and len(gap) <= LIGATURE:
-        to_other[start:end] = after
-        return
-    for low, high in windows:
-        found = other.find(gap, low, high)
-        if found >= 0:
-            _match(to_other, free, start, found, len(gap))
-            return
-    for low, high in windows:
-        if len(gap) * (high - low) <= REACH * REACH:
-            matcher = SequenceMatcher(None, gap, other[low:high], autojunk=False)
-            for block in matcher.get_matching_blocks():
-                if block.size >= piece:
-                    _match(to_other, free, start + block.a, low + block.b, block.size)

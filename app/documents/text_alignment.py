@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from app.documents.text_cleaning import CONTROL_LIGATURES
 
 Integers = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
 
-# So many letters in a row that stand once in either reading stand at the same place.
+# So many letters in a row are looked for wherever they stand: the first of a kind is the first, and so on. Where that
+# is wrong, a longer run through what is there only once says better.
 GRAM = 12
 # What no run covers is looked for between its neighbours, this far at most, in pieces of at least `PIECE` letters.
 REACH = 400
@@ -83,8 +85,9 @@ def align(text: Folded, other: Folded) -> Alignment:
     matches = _Matches(text.text, other.text)
     for start, other_start, length in sorted(_runs(text.text, other.text), key=lambda run: -run[2]):
         matches.add(start, other_start, length)
-    for start, end in matches.gaps():
-        matches.fill(start, end)
+    for _ in range(2):  # what is found the first time are neighbours the second time
+        for start, end in matches.gaps():
+            matches.fill(start, end)
     return Alignment(text, other, matches.to_other)
 
 
@@ -154,13 +157,15 @@ class _Matches:
 
 
 def _runs(text: str, other: str) -> Iterator[tuple[int, int, int]]:
-    """Start in the text, start in the other and length of runs of the same letters around grams found once in each."""
+    """Start in the text, start in the other and length of runs of the same letters around grams that both have."""
     known_until: dict[int, int] = {}
     for a, b in zip(*(places.tolist() for places in _common_grams(text, other))):
         # Most grams lie in the run of the gram before, at the same distance from their counterpart.
         if a < known_until.get(b - a, 0):
             continue
         end = a + GRAM
+        if text[a:end] != other[b : b + GRAM]:
+            continue
         while a and b and text[a - 1] == other[b - 1]:
             a, b = a - 1, b - 1
         while end < len(text) and b - a + end < len(other) and text[end] == other[b - a + end]:
@@ -170,22 +175,30 @@ def _runs(text: str, other: str) -> Iterator[tuple[int, int, int]]:
 
 
 def _common_grams(text: str, other: str) -> tuple[Integers, Integers]:
-    """Where the grams stand that occur exactly once in both texts, in the order of the first."""
-    hashes, places = _single_grams(text)
-    other_hashes, other_places = _single_grams(other)
-    _, found, other_found = np.intersect1d(hashes, other_hashes, assume_unique=True, return_indices=True)
-    starts, other_starts = places[found], other_places[other_found]
-    order = np.argsort(starts)
-    return starts[order], other_starts[order]
+    """Where the grams stand that both texts have, the first of a kind with the first, in order of the text."""
+    hashes, other_hashes = _hashes(text), _hashes(other)
+    values, counts = np.unique(hashes, return_counts=True)
+    other_values, other_counts = np.unique(other_hashes, return_counts=True)
+    common, found, other_found = np.intersect1d(values, other_values, assume_unique=True, return_indices=True)
+    least = np.minimum(counts[found], other_counts[other_found])
+    places, other_places = (_first_places(within, common, least) for within in (hashes, other_hashes))
+    order = np.argsort(places)
+    return places[order], other_places[order]
 
 
-def _single_grams(text: str) -> tuple[NDArray[np.uint64], Integers]:
-    """Hashes of the grams that occur once in a text, and where."""
+def _first_places(hashes: Hashes, common: Hashes, counts: Integers) -> Integers:
+    """The first places of every common hash, as many as are counted, those of one hash together."""
+    order = np.argsort(hashes, kind="stable")
+    ranks = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return order[np.repeat(np.searchsorted(hashes[order], common), counts) + ranks]
+
+
+def _hashes(text: str) -> Hashes:
+    """A number for each gram of a text."""
     letters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     count = max(0, len(letters) - GRAM + 1)
     hashes = np.zeros(count, np.uint64)
     for offset in range(GRAM):
-        # A polynomial modulo 2^64; of two grams with one hash, which nobody will see, the shown place would be wrong.
+        # A polynomial modulo 2^64; runs are compared letter by letter, so two grams with one hash do no harm.
         hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + letters[offset : offset + count]
-    values, places, counts = np.unique(hashes, return_index=True, return_counts=True)
-    return values[counts == 1], places[counts == 1]
+    return hashes

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pypdf import PdfWriter
 
 from app.documents import (
     DocumentError,
@@ -28,7 +27,7 @@ from app.documents import (
 )
 from app.work import Stopped
 from tests.app import pdf_files
-from tests.app.documents.test_reading import assert_sentence, children
+from tests.app.documents.test_reading import assert_sentence, children, encrypted
 from tests.app.pdf_files import lines, pdf_of, show, write
 
 
@@ -165,18 +164,22 @@ def test_pages_that_are_not_there(tmp_path: Path) -> None:
 # -- what cannot be opened
 
 
-def test_password(tmp_path: Path) -> None:
-    writer = PdfWriter()
-    writer.add_blank_page(200, 300)
-    writer.encrypt("öpen", "boss", algorithm="AES-256")
-    path = tmp_path / "locked.pdf"
-    writer.write(path)
+@pytest.mark.parametrize("algorithm", ["RC4-40", "RC4-128", "AES-128", "AES-256-R5", "AES-256"])
+def test_password(algorithm: str, tmp_path: Path) -> None:
+    path = write(tmp_path, encrypted("öpen sesame", "boss", algorithm))
     for password, sentence in ((None, "is encrypted"), ("wrong", "does not open")):
         with PageImages(path, password=password) as images, pytest.raises(PasswordNeeded, match=sentence):
             images.image(1, 1)
-    with PageImages(path, password="öpen") as images:
-        assert images.sizes() == (PageSize(200, 300),)
-        assert images.image(1, 1).width == 200
+    for password in ("öpen sesame", "boss"):
+        with PageImages(path, password=password) as images:
+            assert images.characters(1).text.strip() == "A secret."
+
+
+def test_no_password_is_asked_where_none_is_needed(tmp_path: Path) -> None:
+    path = write(tmp_path, encrypted("", "boss", "AES-256"))
+    for password in (None, "superfluous"):
+        with PageImages(path, password=password) as images:
+            assert images.characters(1).text.strip() == "A secret."
 
 
 @pytest.mark.parametrize("data", [b"", b"%PDF-1.7\n", pdf_files.page_tree_cycle(), b"\x89PNG" + bytes(500)])

@@ -13,9 +13,9 @@ Then each line of stdin is a question, and a line of stdout its answer:
     {"ask": "image", "page": 3, "scale": 1.5}
         {"jpeg": base64, "width": 918, "height": 1188}: in pixels; the scale is pixels a point.
     {"ask": "characters", "page": 3}
-        {"text": "...", "boxes": base64, "page_box": [left, bottom, right, top], "rotation": 90}: the boxes are float32,
-        `(characters, 4)`, as left, top, right, bottom; they and the page's box are in points, y grows upwards, before
-        the page is turned clockwise by `rotation`.
+        {"text": "...", "boxes": base64, "page_box": [left, bottom, right, top], "rotation": 90}: the text is UTF-16,
+        characters beyond it come in halves; the boxes are float32, `(len(text), 4)`, as left, top, right, bottom; they
+        and the page's box are in points, y grows upwards, before the page is turned clockwise by `rotation`.
     {"failed": "memory" | "damaged"}
         The answer to any of them where there is none.
 
@@ -82,7 +82,7 @@ class _Paper:
                 pdfium.FPDFText_GetLooseCharBox(text_page, number, box)
             codes = [pdfium.FPDFText_GetUnicode(text_page, number) for number in range(count)]
             return {
-                "text": "".join(map(_character, codes)),
+                "text": "".join(map(chr, codes)),
                 "boxes": base64.b64encode(bytes(boxes)).decode(),
                 "page_box": opened.get_bbox(),
                 "rotation": opened.get_rotation(),
@@ -98,13 +98,10 @@ def _sound_size(width: float, height: float) -> tuple[float, float]:
     return width, height
 
 
-def _character(code: int) -> str:
-    """One character for each code, so that it keeps its box: halves of characters and numbers too large are none."""
-    return "\ufffd" if 0xD800 <= code < 0xE000 or code > sys.maxunicode else chr(code)
-
-
 def _say(**message: Any) -> None:
-    sys.stdout.buffer.write(json.dumps(message, ensure_ascii=False).encode() + b"\n")
+    # Not as ASCII: reading that joins the halves of a character, and each has its box.
+    line = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()
 
 

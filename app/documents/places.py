@@ -68,7 +68,7 @@ def position_at(document: Document, page: int, x: float, y: float, characters: P
         None where nothing stands, or nothing that became part of the text (a page number, a figure).
     """
     character = _character_at(characters.boxes, x, y)
-    if character is None:
+    if character is None or not 1 <= page <= len(document.pages):
         return None
     owner = document.pages[page - 1]
     alignment = _aligned(document, owner, characters)

@@ -47,7 +47,7 @@ MOST_LANGUAGES = 3
 AUTOMATIC, AUTOMATIC_TURNED, ONE_BLOCK = 3, 1, 6
 # A page of a newspaper has some 5,000.
 MOST_WORDS = 10_000
-NICENESS = 10
+NICENESS = 5
 
 
 class Picture(NamedTuple):
@@ -93,6 +93,8 @@ def draw(file_descriptor: int, password: str | None, page: int) -> Picture:
         pdf = pypdfium2.PdfDocument(data, password=password)
     except pypdfium2.PdfiumError:  # a password where none is needed
         pdf = pypdfium2.PdfDocument(data)
+    # What was typed into the fields of a form is drawn only with these.
+    pdf.init_forms()
     opened = pdf[page - 1]
     width, height = opened.get_size()
     pixels = min(max(width * height * SCALE**2, LEAST_PIXELS), MOST_PIXELS)

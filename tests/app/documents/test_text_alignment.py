@@ -84,7 +84,7 @@ def test_paragraphs_in_any_order(seed: int, count: int) -> None:
     paragraphs = [" ".join(rng.sample(words, 12)) + f" {number}." for number in range(count)]
     shuffled = rng.sample(paragraphs, count)
     result = matched("\n".join(paragraphs), "Running title 17\r\n" + "\r\n".join(shuffled))
-    assert sum(map(str.isupper, result)) <= 0.02 * len(result)
+    assert sum(map(str.isupper, result)) <= 0.05 * len(result)
 
 
 def test_numbers_of_lines_and_footnotes_between() -> None:
@@ -99,6 +99,16 @@ def test_repeated_text() -> None:
     sentences = [f"{word} {refrain}" for word in PROSE.split()[:30]]
     assert matched(" ".join(sentences), " ".join(sentence * 2 for sentence in sentences)).islower()
     assert matched(refrain * 2, refrain).startswith(refrain.replace(" ", ""))
+
+
+def test_blocks_that_begin_alike_keep_their_letters() -> None:
+    text = fold("The first block ends with method. The next one begins as the table of the other page does.")
+    other = fold(
+        "Table 3 and more. The next one begins as the table of the other page does. "
+        "The first block ends with method. Table of contents"
+    )
+    found = align(text, other).to_other
+    assert np.sum(np.diff(found) != 1) == 1
 
 
 def test_what_is_not_there_is_not_matched() -> None:

@@ -37,6 +37,8 @@ class Folded:
     text: str
     origins: Integers
     """For each character the position in the text that it comes from; never falls."""
+    lines: Integers
+    """For each character how many line ends are before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,9 @@ def fold_with(fold_character: Callable[[str], str], text: str) -> Folded:
     """A text of which every character is replaced by what `fold_character` makes of it."""
     pieces = list(map(fold_character, text))
     lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
-    return Folded("".join(pieces), np.repeat(np.arange(len(pieces)), lengths))
+    origins = np.repeat(np.arange(len(pieces)), lengths)
+    line_ends = [position for position, character in enumerate(text) if character == "\n"]
+    return Folded("".join(pieces), origins, np.searchsorted(line_ends, origins))
 
 
 @lru_cache(maxsize=2**14)
@@ -86,7 +90,8 @@ def align(text: Folded, other: Folded) -> Alignment:
     hashes, other_hashes = _hashes(text.text), _hashes(other.text)
     # First grams that are sure, as both texts have them once; then repeated ones, where those leave letters over.
     for most in (1, len(hashes)):
-        runs = sorted(_runs(*_common_grams(hashes, other_hashes, most)), key=lambda run: -run[2])
+        grams = _common_grams(hashes, other_hashes, most)
+        runs = sorted(_runs(*grams, other.lines), key=lambda run: -run[2])
         for run in runs:
             matches.add(*run)
         for run in runs:
@@ -172,13 +177,21 @@ class _Matches:
                 self.add(start + block.a, low + block.b, block.size)
 
 
-def _runs(starts: Integers, other_starts: Integers) -> Iterator[tuple[int, int, int]]:
-    """Start in the text, start in the other and length of what grams cover that follow each other in both."""
+def _runs(starts: Integers, other_starts: Integers, lines: Integers) -> Iterator[tuple[int, int, int]]:
+    """Start in the text, start in the other and length of what grams cover that follow each other in both.
+
+    Divided where a line of the other text ends: if the text goes on elsewhere there, and with the same letters by
+    chance, those are a short run, and the long one that they belong to comes first.
+    """
     breaks = np.flatnonzero((np.diff(starts) != 1) | (np.diff(other_starts) != 1)) + 1
     edges = [0, *breaks.tolist(), len(starts)]
     for first, end in pairwise(edges):
-        if first < end:
-            yield int(starts[first]), int(other_starts[first]), end - first - 1 + GRAM
+        if first == end:
+            continue
+        start, other_start, length = int(starts[first]), int(other_starts[first]), end - first - 1 + GRAM
+        line_ends = np.flatnonzero(np.diff(lines[other_start : other_start + length])) + 1
+        for low, high in pairwise([0, *line_ends.tolist(), length]):
+            yield start + low, other_start + low, high - low
 
 
 def _common_grams(hashes: Hashes, other_hashes: Hashes, most: int) -> tuple[Integers, Integers]:

@@ -10,9 +10,9 @@ from app.documents.document import (
     Section,
     undivided,
 )
+from app.documents.left_out import LeftOut, left_out
 from app.documents.page_images import PageImage, PageImages, PageSize
 from app.documents.places import PageCharacters, Place, find_places, position_at
-from app.documents.left_out import LeftOut, left_out
 from app.documents.reading import read
 from app.documents.word_search import find_words
 
@@ -32,8 +32,8 @@ __all__ = [
     "Section",
     "find_places",
     "find_words",
-    "position_at",
     "left_out",
+    "position_at",
     "read",
     "undivided",
 ]

@@ -165,8 +165,11 @@ def test_pages_that_are_not_there(tmp_path: Path) -> None:
 
 def test_child_starts_light() -> None:
     folder = str(page_images.RENDERER.parent)
-    heavy = "{'app', 'torch', 'gradio', 'transformers', 'numpy', 'pypdf'}"
-    code = f"import sys; sys.path.insert(0, {folder!r}); import page_renderer, pypdfium2, PIL.Image; print({heavy} & set(sys.modules))"
+    heavy = {"app", "torch", "gradio", "transformers", "numpy", "pypdf"}
+    code = (
+        f"import sys; sys.path.insert(0, {folder!r}); import page_renderer, pypdfium2, PIL.Image\n"
+        f"print({heavy!r} & set(sys.modules))"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ran.stdout.strip() == "set()"
 

@@ -21,7 +21,7 @@ FOUND_SHARE = 0.3
 SPACE = 4.0
 # A point this far from a letter, in fractions of the page, still means it.
 NEAR = 0.02
-# So many letters around one that has no counterpart in the text, one that has is looked for.
+# A character without a counterpart in the text means one so many characters away that has one.
 NEIGHBOURS = 30
 
 CharactersOf = Callable[[int], PageCharacters | None]
@@ -72,16 +72,15 @@ def position_at(document: Document, page: int, x: float, y: float, characters: P
         return None
     owner = document.pages[page - 1]
     alignment = _aligned(document, owner, characters)
-    from_page = np.full(len(alignment.other.text), -1)
-    known = np.flatnonzero(alignment.to_other >= 0)
-    from_page[alignment.to_other[known]] = known
-    letter = int(np.searchsorted(alignment.other.origins, character))
-    low = max(0, letter - NEIGHBOURS)
-    near = low + np.flatnonzero(from_page[low : letter + NEIGHBOURS] >= 0)
-    if not len(near):
+    letters = np.flatnonzero(alignment.to_other >= 0)
+    if not len(letters):
         return None
-    nearest = near[np.argmin(np.abs(near - letter))]
-    return owner.start + int(alignment.text.origins[from_page[nearest]])
+    # A sign belongs to the letter beside it; of two to the one before.
+    distances = alignment.other.origins[alignment.to_other[letters]] - character
+    nearest = int(np.argmin(np.abs(distances) + 0.5 * (distances > 0)))
+    if abs(distances[nearest]) > NEIGHBOURS:
+        return None
+    return owner.start + int(alignment.text.origins[letters[nearest]])
 
 
 _ALIGNMENTS: WeakKeyDictionary[PageCharacters, tuple[str, Alignment]] = WeakKeyDictionary()

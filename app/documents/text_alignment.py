@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,7 @@ from app.documents.text_cleaning import CONTROL_LIGATURES
 Integers = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
-# So many letters in a row are looked for wherever they stand: the first of a kind is the first, and so on. Where that
-# is wrong, a longer run through what is there only once says better.
+# So many letters in a row are looked for wherever they stand.
 GRAM = 12
 # What no run covers is looked for between its neighbours, this far at most, in pieces of at least `PIECE` letters.
 REACH = 400
@@ -37,6 +37,8 @@ class Folded:
     text: str
     origins: Integers
     """For each character the position in the text that it comes from; never falls."""
+    lines: Integers
+    """For each character how many line ends are before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,9 @@ def fold_with(fold_character: Callable[[str], str], text: str) -> Folded:
     """A text of which every character is replaced by what `fold_character` makes of it."""
     pieces = list(map(fold_character, text))
     lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
-    return Folded("".join(pieces), np.repeat(np.arange(len(pieces)), lengths))
+    origins = np.repeat(np.arange(len(pieces)), lengths)
+    line_ends = [position for position, character in enumerate(text) if character == "\n"]
+    return Folded("".join(pieces), origins, np.searchsorted(line_ends, origins))
 
 
 @lru_cache(maxsize=2**14)
@@ -83,8 +87,15 @@ def _is_kept(character: str) -> bool:
 def align(text: Folded, other: Folded) -> Alignment:
     """Matches what both texts hold: first long runs wherever they stand, then the rest between its neighbours."""
     matches = _Matches(text.text, other.text)
-    for start, other_start, length in sorted(_runs(text.text, other.text), key=lambda run: -run[2]):
-        matches.add(start, other_start, length)
+    hashes, other_hashes = _hashes(text.text), _hashes(other.text)
+    # First grams that are sure, as both texts have them once; then repeated ones, where those leave letters over.
+    for most in (1, len(hashes)):
+        grams = _common_grams(hashes, other_hashes, most)
+        runs = sorted(_runs(*grams, other.lines), key=lambda run: -run[2])
+        for run in runs:
+            matches.add(*run)
+        for run in runs:
+            matches.grow(*run)
     for _ in range(2):  # what is found the first time are neighbours the second time
         for start, end in matches.gaps():
             matches.fill(start, end)
@@ -109,6 +120,15 @@ class _Matches:
         own[new] = other_start + np.flatnonzero(new)
         free[new] = False
 
+    def grow(self, start: int, other_start: int, length: int) -> None:
+        """Matches the letters around a run that are the same too, up to those that are matched."""
+        for step, a, b in ((-1, start - 1, other_start - 1), (1, start + length, other_start + length)):
+            while 0 <= a < len(self.text) and 0 <= b < len(self.other):
+                if self.text[a] != self.other[b] or self.to_other[a] >= 0 or not self._free[b]:
+                    break
+                self.add(a, b, 1)
+                a, b = a + step, b + step
+
     def gaps(self) -> list[tuple[int, int]]:
         """Ranges of letters without a match."""
         edges = np.diff(np.concatenate([[0], self.to_other < 0, [0]]).astype(np.int8))
@@ -129,8 +149,9 @@ class _Matches:
             if found >= 0:
                 self.add(start, found, len(gap))
                 return
-        for low, high in windows:
-            self._fill_in_pieces(start, gap, low, high)
+        if after is not None or before is not None:
+            for low, high in windows:
+                self._fill_in_pieces(start, gap, low, high)
 
     def _windows(self, length: int, after: int | None, before: int | None) -> list[tuple[int, int]]:
         """Where in the other text a gap between two matched letters is looked for; None where the text ends."""
@@ -156,31 +177,34 @@ class _Matches:
                 self.add(start + block.a, low + block.b, block.size)
 
 
-def _runs(text: str, other: str) -> Iterator[tuple[int, int, int]]:
-    """Start in the text, start in the other and length of runs of the same letters around grams that both have."""
-    known_until: dict[int, int] = {}
-    for a, b in zip(*(places.tolist() for places in _common_grams(text, other))):
-        # Most grams lie in the run of the gram before, at the same distance from their counterpart.
-        if a < known_until.get(b - a, 0):
+def _runs(starts: Integers, other_starts: Integers, lines: Integers) -> Iterator[tuple[int, int, int]]:
+    """Start in the text, start in the other and length of what grams cover that follow each other in both.
+
+    Divided where a line of the other text ends: if the text goes on elsewhere there, and with the same letters by
+    chance, those are a short run, and the long one that they belong to comes first.
+    """
+    breaks = np.flatnonzero((np.diff(starts) != 1) | (np.diff(other_starts) != 1)) + 1
+    edges = [0, *breaks.tolist(), len(starts)]
+    for first, end in pairwise(edges):
+        if first == end:
             continue
-        end = a + GRAM
-        if text[a:end] != other[b : b + GRAM]:
-            continue
-        while a and b and text[a - 1] == other[b - 1]:
-            a, b = a - 1, b - 1
-        while end < len(text) and b - a + end < len(other) and text[end] == other[b - a + end]:
-            end += 1
-        known_until[b - a] = end
-        yield a, b, end - a
+        start, other_start, length = int(starts[first]), int(other_starts[first]), end - first - 1 + GRAM
+        line_ends = np.flatnonzero(np.diff(lines[other_start : other_start + length])) + 1
+        for low, high in pairwise([0, *line_ends.tolist(), length]):
+            yield start + low, other_start + low, high - low
 
 
-def _common_grams(text: str, other: str) -> tuple[Integers, Integers]:
-    """Where the grams stand that both texts have, the first of a kind with the first, in order of the text."""
-    hashes, other_hashes = _hashes(text), _hashes(other)
+def _common_grams(hashes: Hashes, other_hashes: Hashes, most: int) -> tuple[Integers, Integers]:
+    """Where the grams stand that both texts have, at most so often, in order of the text.
+
+    The first of a kind in one text goes with the first in the other, and so on.
+    """
     values, counts = np.unique(hashes, return_counts=True)
     other_values, other_counts = np.unique(other_hashes, return_counts=True)
     common, found, other_found = np.intersect1d(values, other_values, assume_unique=True, return_indices=True)
-    least = np.minimum(counts[found], other_counts[other_found])
+    counts, other_counts = counts[found], other_counts[other_found]
+    allowed = np.maximum(counts, other_counts) <= most
+    common, least = common[allowed], np.minimum(counts, other_counts)[allowed]
     places, other_places = (_first_places(within, common, least) for within in (hashes, other_hashes))
     order = np.argsort(places)
     return places[order], other_places[order]
@@ -199,6 +223,6 @@ def _hashes(text: str) -> Hashes:
     count = max(0, len(letters) - GRAM + 1)
     hashes = np.zeros(count, np.uint64)
     for offset in range(GRAM):
-        # A polynomial modulo 2^64; runs are compared letter by letter, so two grams with one hash do no harm.
+        # A polynomial modulo 2^64: two grams of a page have one hash only if somebody wants to see wrong places.
         hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + letters[offset : offset + count]
     return hashes

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -159,6 +161,17 @@ def test_pages_that_are_not_there(tmp_path: Path) -> None:
         for scale in (0, -1, float("nan"), float("inf")):
             with pytest.raises(ValueError, match="scale"):
                 images.image(1, scale)
+
+
+def test_child_starts_light() -> None:
+    folder = str(page_images.RENDERER.parent)
+    heavy = {"app", "torch", "gradio", "transformers", "numpy", "pypdf"}
+    code = (
+        f"import sys; sys.path.insert(0, {folder!r}); import page_renderer, pypdfium2, PIL.Image\n"
+        f"print({heavy!r} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.strip() == "set()"
 
 
 # -- what cannot be opened

@@ -101,6 +101,16 @@ def test_repeated_text() -> None:
     assert matched(refrain * 2, refrain).startswith(refrain.replace(" ", ""))
 
 
+def test_blocks_that_begin_alike_keep_their_letters() -> None:
+    text = fold("The first block ends with method. The next one begins as the table of the other page does.")
+    other = fold(
+        "Table 3 and more. The next one begins as the table of the other page does. "
+        "The first block ends with method. Table of contents"
+    )
+    found = align(text, other).to_other
+    assert np.sum(np.diff(found) != 1) == 1
+
+
 def test_what_is_not_there_is_not_matched() -> None:
     assert matched("wholly other words", "1234567890").isupper()
     assert matched(PROSE + " Qqqqq kkkkk", PROSE).endswith("QQQQQKKKKK")

@@ -24,12 +24,13 @@ import sys
 from collections import Counter
 from typing import Any, NamedTuple
 
-# Not by its full name: this file is run by its path, and the package around it would be imported too.
+# Not by their full names: this file is run by its path, and the package around it would be imported too.
+from page_renderer import open_pdf  # type: ignore[import-not-found]
 from pdf_reader import limit_resources  # type: ignore[import-not-found]
 
 # Tesseract is at its best at about 200 dots an inch ...
 SCALE = 200 / 72
-# ... but pages of scans have any size in points: these are half and two sheets of letter paper at that scale.
+# ... but pages of scans have any size in points: these are one and two sheets of letter paper at that scale.
 LEAST_PIXELS, MOST_PIXELS = 3_700_000, 8_000_000
 # A pixel is ink if it differs by so much from most of the page; every seventh is looked at to tell what that is.
 CONTRAST = 64
@@ -68,7 +69,10 @@ def recognize(
     Args:
         program: path of Tesseract; `environment`: variables that it is run with.
     """
-    picture = draw(file_descriptor, password, page)
+    pdf = open_pdf(file_descriptor, password)
+    if isinstance(pdf, str):
+        return {"end": "damaged"}
+    picture = draw(pdf, page)
     inked = ink_of(picture)
     ink = inked.count(1)
     if ink < BLANK_SHARE * len(inked):
@@ -83,18 +87,8 @@ def recognize(
     return {"width": picture.width, "height": picture.height, "scale": picture.scale, "words": words}
 
 
-def draw(file_descriptor: int, password: str | None, page: int) -> Picture:
-    """The page as it would be printed, turned and cropped."""
-    import pypdfium2
-
-    # By position: the children that read the same file at the same time share the place where it is read next.
-    data = os.pread(file_descriptor, os.fstat(file_descriptor).st_size, 0)
-    try:
-        pdf = pypdfium2.PdfDocument(data, password=password)
-    except pypdfium2.PdfiumError:  # a password where none is needed
-        pdf = pypdfium2.PdfDocument(data)
-    # What was typed into the fields of a form is drawn only with these.
-    pdf.init_forms()
+def draw(pdf: Any, page: int) -> Picture:
+    """A page of an open PDF as it would be printed, turned and cropped."""
     opened = pdf[page - 1]
     width, height = opened.get_size()
     pixels = min(max(width * height * SCALE**2, LEAST_PIXELS), MOST_PIXELS)
@@ -120,7 +114,7 @@ class _Tesseract:
         self._program, self._environment = program, environment
         # The first line says where they are.
         installed = self._run("--list-langs").decode().split("\n")[1:]
-        languages = [name for name in installed if name.isalpha() and name not in ("osd", "equ")]
+        languages = [name for name in installed if name and "/" not in name and name not in ("osd", "equ")]
         if "eng" in languages:
             languages.remove("eng")
             languages.insert(0, "eng")
@@ -142,7 +136,7 @@ class _Tesseract:
                 left, top, width, height = map(int, fields[6:10])
                 box = left, top, left + width, top + height
                 words.append([line, box, _ink_in(inked, picture.width, box), float(fields[10]), fields[11]])
-        return words
+        return words[:MOST_WORDS]
 
     def _run(self, *arguments: str, image: bytes = b"") -> bytes:
         command = [self._program, *arguments]

@@ -269,7 +269,7 @@ def test_a_bad_end(script: str, end: str, scanned: Path, fake_tesseract: Callabl
     [
         ("eng", "--psm 3 --dpi 200 -l eng tsv"),
         ("deu osd eng", "--psm 1 --dpi 200 -l eng+deu tsv"),
-        ("deu fra", "--psm 3 --dpi 200 -l deu+fra tsv"),
+        ("chi_sim fra script/Latin", "--psm 3 --dpi 200 -l chi_sim+fra tsv"),
         ("ces deu eng equ fra osd", "--psm 1 --dpi 200 -l eng tsv"),
     ],
 )

@@ -19,6 +19,7 @@ from app.work import check
 
 # Run by its path and not by its name: the package around it would be imported too, 23 ms more.
 READER = Path(__file__).with_name("pdf_reader.py")
+ROOT = Path(__file__).parents[2]
 # The parent looks for a stop and for a passed deadline this often.
 TICK_SECONDS = 0.1
 # A page is at most `page_characters` long; JSON and coordinates make that some ten times as many bytes.
@@ -57,7 +58,7 @@ def run_reader(
         pass_fds=[file_descriptor],
         start_new_session=True,
         # The packages this process would import, and nothing else of its environment: no tokens, no proxies.
-        env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"},
+        env={"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]), "LC_ALL": "C.UTF-8"},
     )
     try:
         assert process.stdin is not None and process.stdout is not None

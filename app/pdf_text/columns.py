@@ -1,0 +1,146 @@
+"""The order in which the pieces of a page are read: columns from left to right, each from the top down.
+
+The page is cut into bands from the top down, as long as some white strip runs through all rows of a band; a band with
+text on both sides of such a strip has columns, which are ordered in the same way, one after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from statistics import median
+
+from app.pdf_text.rows import Segment
+
+# A white strip between columns is this many type sizes wide; in a band of few rows, more.
+GUTTER, WIDE_GUTTER = 0.7, 1.2
+FEW_ROWS = 6
+# Text of a column is at least this many type sizes wide in most of its rows; narrower are cells and labels.
+COLUMN_WIDTH = 7.0
+LEAST_ROWS = 3
+# Type of notes in the margin is smaller than this against the text.
+NOTE_SIZE = 0.93
+# Or so few of their baselines are those of the text beside them.
+SHARED_ROWS = 0.5
+DEEPEST = 8
+
+Interval = tuple[float, float]
+
+
+def reading_order(segments: list[Segment], depth: int = 0) -> list[list[Segment]]:
+    """Lines in reading order, each with its pieces from left to right."""
+    lines: list[list[Segment]] = []
+    for band in _bands(segments):
+        columns = _columns(band) if depth < DEEPEST else [band]
+        if len(columns) == 1:
+            lines += _lines(band)
+        else:
+            for column in columns:
+                lines += reading_order(column, depth + 1)
+    return lines
+
+
+def _lines(segments: list[Segment]) -> list[list[Segment]]:
+    rows: defaultdict[int, list[Segment]] = defaultdict(list)
+    for segment in segments:
+        rows[segment.row].append(segment)
+    return [sorted(rows[row], key=lambda segment: segment.start) for row in sorted(rows)]
+
+
+def _bands(segments: list[Segment]) -> list[list[Segment]]:
+    """From the top down, as many rows at a time as leave a white strip open."""
+    if not segments:
+        return []
+    whole = (min(segment.start for segment in segments), max(segment.end for segment in segments))
+    bands: list[list[Segment]] = []
+    free: list[Interval] = []
+    for slab in _slabs(segments):
+        still_free = _free_strips(free, slab)
+        own = _free_strips([whole], slab)
+        if bands and (still_free or not (free or own)):
+            bands[-1] += slab
+            free = still_free
+        else:
+            bands.append(list(slab))
+            free = own
+    return bands
+
+
+def _slabs(segments: list[Segment]) -> list[list[Segment]]:
+    """Pieces that overlap in height, from the top down."""
+    slabs: list[list[Segment]] = []
+    bottom = math.inf
+    for segment in sorted(segments, key=lambda segment: -segment.top):
+        if slabs and segment.top > bottom:
+            slabs[-1].append(segment)
+            bottom = min(bottom, segment.bottom)
+        else:
+            slabs.append([segment])
+            bottom = segment.bottom
+    return slabs
+
+
+def _free_strips(free: list[Interval], segments: list[Segment]) -> list[Interval]:
+    """What pieces leave of white strips."""
+    narrow = GUTTER * median(segment.size for segment in segments)
+    for segment in segments:
+        if not free:
+            break
+        parts = []
+        for left, right in free:
+            if segment.end <= left or segment.start >= right:
+                parts.append((left, right))
+                continue
+            if segment.start - left >= narrow:
+                parts.append((left, segment.start))
+            if right - segment.end >= narrow:
+                parts.append((segment.end, right))
+        free = parts
+    return free
+
+
+def _columns(band: list[Segment]) -> list[list[Segment]]:
+    """The columns of a band, from left to right; the whole band if it has none."""
+    whole = (min(segment.start for segment in band), max(segment.end for segment in band))
+    columns = [band]
+    for left, right in _free_strips([whole], band):
+        middle = (left + right) / 2
+        last = columns[-1]
+        before = [segment for segment in last if segment.end <= middle]
+        after = [segment for segment in last if segment.end > middle]
+        if before and after and _are_columns(before, after, right - left):
+            columns[-1:] = [before, after]
+    return columns
+
+
+def _are_columns(before: list[Segment], after: list[Segment], gutter: float) -> bool:
+    """Whether what stands on the two sides of a white strip is read one after the other, and not row by row."""
+    size = median(segment.size for segment in before + after)
+    rows = [_rows(before), _rows(after)]
+    few, many = sorted(map(len, rows))
+    if many < LEAST_ROWS or few < 2 or (many < FEW_ROWS and gutter < WIDE_GUTTER * size):
+        return False
+    if all(median(row.values()) >= COLUMN_WIDTH * size for row in rows):
+        return True
+    return _is_note(before, after) or _is_note(after, before)
+
+
+def _rows(segments: list[Segment]) -> dict[int, float]:
+    """The width of the glyphs of each row."""
+    widths: defaultdict[int, float] = defaultdict(float)
+    for segment in segments:
+        widths[segment.row] += segment.width
+    return widths
+
+
+def _is_note(side: list[Segment], text: list[Segment]) -> bool:
+    """Whether a narrow side holds notes beside a text: words in smaller type, or on lines of their own."""
+    own, others = _rows(side), _rows(text)
+    if median(others.values()) < 2 * COLUMN_WIDTH * median(segment.size for segment in text):
+        return False
+    letters = [glyph.letters for segment in side for run in segment.runs for glyph in run.glyphs]
+    if sum(letter.isalpha() for letter in letters) < 0.5 * len(letters):
+        return False
+    smaller = median(segment.size for segment in side) < NOTE_SIZE * median(segment.size for segment in text)
+    shared = sum(row in others for row in own)
+    return smaller or shared < SHARED_ROWS * len(own)

@@ -22,6 +22,8 @@ PAGE_CHARACTERS = 100_000
 LINE_CHARACTERS = 20
 # This share of pages without text is worth a note; a blank page or two are not.
 BLANK_SHARE = 0.25
+# Fewer letters that nobody can see are marks of a program or a template.
+HIDDEN_CHARACTERS = 12
 # More page numbers than this are not listed.
 LISTED_PAGES = 10
 
@@ -71,6 +73,10 @@ class PdfText:
     """Number of a page that could not be read -> the reason."""
     cut: list[int] = field(default_factory=list)
     """Numbers of pages of which only the beginning was read."""
+    hidden: list[int] = field(default_factory=list)
+    """Numbers of pages with text that nobody can see."""
+    margins: list[int] = field(default_factory=list)
+    """Numbers of pages with notes in the margin."""
     end: str = "damaged"
     """Why the reading ended: "done", "time", "memory", "characters" or "damaged"."""
 
@@ -81,6 +87,10 @@ class PdfText:
             self.failed[number] = message["failed"]
         if message.get("cut"):
             self.cut.append(number)
+        if message.get("hidden", 0) >= HIDDEN_CHARACTERS:
+            self.hidden.append(number)
+        if message.get("notes"):
+            self.margins.append(number)
         self.raw.extend(text for text, *_ in lines)
         self.pages.append([Line(clean_characters(text), *style) for text, *style in lines])
 
@@ -112,6 +122,16 @@ class PdfText:
             notes.append(
                 f"{_pages_phrase(self.cut, self.count)} had far too much text for a page; "
                 "only its beginning was read."
+            )
+        if self.hidden:
+            notes.append(
+                f"{_pages_phrase(self.hidden, self.count)} {_has(self.hidden)} text that nobody can see; "
+                "it is left out."
+            )
+        if self.margins:
+            notes.append(
+                f"{_pages_phrase(self.margins, self.count)} {_has(self.margins)} notes in the margin; "
+                "they are left out."
             )
         blank = sum(not page and number not in self.failed for number, page in enumerate(self.pages, 1))
         if blank > 1 and blank >= BLANK_SHARE * self.count:
@@ -194,6 +214,10 @@ def _why_nothing(found: PdfText) -> str:
         return _NO_TEXT
     reasons = [*found.failed.values(), *([found.end] if found.end in _REFUSALS else [])]
     return _REFUSALS[max(sorted(set(reasons)), key=reasons.count)] if reasons else _DAMAGED
+
+
+def _has(numbers: Sequence[int]) -> str:
+    return "has" if len(numbers) == 1 else "have"
 
 
 def _pages_phrase(numbers: Sequence[int], count: int) -> str:

@@ -5,9 +5,10 @@ inherited file descriptor and writes one JSON object a line on stdout:
 
     {"pages": 12, "title": "..."}
         The file is open.
-    {"page": 1, "lines": [[text, x, y, size, bold, font], ...], "hidden": 0, "cut": false}
-        A page; x, y, size in points, y grows upwards; font is "" where a line has several. Hidden: letters that are
-        left out because nobody can see them. Cut: it had more characters than a page may have.
+    {"page": 1, "lines": [[text, x, y, size, bold, font], ...], "hidden": 0, "notes": 0, "cut": false}
+        A page; x, y, size in points, y grows upwards; font is "" where a line has several. Letters that are left out:
+        hidden, because nobody can see them; notes, because they stand in the margin. Cut: it had more characters than
+        a page may have.
     {"page": 2, "failed": "time" | "memory" | "limits" | "damaged"}
         A page that can't be read; the next ones follow.
     {"refused": "password" | "wrong-password" | "encryption" | "damaged" | "pages" | "memory" | "time"}
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import json
 import os
 import resource
@@ -37,11 +39,11 @@ from typing import Any
 
 # No ordinary paper or thesis tried reaches these; pypdf's own limits let small files run for minutes.
 TIGHT_LIMITS: dict[str, Any] = {
-    "zlib_maximum_output_length": 10_000_000,
-    "lzw_maximum_output_length": 10_000_000,
-    "run_length_maximum_output_length": 10_000_000,
-    "brotli_maximum_output_length": 10_000_000,
-    "array_based_stream_maximum_output_length": 10_000_000,
+    "zlib_maximum_output_length": 30_000_000,
+    "lzw_maximum_output_length": 30_000_000,
+    "run_length_maximum_output_length": 30_000_000,
+    "brotli_maximum_output_length": 30_000_000,
+    "array_based_stream_maximum_output_length": 30_000_000,
     "stream_parsing_work_maximum_count": 300_000,
     "xform_maximum_invocations_per_extraction": 300,
     "page_tree_maximum_entries": 5_000,
@@ -99,7 +101,7 @@ def read_pdf(
     signal.signal(signal.SIGPROF, _too_slow)
     signal.setitimer(signal.ITIMER_PROF, page_seconds)
     try:
-        reader = pypdf.PdfReader(os.fdopen(file_descriptor, "rb"), strict=False)
+        reader = _open(file_descriptor)
         passwords = dict.fromkeys((password or "", ""))
         if reader.is_encrypted and not any(reader.decrypt(word) for word in passwords):
             _say(refused="wrong-password" if password else "password")
@@ -140,6 +142,22 @@ def read_pdf(
     _say(end="done")
 
 
+def _open(file_descriptor: int) -> Any:
+    """The file as pypdf sees it; where the end with the place of its table is missing, with a new one."""
+    import pypdf
+
+    file = os.fdopen(file_descriptor, "rb")
+    try:
+        return pypdf.PdfReader(file, strict=False)
+    except (pypdf.errors.PdfReadError, TypeError, ValueError, KeyError) as error:
+        if isinstance(error, pypdf.errors.LimitReachedError):
+            raise
+        file.seek(0)
+        # A table that is nowhere: the objects of the file are looked for instead.
+        mended = io.BytesIO(file.read() + b"\nstartxref\n0\n%%EOF\n")
+        return pypdf.PdfReader(mended, strict=False)
+
+
 def _read_page(reader: Any, number: int, read: Callable[[Any], Any], page_seconds: float) -> str | None:
     """Says what stands on a page, or why it can't be read; returns that reason."""
     import pypdf
@@ -162,7 +180,7 @@ def _read_page(reader: Any, number: int, read: Callable[[Any], Any], page_second
         _say(page=number, failed=failed)
         return failed
     lines = [[line.text, line.x, line.y, line.size, line.bold, line.font] for line in text.lines]
-    _say(page=number, lines=lines, hidden=text.hidden, cut=text.cut)
+    _say(page=number, lines=lines, hidden=text.hidden, notes=text.notes, cut=text.cut)
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from dataclasses import dataclass, field
 from statistics import median
 
 from app.pdf_text.rows import Segment
@@ -27,17 +28,31 @@ DEEPEST = 8
 Interval = tuple[float, float]
 
 
-def reading_order(segments: list[Segment], depth: int = 0) -> list[list[Segment]]:
-    """Lines in reading order, each with its pieces from left to right."""
-    lines: list[list[Segment]] = []
+@dataclass
+class Order:
+    """What is read of a page: lines, each of its pieces from left to right."""
+
+    lines: list[list[Segment]] = field(default_factory=list)
+    """In reading order."""
+    notes: list[list[Segment]] = field(default_factory=list)
+    """Those of notes in the margin."""
+
+
+def reading_order(segments: list[Segment]) -> Order:
+    """The lines of a page whose pieces are `segments`."""
+    order = Order()
+    _read(segments, order, DEEPEST)
+    return order
+
+
+def _read(segments: list[Segment], order: Order, depth: int) -> None:
     for band in _bands(segments):
-        columns = _columns(band) if depth < DEEPEST else [band]
+        columns = _columns(band, order) if depth else [band]
         if len(columns) == 1:
-            lines += _lines(band)
+            order.lines += _lines(columns[0])
         else:
             for column in columns:
-                lines += reading_order(column, depth + 1)
-    return lines
+                _read(column, order, depth - 1)
 
 
 def _lines(segments: list[Segment]) -> list[list[Segment]]:
@@ -99,8 +114,8 @@ def _free_strips(free: list[Interval], segments: list[Segment]) -> list[Interval
     return free
 
 
-def _columns(band: list[Segment]) -> list[list[Segment]]:
-    """The columns of a band, from left to right; the whole band if it has none."""
+def _columns(band: list[Segment], order: Order) -> list[list[Segment]]:
+    """The columns of a band, from left to right; the whole band if it has none. Notes beside them go to `order`."""
     whole = (min(segment.start for segment in band), max(segment.end for segment in band))
     columns = [band]
     for left, right in _free_strips([whole], band):
@@ -108,21 +123,30 @@ def _columns(band: list[Segment]) -> list[list[Segment]]:
         last = columns[-1]
         before = [segment for segment in last if segment.end <= middle]
         after = [segment for segment in last if segment.end > middle]
-        if before and after and _are_columns(before, after, right - left):
+        if not before or not after or not _are_apart(before, after, right - left):
+            continue
+        if _are_wide(before) and _are_wide(after):
             columns[-1:] = [before, after]
+        elif _are_notes(before, after):
+            order.notes += _lines(before)
+            columns[-1] = after
+        elif _are_notes(after, before):
+            order.notes += _lines(after)
+            columns[-1] = before
     return columns
 
 
-def _are_columns(before: list[Segment], after: list[Segment], gutter: float) -> bool:
-    """Whether what stands on the two sides of a white strip is read one after the other, and not row by row."""
-    size = median(segment.size for segment in before + after)
-    rows = [_rows(before), _rows(after)]
-    few, many = sorted(map(len, rows))
-    if many < LEAST_ROWS or few < 2 or (many < FEW_ROWS and gutter < WIDE_GUTTER * size):
+def _are_apart(before: list[Segment], after: list[Segment], gutter: float) -> bool:
+    """Whether a white strip is wide enough, and runs through enough rows, to part what stands on its sides."""
+    few, many = sorted((len(_rows(before)), len(_rows(after))))
+    if many < LEAST_ROWS or few < 2:
         return False
-    if all(median(row.values()) >= COLUMN_WIDTH * size for row in rows):
-        return True
-    return _is_note(before, after) or _is_note(after, before)
+    return many >= FEW_ROWS or gutter >= WIDE_GUTTER * median(segment.size for segment in before + after)
+
+
+def _are_wide(side: list[Segment]) -> bool:
+    """Whether most rows are as wide as those of a column of text; narrower ones are cells, labels and notes."""
+    return median(_rows(side).values()) >= COLUMN_WIDTH * median(segment.size for segment in side)
 
 
 def _rows(segments: list[Segment]) -> dict[int, float]:
@@ -133,7 +157,7 @@ def _rows(segments: list[Segment]) -> dict[int, float]:
     return widths
 
 
-def _is_note(side: list[Segment], text: list[Segment]) -> bool:
+def _are_notes(side: list[Segment], text: list[Segment]) -> bool:
     """Whether a narrow side holds notes beside a text: words in smaller type, or on lines of their own."""
     own, others = _rows(side), _rows(text)
     if median(others.values()) < 2 * COLUMN_WIDTH * median(segment.size for segment in text):

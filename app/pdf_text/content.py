@@ -15,20 +15,28 @@ MOST_OPERANDS = 50_000
 # Arrays hold arrays only in hostile files.
 _DEPTH = 20
 
+_NUMBER = rb"[-+]?(?:\d+(?:\.\d*)?|\.\d+)"
 _TOKEN = re.compile(
     rb"""
-    ([^\x00\t\n\f\r\ ()<>\[\]{}/%]+)                              # 1: a number or an operator
-    | \(([^()\\]*(?:(?:\\.|\([^()\\]*\))[^()\\]*)*)\)             # 2: a string, with one level of parentheses in it
-    | (/[^\x00\t\n\f\r\ ()<>\[\]{}/%]*)                           # 3: a name
-    | (\[)                                                        # 4
-    | (\])                                                        # 5
+    ((?:(?:"""
+    + _NUMBER
+    + rb"""[\ \n\r\t]+){2,6}[mlcvy][\ \n\r\t]+){1,200})         # 1: the outline of a drawing
+    | ([^\x00\t\n\f\r\ ()<>\[\]{}/%]+)                              # 2: a number or an operator
+    | \(([^()\\]*(?:(?:\\.|\([^()\\]*\))[^()\\]*)*)\)             # 3: a string, with one level of parentheses in it
+    | (/[^\x00\t\n\f\r\ ()<>\[\]{}/%]*)                           # 4: a name
+    | (\[)                                                        # 5
+    | (\])                                                        # 6
     | <<|>>|[{}]                                                  # dictionaries are not looked into
-    | <([^<>]*)>                                                  # 6: a hexadecimal string
-    | (\()                                                        # 7: a string of deeper parentheses
+    | <([^<>]*)>                                                  # 7: a hexadecimal string
+    | (\()                                                        # 8: a string of deeper parentheses
     | %[^\r\n]*
     """,
     re.VERBOSE | re.DOTALL,
 )
+_OUTLINE, _WORD, _STRING, _NAME, _OPEN, _CLOSE, _HEX, _DEEP_STRING = range(1, 9)
+_OUTLINE_OPERATOR = re.compile(rb"[mlcvy][ \n\r\t]+")
+_LOOKED_AT = 400
+_ODD_NUMBER = re.compile(rb"[+-]*(\d*\.?\d*)")
 _ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|(\r\n|[\r\n])|(.))|\r\n?", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 _PARENTHESIS = re.compile(rb"\\.|[()]", re.DOTALL)
@@ -46,6 +54,8 @@ def operations(data: bytes) -> Iterator[tuple[bytes, list[Any]]]:
     """The operators of a content stream in order: operands are floats, bytes, `Name` and lists of these.
 
     Nothing is an error: what can't be understood is skipped. The list of operands is only good until the next one.
+    Instead of the operators that draw an outline there is `path`, with the coordinates at its beginning and end; an
+    inline image is one `EI`.
     """
     operands: list[Any] = []
     stack: list[list[Any]] = []
@@ -53,41 +63,35 @@ def operations(data: bytes) -> Iterator[tuple[bytes, list[Any]]]:
     while position is not None:
         start, position = position, None
         for match in _TOKEN.finditer(data, start):
-            group = match.lastindex
-            if group == 1:
-                word = match[1]
-                try:
-                    operands.append(float(word))
-                    continue
-                except ValueError:
-                    number = _odd_number(word)
-                if number is not None:
-                    operands.append(number)
-                elif stack:
-                    continue
-                elif word == b"ID":
+            kind = match.lastindex
+            if kind == _WORD:
+                value = _number(match[_WORD])
+                if value is not None:
+                    operands.append(value)
+                elif match[_WORD] == b"ID":
                     yield b"EI", operands
                     operands.clear()
                     position = _after_image(data, match.end())
                     break
-                else:
-                    yield word, operands
+                elif not stack:
+                    yield match[_WORD], operands
                     operands.clear()
-            elif group == 2:
-                operands.append(_unescaped(match[2]))
-            elif group == 3:
-                operands.append(Name(match[3][1:].decode("latin-1")))
-            elif group == 4:
-                if len(stack) < _DEPTH:
-                    stack.append(operands)
-                    operands = []
-            elif group == 5:
-                if stack:
-                    stack[-1].append(operands)
-                    operands = stack.pop()
-            elif group == 6:
-                operands.append(_from_hex(match[6]))
-            elif group == 7:
+            elif kind == _OUTLINE:
+                yield b"path", _coordinates(match[_OUTLINE])
+                operands.clear()
+            elif kind == _STRING:
+                operands.append(_unescaped(match[_STRING]))
+            elif kind == _NAME:
+                operands.append(Name(match[_NAME][1:].decode("latin-1")))
+            elif kind == _OPEN and len(stack) < _DEPTH:
+                stack.append(operands)
+                operands = []
+            elif kind == _CLOSE and stack:
+                stack[-1].append(operands)
+                operands = stack.pop()
+            elif kind == _HEX:
+                operands.append(_from_hex(match[_HEX]))
+            elif kind == _DEEP_STRING:
                 position = _end_of_string(data, match.end())
                 operands.append(_unescaped(data[match.end() : position - 1]))
                 break
@@ -95,13 +99,27 @@ def operations(data: bytes) -> Iterator[tuple[bytes, list[Any]]]:
                 operands.clear()
 
 
-def _odd_number(word: bytes) -> float | None:
-    """Numbers as some programs write them: `--5`, `1.2.3`, `3-`; infinity and the like are none."""
+def _number(word: bytes) -> float | None:
+    """A number, also as some programs write them: `--5`, `1.2.3`, `3-`. Infinity and the like are none."""
     if word[0] not in b"+-.0123456789":
         return None
-    match = re.match(rb"[+-]*(\d*\.?\d*)", word)
-    digits = match[1] if match else b""
-    return (-1 if word.startswith(b"-") else 1) * float(digits) if digits.strip(b".") else 0.0
+    try:
+        return float(word)
+    except ValueError:
+        digits = _ODD_NUMBER.match(word)[1]  # type: ignore[index]
+        return (-1 if word.startswith(b"-") else 1) * float(digits) if digits.strip(b".") else 0.0
+
+
+def _coordinates(outline: bytes) -> list[Any]:
+    """Numbers from the beginning and the end of an outline, in pairs."""
+    ends = [outline] if len(outline) < 2 * _LOOKED_AT else [outline[:_LOOKED_AT], outline[-_LOOKED_AT:]]
+    found: list[Any] = []
+    for part in ends:
+        operators = _OUTLINE_OPERATOR.split(part)
+        # What was cut in two is left out.
+        whole = operators[:-1] if part is ends[0] else operators[1:-1]
+        found += [float(word) for piece in whole for word in piece.split()]
+    return found
 
 
 def _unescaped(raw: bytes) -> bytes:

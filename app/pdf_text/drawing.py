@@ -18,7 +18,7 @@ MOST_CONTENT_BYTES = 30_000_000
 MOST_FONTS = 500
 MOST_STATES = 1_000
 # Painted areas that are kept to tell whether white text stands on one.
-MOST_BOXES = 2_000
+MOST_BOXES, MOST_COORDINATES = 2_000, 1_000
 # Text that is turned by so many degrees from the sides of the page, or more, is a slanted stamp.
 SLANTED = 8.0
 # A jump forward by this many type sizes parts a run, and one backward by half of one.
@@ -218,9 +218,7 @@ class _Artist:
             b"sc": self._set_colour,
             b"scn": self._set_colour,
             b"cs": lambda operands: self._set_white(False),
-            b"m": self._begin_path,
-            b"l": self._extend_path,
-            b"c": self._extend_path,
+            b"path": self._extend_path,
             b"re": self._rectangle,
             b"f": self._fill,
             b"F": self._fill,
@@ -350,7 +348,7 @@ class _Artist:
                 end = pen + width * size
                 if letters.isspace():
                     spaced = True
-                else:
+                elif letters:
                     glyphs.append(
                         PlacedGlyph(along + pen * stretch, along + end * stretch, letters, spaced)
                     )
@@ -394,12 +392,9 @@ class _Artist:
 
     # ------------------------------------------------------------------ what is painted, and form objects
 
-    def _begin_path(self, operands: list[Any]) -> None:
-        self._path.extend(operands[:2])
-
-    def _extend_path(self, operands: list[Any]) -> None:
-        if len(self._path) < 200:
-            self._path.extend(operands[-2:])
+    def _extend_path(self, coordinates: list[Any]) -> None:
+        if len(self._path) < MOST_COORDINATES:
+            self._path += coordinates
 
     def _rectangle(self, operands: list[Any]) -> None:
         x, y, width, height = operands

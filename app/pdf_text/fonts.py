@@ -136,7 +136,8 @@ class Font:
             letters = self._by_cid.get(cid)
         # Of a predefined encoding the CIDs are not known here, and most glyphs of those fonts are as wide as high.
         width = self._widths.get(cid, self._default_width) if not self._encoding else self._east_asian_width(letters)
-        return Glyph(letters or UNKNOWN, 0.001 * width, raw == b" ")
+        stated = code in self._letters
+        return Glyph(letters if letters or stated else UNKNOWN, 0.001 * width, raw == b" ")
 
     def _east_asian_width(self, letters: str | None) -> float:
         return self._default_width if not letters or ord(letters[0]) > 0x2E7F else 0.5 * self._default_width
@@ -158,8 +159,11 @@ def _number(value: Any, otherwise: float) -> float:
 
 
 def _tells(text: str) -> bool:
-    """Whether a font's map to Unicode tells something by that: not nothing, no NUL, nothing for private use."""
-    return bool(text) and text[0] not in "\0\ufffd" and not "\ue000" <= text[0] <= "\uf8ff"
+    """Whether a font's map to Unicode tells something by that: no NUL, nothing for private use.
+
+    Nothing at all tells that the glyph is part of the one before it.
+    """
+    return not text or (text[0] not in "\0\ufffd" and not "\ue000" <= text[0] <= "\uf8ff")
 
 
 def _declared_letters(dictionary: Any, kind: Any) -> dict[int, str]:

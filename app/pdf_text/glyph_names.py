@@ -20,7 +20,6 @@ _MORE_NAMES = {
     "sfthyphen": "-",
     "Delta": "\u0394",
     "Omega": "\u03a9",
-    "mu": "\u03bc",
     "dotlessj": "\u0237",
     "rmetermark": "/",
 }

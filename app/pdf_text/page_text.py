@@ -19,6 +19,8 @@ PURE = 0.9
 MINORITY = 0.1
 # Pictures that cover this much of a page make it a scan, whose invisible text is what was recognised on it.
 SCAN = 0.5
+# Notes come to less than this against the text beside them.
+MOST_NOTES = 0.3
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class PageText:
     lines: list[TextLine]
     hidden: int
     """Letters that are left out because nobody can see them."""
+    notes: int
+    """Letters of notes in the margin, which are left out too: they would stand in the middle of sentences."""
     cut: bool
     """Whether there were more characters than a page may have."""
 
@@ -55,10 +59,15 @@ def read_page(page: Any, fonts: FontCache, most_characters: int) -> PageText:
     runs, hidden = _visible(drawing)
     runs = without_overprints(runs)
     lines: list[TextLine] = []
+    notes: list[TextLine] = []
     for turn in _main_turns(runs):
-        upright = [run for run in runs if run.turn == turn]
-        lines += [_line(pieces) for pieces in reading_order(segments(upright))]
-    return PageText(lines, hidden, drawing.cut)
+        order = reading_order(segments([run for run in runs if run.turn == turn]))
+        lines += map(_line, order.lines)
+        notes += map(_line, order.notes)
+    noted = sum(len(line.text) for line in notes)
+    if noted > MOST_NOTES * sum(len(line.text) for line in lines):
+        return PageText(lines + notes, hidden, 0, drawing.cut)
+    return PageText(lines, hidden, noted, drawing.cut)
 
 
 def _visible(drawing: Drawing) -> tuple[list[Run], int]:

@@ -183,7 +183,7 @@ def row_text(runs: list[Run]) -> str:
         sizes += [run.size] * len(run.glyphs)
         rises += [run.rise / run.size] * len(run.glyphs)
     tracking = _tracking(glyphs, sizes)
-    parts = [glyphs[0].letters]
+    parts = [_as_drawn(glyphs[0].letters)]
     in_power = False
     for number in range(1, len(glyphs)):
         last, glyph = glyphs[number - 1], glyphs[number]
@@ -198,7 +198,7 @@ def row_text(runs: list[Run]) -> str:
             if last.letters in _BASE_OF_A_POWER and glyph.letters in _POWER:
                 parts.append("^")
         in_power = rises[number] > 0.3
-        parts.append(glyph.letters)
+        parts.append(_as_drawn(glyph.letters))
     text = "".join(parts)
     return _logical(text) if _has_right_to_left(text) else text
 
@@ -235,6 +235,11 @@ def _add_accent(parts: list[str], last: PlacedGlyph, glyph: PlacedGlyph) -> None
     if not over_last and glyph.start - last.end > WORD_GAP * max(0.1, last.end - last.start) * 2:
         parts.append(" ")
     parts.append(glyph.letters)
+
+
+def _as_drawn(letters: str) -> str:
+    """The letters of one glyph from left to right: those of a word in Arabic come in the order of reading."""
+    return letters[::-1] if len(letters) > 1 and _has_right_to_left(letters) else letters
 
 
 def _has_right_to_left(text: str) -> bool:

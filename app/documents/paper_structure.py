@@ -1,10 +1,8 @@
-"""What a document is about and where it ends: its title, its reference list, and whether its text is text at all."""
+"""What a document is about and where it ends: its title and its reference list."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 
 from app.documents.page_lines import Line
@@ -13,7 +11,6 @@ from app.documents.text_cleaning import clean_characters
 from app.documents.type_styles import LARGER
 
 TITLE_CHARACTERS = 300
-SAMPLE_CHARACTERS = 200_000
 # No entry of a reference list is longer; patterns need not look further.
 ENTRY_CHARACTERS = 2_000
 # A thesis may have a list for every chapter; the last one that is a list counts.
@@ -27,7 +24,6 @@ SKIPPED_NUMBERS = 3
 # Characters that are no entries: an entry broken in two by a column or page leaves stubs, the last one perhaps a longer
 # one, and an appendix follows a stub at most; a longer stretch is something else.
 STUB_BEFORE_APPENDIX, STUB_AT_END, OTHER_TEXT = 300, 400, 1500
-_VOWELS = frozenset("aeiouyAEIOUY")
 
 _NOT_A_TITLE = re.compile(
     r"(?:untitled|document|title|paper|article|manuscript|thesis|layout ?\d*|slide ?\d*|binder ?\d*|scan.*|"
@@ -68,38 +64,6 @@ _SOURCE = re.compile(
     r"\b(?:doi|https?:|arxiv|in proc|proceedings|journal|press|pages|pp\.|vol\.|springer|elsevier|et al)",
     re.IGNORECASE,
 )
-
-
-def readable(raw_lines: Sequence[str]) -> bool:
-    """Whether text as it came from the file has words.
-
-    Fonts without a Unicode map give codes, glyph names or symbols. Judged on the characters before cleaning, which
-    would hide what was wrong with them, and in a long text on every second, third ... line.
-    """
-    sample = raw_lines[:: 1 + sum(map(len, raw_lines)) // SAMPLE_CHARACTERS]
-    text = "\n".join(line[:SAMPLE_CHARACTERS] for line in sample)
-    visible = letters = digits = junk = vowels = latin = 0
-    for character, count in Counter(text).items():
-        if character.isspace() or unicodedata.combining(character):
-            continue
-        visible += count
-        if character.isalpha():
-            letters += count
-            latin += count * character.isascii()
-            vowels += count * (character in _VOWELS)
-        elif character.isdigit():
-            digits += count
-        elif not character.isprintable() or character == "\ufffd":
-            junk += count
-    in_words = sum(len(word) for word in _LETTERS.findall(text) if len(word) > 1 or not word.isascii())
-    if not letters or junk > 0.25 * visible:
-        return False
-    if latin > 1000 and latin > 0.9 * letters and not 0.2 < vowels / latin < 0.65:
-        return False
-    if visible <= 200:
-        return in_words + digits >= 0.2 * visible or letters >= 0.5 * visible
-    # Formulas and tables have few words, glyph names such as /65/115 have none.
-    return in_words >= 0.05 * visible
 
 
 def find_title(metadata: str | None, first_pages: Sequence[Sequence[Line]], fallback: str) -> str:

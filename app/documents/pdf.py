@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 from app.documents.document import DocumentError, OnPage, PasswordNeeded, Reading, ReadingLimits
 from app.documents.guarded_reader import run_reader
+from app.documents.legibility import is_legible, readable
 from app.documents.page_lines import Line, Pages
-from app.documents.paper_structure import readable
 from app.documents.text_cleaning import clean_characters
 
 # A page of a book has some 3,000; a dense appendix table 20,000.
@@ -24,6 +24,8 @@ LINE_CHARACTERS = 20
 BLANK_SHARE = 0.25
 # Fewer letters that nobody can see are marks of a program or a template.
 HIDDEN_CHARACTERS = 12
+# Characters on pages that can't be read, against those on the others: with more, the paper can't be read.
+MOST_ILLEGIBLE = 2.0
 # More page numbers than this are not listed.
 LISTED_PAGES = 10
 
@@ -69,6 +71,8 @@ class PdfText:
     """Pages of the file, read or not."""
     raw: list[str] = field(default_factory=list)
     """The lines as they came, which tell whether they are text at all."""
+    illegible: dict[int, int] = field(default_factory=dict)
+    """Number of a page whose letters can't be told, so that it is left out -> how many characters stand there."""
     failed: dict[int, str] = field(default_factory=dict)
     """Number of a page that could not be read -> the reason."""
     cut: list[int] = field(default_factory=list)
@@ -91,8 +95,13 @@ class PdfText:
             self.hidden.append(number)
         if message.get("notes"):
             self.margins.append(number)
-        self.raw.extend(text for text, *_ in lines)
-        self.pages.append([Line(clean_characters(text), *style) for text, *style in lines])
+        raw = [text for text, *_ in lines]
+        if is_legible(raw):
+            self.raw += raw
+            self.pages.append([Line(clean_characters(text), *style) for text, *style in lines])
+        else:
+            self.illegible[number] = sum(map(len, raw))
+            self.pages.append([])
 
     @property
     def all_pages(self) -> Pages:
@@ -123,6 +132,12 @@ class PdfText:
                 f"{_pages_phrase(self.cut, self.count)} had far too much text for a page; "
                 "only its beginning was read."
             )
+        if self.illegible:
+            pages, its = sorted(self.illegible), "its" if len(self.illegible) == 1 else "their"
+            notes.append(
+                f"{_pages_phrase(pages, self.count)} {'is' if len(pages) == 1 else 'are'} left out: {its} fonts do "
+                "not say which letters they show."
+            )
         if self.hidden:
             notes.append(
                 f"{_pages_phrase(self.hidden, self.count)} {_has(self.hidden)} text that nobody can see; "
@@ -133,7 +148,8 @@ class PdfText:
                 f"{_pages_phrase(self.margins, self.count)} {_has(self.margins)} notes in the margin; "
                 "they are left out."
             )
-        blank = sum(not page and number not in self.failed for number, page in enumerate(self.pages, 1))
+        lost = self.failed.keys() | self.illegible.keys()
+        blank = sum(not page and number not in lost for number, page in enumerate(self.pages, 1))
         if blank > 1 and blank >= BLANK_SHARE * self.count:
             notes.append(f"{blank} of {self.count} pages have no text; they are blank or only pictures.")
         return tuple(notes)
@@ -184,6 +200,8 @@ def read_pdf(
     finally:
         messages.close()
 
+    if sum(found.illegible.values()) > MOST_ILLEGIBLE * sum(map(len, found.raw)):
+        raise DocumentError(_UNREADABLE)
     if not any(map(str.strip, found.raw)):
         raise DocumentError(_why_nothing(found))
     if not readable(found.raw):

@@ -25,8 +25,8 @@ from app.documents.document import (
     ReadingLimits,
     undivided,
 )
+from app.documents.legibility import readable
 from app.documents.page_lines import Pages
-from app.documents.paper_structure import readable
 from app.documents.pdf import LINE_CHARACTERS, read_pdf, too_many_pages
 from app.documents.running_text import run_together
 from app.documents.text_cleaning import clean_characters

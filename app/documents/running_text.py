@@ -10,7 +10,7 @@ from app.documents.line_signs import ends_with_hyphen
 from app.documents.page_lines import Pages, without_furniture
 from app.documents.paper_structure import find_references, find_title
 from app.documents.paragraphs import Paragraph, goes_on_after, split_paragraphs
-from app.documents.text_cleaning import count_words, keeps_hyphen
+from app.documents.text_cleaning import count_words, goes_on_without_space, keeps_hyphen
 from app.documents.type_styles import body_style
 
 
@@ -69,6 +69,8 @@ def run_together(
 def _continue(text: list[str], following: str, words: Counter[str]) -> int:
     """Adds what stands between a paragraph and its second half on the next page; returns the change of length."""
     if not ends_with_hyphen(text[-1]):
+        if goes_on_without_space(text[-1], following):
+            return 0
         text.append(" ")
         return 1
     if keeps_hyphen(text[-1], following, words):

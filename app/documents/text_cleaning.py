@@ -72,6 +72,16 @@ _COMBINING = {
     "\u02da": "\u030a",
     "\u00b8": "\u0327",
 }
+# Radicals that look like ideographs, Arabic letters in the forms of their places: other characters to a model or a
+# search than the letters themselves.
+_LOOK_ALIKE = re.compile("[\u2e80-\u2fd5\ufb50-\ufdff\ufe70-\ufefc]")
+# Radicals that Unicode does not fold.
+_RADICALS = str.maketrans(
+    "⺁⺌⺍⺎⺕⺝⺟⺠⺡⺩⺪⺬⺭⺮⺰⺳⺶⺷⺺⺼⺽⺾⻁⻃⻄⻅⻆⻇⻈⻉⻋⻌⻐⻑⻒⻓⻔⻗⻘⻙⻚⻛⻜⻝⻞⻠⻡⻢⻣⻤⻥⻦⻧⻨⻩⻪⻬⻭⻮⻯⻰⻱⻳",
+    "厂小小兀彐月母民氵王疋示礻竹纟网羊羊聿肉臼艹虎西西见角角讠贝车辶钅長長长门雨青韦页风飞食飠饣首马骨鬼鱼鸟卤麦黄黾齐歯齿竜龙龜龟",
+)
+# Between these no space stands: a line end among them is none either.
+_WIDE = re.compile("[\u2e80-\u303f\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _SOFT_HYPHEN_END = re.compile("\u00ad\\s*$")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # No script stacks more marks than this on one letter.
@@ -108,6 +118,7 @@ def clean_characters(line: str) -> str:
         return _SPACE.sub(" ", line).strip()
     for ligature, letters in LIGATURES.items():
         line = line.replace(ligature, letters)
+    line = _LOOK_ALIKE.sub(_fold, line)
     line = _ACCENT.sub(_compose, line)
     line = _limit_marks(unicodedata.normalize("NFC", line))
     return _SPACE.sub(" ", line).strip()
@@ -126,6 +137,10 @@ def _restore_ligatures(line: str) -> str:
 
 def _fill(letters: str, found: re.Match[str]) -> str:
     return found[0].replace("\0", letters)
+
+
+def _fold(found: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", found[0]).translate(_RADICALS)
 
 
 def _compose(found: re.Match[str]) -> str:
@@ -169,16 +184,24 @@ def join_lines(lines: Iterable[str], words: Counter[str]) -> str:
         if ends_with_hyphen(last) and not _ends_in_address(last):
             if not keeps_hyphen(last, line, words):
                 pieces[-1] = last[:-1]
-        elif last and not _goes_on_without_space(last, line):
+        elif last and not goes_on_without_space(last, line):
             pieces.append(" ")
         pieces.append(line)
     return "".join(pieces)
 
 
-def _goes_on_without_space(last: str, line: str) -> bool:
+def goes_on_without_space(last: str, line: str) -> bool:
+    """Whether no space belongs between a line and the next: in a range of numbers, an address, among ideographs."""
     if line[0].isdecimal() and _BROKEN_RANGE.search(last[-2:]):
         return True
+    if is_wide(last[-1]) and is_wide(line[0]):
+        return True
     return _ends_in_address(last)
+
+
+def is_wide(character: str) -> bool:
+    """Whether it is an ideograph, kana, or one of the marks that stand between them."""
+    return _WIDE.match(character) is not None
 
 
 def _ends_in_address(line: str) -> bool:

@@ -16,6 +16,8 @@ from app.pdf_text.fonts import Font
 MOST_FORMS, DEEPEST_FORM = 300, 12
 MOST_CONTENT_BYTES = 30_000_000
 MOST_FONTS = 500
+# Bytes of one code.
+MOST_CODE_BYTES = 4
 MOST_STATES = 1_000
 # Painted areas that are kept to tell whether white text stands on one.
 MOST_BOXES, MOST_COORDINATES = 2_000, 1_000
@@ -174,7 +176,9 @@ def _page_box(page: Any) -> tuple[float, float, float, float]:
 class _Artist:
     """Follows operators; what was shown so far is in `drawing`."""
 
-    def __init__(self, box: tuple[float, float, float, float], fonts: FontCache, most_characters: int) -> None:
+    def __init__(
+        self, box: tuple[float, float, float, float], fonts: FontCache, most_characters: int
+    ) -> None:
         self.drawing = Drawing()
         left, bottom, right, top = self._box = box
         if math.isfinite(left):
@@ -337,23 +341,23 @@ class _Artist:
         stretch = step * state.scale
         size = state.size
         glyphs: list[PlacedGlyph] = []
-        pen, spaced, shown = 0.0, False, 0
+        pen, spaced, left = 0.0, False, self._characters_left
         for item in items:
             if isinstance(item, float):
                 pen -= 0.001 * item * size
                 continue
-            if not isinstance(item, bytes):
+            if not isinstance(item, bytes) or left < 0:
                 continue
-            for letters, width, is_space_code in font.glyphs(item):
+            for letters, width, is_space_code in font.glyphs(item[: MOST_CODE_BYTES * (left + 1)]):
                 end = pen + width * size
                 if letters.isspace():
                     spaced = True
                 elif letters:
-                    glyphs.append(
-                        PlacedGlyph(along + pen * stretch, along + end * stretch, letters, spaced)
-                    )
+                    left -= len(letters)
+                    if left < 0:
+                        break
+                    glyphs.append(PlacedGlyph(along + pen * stretch, along + end * stretch, letters, spaced))
                     spaced = False
-                    shown += len(letters)
                 pen = end + state.character_space + (state.word_space if is_space_code else 0.0)
         advance = pen * state.scale
         ta, tb, tc, td, te, tf = self._tm
@@ -361,9 +365,9 @@ class _Artist:
         if glyphs:
             em = abs(size) * height * font.em
             self._add(_sound(glyphs), turn, _finite(up), min(max(_finite(em), 0.1), 1000.0), font.name)
-            self._characters_left -= shown
-            if self._characters_left < 0:
-                raise _PageFull
+        self._characters_left = left
+        if left < 0:
+            raise _PageFull
 
     def _add(self, glyphs: list[PlacedGlyph], turn: int, y: float, size: float, font: str) -> None:
         hidden = self._is_hidden(turn, glyphs, y, size)
@@ -386,8 +390,10 @@ class _Artist:
         left, bottom, right, top = self._box
         if not (left <= x <= right and bottom <= height <= top):
             return True
-        return state.white and state.mode == 0 and not any(
-            box[0] <= x <= box[2] and box[1] <= height <= box[3] for box in self._boxes
+        return (
+            state.white
+            and state.mode == 0
+            and not any(box[0] <= x <= box[2] and box[1] <= height <= box[3] for box in self._boxes)
         )
 
     # ------------------------------------------------------------------ what is painted, and form objects
@@ -414,7 +420,9 @@ class _Artist:
         area = (box[2] - box[0]) * (box[3] - box[1])
         self.drawing.image_area += area if math.isfinite(area) else 0.0
 
-    def _paint(self, left: float, bottom: float, right: float, top: float) -> tuple[float, float, float, float]:
+    def _paint(
+        self, left: float, bottom: float, right: float, top: float
+    ) -> tuple[float, float, float, float]:
         a, b, c, d, e, f = self._state.ctm
         corners = [(x * a + y * c + e, x * b + y * d + f) for x in (left, right) for y in (bottom, top)]
         xs, ys = [x for x, _ in corners], [y for _, y in corners]

@@ -26,7 +26,12 @@ MOST_WIDTHS = 100_000
 USUAL_WIDTH = 500.0
 # Type sizes are between these multiples of what the bounding box of a bitmap font comes to.
 _LEAST_BOX, _MOST_BOX = 0.2, 5.0
-_STANDARD_NAMES = (("courier", "Courier"), ("helvetica", "Helvetica"), ("arial", "Helvetica"), ("times", "Times"))
+_STANDARD_NAMES = (
+    ("courier", "Courier"),
+    ("helvetica", "Helvetica"),
+    ("arial", "Helvetica"),
+    ("times", "Times"),
+)
 
 
 class Glyph(NamedTuple):
@@ -135,7 +140,11 @@ class Font:
         elif letters is None:
             letters = self._by_cid.get(cid)
         # Of a predefined encoding the CIDs are not known here, and most glyphs of those fonts are as wide as high.
-        width = self._widths.get(cid, self._default_width) if not self._encoding else self._east_asian_width(letters)
+        width = (
+            self._widths.get(cid, self._default_width)
+            if not self._encoding
+            else self._east_asian_width(letters)
+        )
         stated = code in self._letters
         return Glyph(letters if letters or stated else UNKNOWN, 0.001 * width, raw == b" ")
 
@@ -203,7 +212,9 @@ def _built_in_letters(dictionary: Any, kind: Any, declared: bool) -> dict[int, s
 
 
 def _table(name: str) -> dict[int, str]:
-    return {code: letters for code, letters in enumerate(charset_encoding[name]) if letters and letters != "\0"}
+    return {
+        code: letters for code, letters in enumerate(charset_encoding[name]) if letters and letters != "\0"
+    }
 
 
 def _differences(encoding: Any) -> Iterable[tuple[int, str]]:
@@ -267,7 +278,9 @@ def _bitmap_scale(dictionary: Any) -> tuple[float, float]:
 def _composite_widths(stated: Any) -> dict[int, float]:
     """CID -> width: `first [width ...]` or `first last width`, many times."""
     widths: dict[int, float] = {}
-    items = [item.get_object() for item in stated[: 3 * MOST_WIDTHS]] if hasattr(stated, "__getitem__") else []
+    items = (
+        [item.get_object() for item in stated[: 3 * MOST_WIDTHS]] if hasattr(stated, "__getitem__") else []
+    )
     position = 0
     while position + 1 < len(items) and len(widths) < MOST_WIDTHS:
         first, second = items[position], items[position + 1]

@@ -97,8 +97,9 @@ def zip_bomb() -> bytes:
     return pdf_of([b" " * 200_000_000])
 
 
-def million_operators() -> bytes:
-    return pdf_of([b"q Q " * 1_000_000 + lines(LOREM)])
+def memory_bomb() -> bytes:
+    """29 MB of one string: within the limits of size, but not in a small memory."""
+    return pdf_of([b"BT /F1 9 Tf (" + b"\\(" * 14_500_000 + b") Tj ET"])
 
 
 def endless_forms() -> bytes:

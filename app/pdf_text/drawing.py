@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from pypdf.errors import LimitReachedError
+from pypdf.errors import DependencyError, LimitReachedError
 
 from app.pdf_text.content import operations
 from app.pdf_text.fonts import Font
@@ -155,7 +156,9 @@ def page_content(page: Any) -> bytes:
         raise ValueError("the content of the page is missing")
     parts: list[bytes] = []
     for stream in whole:
-        parts.append(stream.get_data())
+        # What only a decoder of pictures could unpack shows no text.
+        with contextlib.suppress(DependencyError):
+            parts.append(stream.get_data())
         if sum(map(len, parts)) > MOST_CONTENT_BYTES:
             raise LimitReachedError("too much content")
     return b"\n".join(parts)

@@ -10,10 +10,13 @@ from functools import lru_cache
 
 # Longer texts are judged by every second, third ... line.
 SAMPLE_CHARACTERS = 200_000
-# A page of fewer letters may be a table, a formula or a picture's labels: it is not judged by its words.
-LEAST_LETTERS = 200
-# Characters that no text has: replacements, controls, private use.
-MOST_JUNK, MOST_JUNK_IN_ALL = 0.1, 0.25
+# A page of fewer characters may be a formula or a picture's labels: it is taken for text.
+LEAST_CHARACTERS = 200
+# Characters that no text has (replacements, controls, private use), in a line and in all: a line of more is a formula
+# or a label whose signs can't be told; a page of which most are such lines can't be read.
+MOST_JUNK_IN_LINE, MOST_JUNK, MOST_LOST = 0.3, 0.25, 0.5
+# Letters in words of at least three that tell how frequent each letter is; names in programs and formulas are shorter.
+LEAST_LETTERS = 600
 # In all languages of the Latin script these make half of the letters and more (Polish 0.51, English 0.63, French 0.68);
 # in letters that stand for others, a third.
 _FREQUENT = frozenset("aeinorst")
@@ -32,22 +35,25 @@ _TOGETHER = frozenset(
 )
 
 
+def is_sound(line: str) -> bool:
+    """Whether a line, as it came from the file, shows more than replacements for what can't be told."""
+    visible = len(line) - line.count(" ")
+    return line.isprintable() and "\ufffd" not in line or _junk(line) <= MOST_JUNK_IN_LINE * visible
+
+
 def is_legible(lines: Sequence[str]) -> bool:
-    """Whether the lines of a page, as they came from the file, are text; pages of few letters are.
+    """Whether the lines of a page, as they came from the file, are text; those of few characters are.
 
     Judged on the characters before cleaning, which would hide what was wrong with them.
     """
-    text = _sample(lines)
-    words = _LETTERS.findall(text)
-    letters = sum(map(len, words))
-    visible = len(text) - sum(map(str.isspace, text))
-    if visible < LEAST_LETTERS:
+    characters = sum(map(len, lines))
+    if characters < LEAST_CHARACTERS:
         return True
-    if _junk(text) > MOST_JUNK * visible:
+    sound = [line for line in lines if is_sound(line)]
+    if sum(map(len, sound)) < MOST_LOST * characters:
         return False
-    if letters < LEAST_LETTERS:
-        return True
-    return _has_usual_letters(text) and _has_usual_words(words)
+    words = _LETTERS.findall(_sample(sound))
+    return _has_usual_letters(words) and _has_usual_words(words)
 
 
 def readable(lines: Sequence[str]) -> bool:
@@ -56,10 +62,10 @@ def readable(lines: Sequence[str]) -> bool:
     visible = sum(not character.isspace() and not unicodedata.combining(character) for character in text)
     words = _LETTERS.findall(text)
     letters = sum(map(len, words))
-    if not letters or _junk(text) > MOST_JUNK_IN_ALL * visible or not is_legible(lines):
+    if not letters or _junk(text) > MOST_JUNK * visible or not is_legible(lines):
         return False
     in_words = sum(len(word) for word in words if len(word) > 1 or not word.isascii())
-    if visible <= LEAST_LETTERS:
+    if visible <= LEAST_CHARACTERS:
         return in_words + sum(map(str.isdigit, text)) >= 0.2 * visible or letters >= 0.5 * visible
     # Formulas and tables have few words, glyph names such as /65/115 have none.
     return in_words >= 0.05 * visible
@@ -80,15 +86,16 @@ def _junk(text: str) -> int:
     )
 
 
-def _has_usual_letters(text: str) -> bool:
+def _has_usual_letters(words: Sequence[str]) -> bool:
     """Whether the Latin letters are as frequent as in a language; other scripts are not judged by that."""
+    text = "".join(word for word in words if len(word) >= 3).casefold()
     counts: Counter[str] = Counter()
-    for character, count in Counter(text.casefold()).items():
+    for character, count in Counter(text).items():
         base = unicodedata.normalize("NFD", character)[0]
         if "a" <= base <= "z":
             counts[base] += count
     latin = counts.total()
-    if latin < LEAST_LETTERS or latin < 0.5 * sum(map(str.isalpha, text)):
+    if latin < LEAST_LETTERS or latin < 0.5 * len(text):
         return True
     vowels = sum(counts[letter] for letter in _VOWELS) / latin
     frequent = sum(counts[letter] for letter in _FREQUENT) / latin
@@ -104,14 +111,16 @@ def _has_usual_words(words: Sequence[str]) -> bool:
         return False
     long = [word for word in words if len(word) >= 4]
     doubled = sum(_DOUBLED.fullmatch(word) is not None for word in long)
-    mixed = sum(len(_scripts(word)) > 1 for word in long)
+    mixed = sum(_is_mixed(word) for word in long)
     return doubled <= MOST_DOUBLED * len(long) and mixed <= MOST_MIXED * len(long)
 
 
-def _scripts(word: str) -> set[str]:
+def _is_mixed(word: str) -> bool:
+    """Whether letters of scripts that don't go together stand in a word; those of formulas are Latin and Greek."""
     if word.isascii():
-        return set()
-    return {script for script in map(_script, word) if script}
+        return False
+    scripts = {script for script in map(_script, word) if script}
+    return len(scripts) > 1 and scripts != {"LATIN", "GREEK"}
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from app.documents.document import DocumentError, OnPage, PasswordNeeded, Reading, ReadingLimits
 from app.documents.guarded_reader import run_reader
-from app.documents.legibility import is_legible, readable
+from app.documents.legibility import is_legible, is_sound, readable
 from app.documents.page_lines import Line, Pages
 from app.documents.text_cleaning import clean_characters
 
@@ -98,7 +98,8 @@ class PdfText:
         raw = [text for text, *_ in lines]
         if is_legible(raw):
             self.raw += raw
-            self.pages.append([Line(clean_characters(text), *style) for text, *style in lines])
+            sound = [line for line in lines if is_sound(line[0])]
+            self.pages.append([Line(clean_characters(text), *style) for text, *style in sound])
         else:
             self.illegible[number] = sum(map(len, raw))
             self.pages.append([])

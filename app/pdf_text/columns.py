@@ -23,6 +23,8 @@ LEAST_ROWS = 3
 NOTE_SIZE = 0.93
 # Or so few of their baselines are those of the text beside them.
 SHARED_ROWS = 0.5
+# Title, heads and feet may reach into the margin.
+MOST_ROWS_IN_MARGIN = 4
 DEEPEST = 8
 
 Interval = tuple[float, float]
@@ -32,6 +34,8 @@ Interval = tuple[float, float]
 class Order:
     """What is read of a page: lines, each of its pieces from left to right."""
 
+    page: list[Segment]
+    """All pieces of the page."""
     lines: list[list[Segment]] = field(default_factory=list)
     """In reading order."""
     notes: list[list[Segment]] = field(default_factory=list)
@@ -40,7 +44,7 @@ class Order:
 
 def reading_order(segments: list[Segment]) -> Order:
     """The lines of a page whose pieces are `segments`."""
-    order = Order()
+    order = Order(segments)
     _read(segments, order, DEEPEST)
     return order
 
@@ -127,10 +131,10 @@ def _columns(band: list[Segment], order: Order) -> list[list[Segment]]:
             continue
         if _are_wide(before) and _are_wide(after):
             columns[-1:] = [before, after]
-        elif _are_notes(before, after):
+        elif _are_notes(before, after, order.page):
             order.notes += _lines(before)
             columns[-1] = after
-        elif _are_notes(after, before):
+        elif _are_notes(after, before, order.page):
             order.notes += _lines(after)
             columns[-1] = before
     return columns
@@ -157,14 +161,22 @@ def _rows(segments: list[Segment]) -> dict[int, float]:
     return widths
 
 
-def _are_notes(side: list[Segment], text: list[Segment]) -> bool:
-    """Whether a narrow side holds notes beside a text: words in smaller type, or on lines of their own."""
+def _are_notes(side: list[Segment], text: list[Segment], page: list[Segment]) -> bool:
+    """Whether a narrow side holds notes beside a text: words in smaller type, or on lines of their own.
+
+    They stand in a margin, where nothing else on the page does but heads and feet.
+    """
     own, others = _rows(side), _rows(text)
-    if median(others.values()) < 2 * COLUMN_WIDTH * median(segment.size for segment in text):
+    size = median(segment.size for segment in text)
+    if median(others.values()) < 2 * COLUMN_WIDTH * size:
         return False
     letters = [glyph.letters for segment in side for run in segment.runs for glyph in run.glyphs]
     if sum(letter.isalpha() for letter in letters) < 0.5 * len(letters):
         return False
-    smaller = median(segment.size for segment in side) < NOTE_SIZE * median(segment.size for segment in text)
-    shared = sum(row in others for row in own)
-    return smaller or shared < SHARED_ROWS * len(own)
+    left, right = min(segment.start for segment in side), max(segment.end for segment in side)
+    beside = {segment.row for segment in page if segment.end > left and segment.start < right}
+    body = {segment.row for segment in page if segment.size >= NOTE_SIZE * size}
+    if len((beside - own.keys()) & body) > MOST_ROWS_IN_MARGIN:
+        return False
+    smaller = median(segment.size for segment in side) < NOTE_SIZE * size
+    return smaller or sum(row in others for row in own) < SHARED_ROWS * len(own)

@@ -250,7 +250,7 @@ def _logical(text: str) -> str:
     """A line as it is read, from what stands on the page from left to right."""
     runs: list[tuple[bool, list[str]]] = []
     for letter in text:
-        kind = _has_right_to_left(letter)
+        kind = _has_right_to_left(letter) and not letter.isdecimal()
         strong = kind or letter.isalnum()
         if runs and (not strong or runs[-1][0] == kind):
             runs[-1][1].append(letter)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.documents.legibility import is_legible, readable
+from app.documents.legibility import is_legible, is_sound, readable
 
 PROSE = "We copy the tide of the next harbour and shift it by a constant that was measured on many days. "
 
@@ -48,3 +48,44 @@ def test_not_readable(text: str) -> None:
 @given(st.lists(st.text(st.characters())))
 def test_readable_answers_for_any_text(lines: list[str]) -> None:
     assert readable(lines) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PROSE * 12,
+        "Wir verschieben die Gezeiten des nächsten Hafens um eine Konstante, die wir lange gemessen haben. " * 12,
+        "Przesuwamy pływy następnego portu o stałą, którą mierzyliśmy przez wiele dni w kilku miejscach. " * 12,
+        "Мы сдвигаем приливы соседней гавани на постоянную величину, измеренную за много дней. " * 12,
+        "我们把邻近港口的潮汐移动一个常数，这个常数是在许多天里测得的。" * 30,
+        "for i in range(n): tmp[i] = ss[j]; dd[k] = tmp[i] + zz" * 8,
+        "κNor αSyn βCat γInt δLog " * 60,
+        "Few words",
+    ],
+)
+def test_pages_that_are_text(text: str) -> None:
+    assert is_legible([text])
+
+
+def test_letters_that_stand_for_others_are_no_text() -> None:
+    swapped = PROSE.translate(str.maketrans("abcdefghijklmnopqrstuvwxyz", "qzxjkvbpygfwmucldrhsnioate"))
+    assert not is_legible([swapped] * 12)
+
+
+def test_every_letter_twice_is_no_text() -> None:
+    assert not is_legible(["".join(2 * letter for letter in PROSE)] * 8)
+
+
+def test_words_without_gaps_are_no_text() -> None:
+    assert not is_legible([PROSE.replace(" ", "")] * 12)
+
+
+def test_letters_of_scripts_that_do_not_mix_are_no_text() -> None:
+    assert not is_legible(["ͱաbгδե жաηdѓ ֆաλρշ " * 4] * 12)
+
+
+def test_formulas_that_cannot_be_told_are_not_the_page() -> None:
+    lines = [PROSE] * 10 + ["\ufffd\ufffd = \ufffd\ufffd\ufffd"] * 5
+    assert is_legible(lines)
+    assert [line for line in lines if is_sound(line)] == [PROSE] * 10
+    assert not is_legible(["\ufffd" * 60] * 10 + [PROSE])

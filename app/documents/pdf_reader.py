@@ -11,7 +11,7 @@ inherited file descriptor and writes one JSON object a line on stdout:
         a page may have.
     {"page": 2, "failed": "time" | "memory" | "limits" | "damaged"}
         A page that can't be read; the next ones follow.
-    {"refused": "password" | "wrong-password" | "encryption" | "damaged" | "pages" | "memory" | "time"}
+    {"refused": "password" | "wrong-password" | "encryption" | "damaged" | "pages" | "limits" | "memory" | "time"}
         No page will come. With "pages", if known, their number.
     {"end": "done" | "time"}
         All pages were tried, or it took too long.
@@ -112,7 +112,7 @@ def read_pdf(
         _say(refused="encryption")
         return
     except pypdf.errors.LimitReachedError as error:
-        _say(refused="pages" if "page tree entry limit" in str(error) else "damaged")
+        _say(refused="pages" if "page tree entry limit" in str(error) else "limits")
         return
     except _PageTooSlow:
         _say(refused="time")

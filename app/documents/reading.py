@@ -88,7 +88,7 @@ def read(
                 "choose a smaller one."
             )
         head = file.read(HEAD_BYTES)
-        if not head.strip():
+        if not size:
             raise DocumentError(_EMPTY)
         if b"%PDF-" in head:
             file.seek(0)

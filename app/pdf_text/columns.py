@@ -23,6 +23,8 @@ LEAST_ROWS = 3
 NOTE_SIZE = 0.93
 # Or so few of their baselines are those of the text beside them.
 SHARED_ROWS = 0.5
+# A row with more white space below it than this many type sizes is no row of the columns there.
+HEAD_DISTANCE = 0.8
 # Title, heads and feet may reach into the margin.
 MOST_ROWS_IN_MARGIN = 4
 DEEPEST = 8
@@ -67,22 +69,40 @@ def _lines(segments: list[Segment]) -> list[list[Segment]]:
 
 
 def _bands(segments: list[Segment]) -> list[list[Segment]]:
-    """From the top down, as many rows at a time as leave a white strip open."""
+    """From the top down, as many rows at a time as leave a white strip open between them."""
     if not segments:
         return []
-    whole = (min(segment.start for segment in segments), max(segment.end for segment in segments))
+    everywhere = (min(segment.start for segment in segments), max(segment.end for segment in segments))
     bands: list[list[Segment]] = []
-    free: list[Interval] = []
+    free = [everywhere]
+    parted = False
     for slab in _slabs(segments):
         still_free = _free_strips(free, slab)
-        own = _free_strips([whole], slab)
-        if bands and (still_free or not (free or own)):
-            bands[-1] += slab
-            free = still_free
-        else:
-            bands.append(list(slab))
-            free = own
+        # A head stands by itself: it crosses the strip between the columns below.
+        near = bool(bands) and (parted or _distance(bands[-1], slab) < HEAD_DISTANCE)
+        if near and _has_inner(still_free, bands[-1] + slab):
+            parted = True
+        elif parted or not near or _has_inner(_free_strips([everywhere], slab), slab):
+            bands.append([])
+            still_free = _free_strips([everywhere], slab)
+            parted = _has_inner(still_free, slab)
+        bands[-1] += slab
+        free = still_free
     return bands
+
+
+def _distance(above: list[Segment], below: list[Segment]) -> float:
+    """The white space from pieces down to others, in type sizes of the latter."""
+    space = min(segment.bottom for segment in above) - max(segment.top for segment in below)
+    return space / max(segment.size for segment in below)
+
+
+def _has_inner(strips: list[Interval], segments: list[Segment]) -> bool:
+    """Whether one of the white strips has some of the pieces on both its sides."""
+    if not strips:
+        return False
+    start, end = min(segment.start for segment in segments), max(segment.end for segment in segments)
+    return any(left > start and right < end for left, right in strips)
 
 
 def _slabs(segments: list[Segment]) -> list[list[Segment]]:

@@ -54,6 +54,8 @@ class ModelProfile:
     """Text put before every input; most LongT5 checkpoints want none."""
     quotes_prefix: str
     """The same where quotes are to be chosen: a model may have learned to tell by it what it is asked for."""
+    languages: tuple[str, ...]
+    """ISO 639-1 codes of the languages that it reads; empty where its files don't say."""
     config: LongT5Config
     """Its sizes: layers, heads, local radius, global block."""
 
@@ -156,7 +158,8 @@ class ModelStore:
         self, loaded: LoadedModel, input_ids: Tokens, encoded: EncodedText, summary_ids: Tokens
     ) -> TeacherForced:
         """What the decoder made of a summary of `input_ids`, kept like the encoder states."""
-        key = (loaded.profile.name, input_ids, summary_ids)
+        seen = encoded.attention_mask.bool().cpu().numpy().tobytes()
+        key = (loaded.profile.name, input_ids, seen, summary_ids)
         return self._kept.get(key, lambda: teacher_force(loaded.model, encoded, summary_ids))
 
     def _path(self, name: str) -> str:
@@ -303,6 +306,7 @@ def _profile(name: str, path: str, most_input_tokens: int) -> ModelProfile:
         max_input_tokens=max_input_tokens,
         prefix=first("prefix") or "",
         quotes_prefix=first("quotes_prefix") or first("prefix") or "",
+        languages=tuple(first("languages") or ()),
         config=LongT5Config.from_dict(config),
     )
 

@@ -38,7 +38,7 @@ _TOGETHER = frozenset(
 def is_sound(line: str) -> bool:
     """Whether a line, as it came from the file, shows more than replacements for what can't be told."""
     visible = len(line) - line.count(" ")
-    return line.isprintable() and "\ufffd" not in line or _junk(line) <= MOST_JUNK_IN_LINE * visible
+    return (line.isprintable() and "\ufffd" not in line) or _junk(line) <= MOST_JUNK_IN_LINE * visible
 
 
 def is_legible(lines: Sequence[str]) -> bool:

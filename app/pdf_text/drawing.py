@@ -291,7 +291,7 @@ class _Artist:
         self._state.font = self._find_font(f"/{name}")
 
     def _find_font(self, name: str) -> Font:
-        stated = (_entry(self._resources, "/Font") or {}).get(name)
+        stated: Any = (_entry(self._resources, "/Font") or {}).get(name)
         number = getattr(stated, "idnum", None)
         key = (number, stated.generation) if number is not None else (id(stated), name)
         found = self._fonts.get(key)
@@ -468,7 +468,7 @@ def _font(dictionary: Any) -> Font:
 
 
 def _entry(dictionary: Any, key: str) -> Any:
-    value = dictionary.get(key) if hasattr(dictionary, "get") else None
+    value: Any = dictionary.get(key) if hasattr(dictionary, "get") else None
     return value.get_object() if hasattr(value, "get_object") else value
 
 

@@ -23,8 +23,8 @@ def letters_of_program(descriptor: Any, *, by_code: bool = False) -> dict[int, s
     if not hasattr(descriptor, "get"):
         return {}
     for key, read in (("/FontFile", _type1), ("/FontFile2", _true_type), ("/FontFile3", _compact)):
-        program = descriptor.get(key)
-        program = program.get_object() if program is not None else None
+        stated = descriptor.get(key)
+        program: Any = stated.get_object() if stated is not None else None
         if not hasattr(program, "get_data"):
             continue
         data = program.get_data()

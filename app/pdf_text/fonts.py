@@ -145,8 +145,9 @@ class Font:
             if not self._encoding
             else self._east_asian_width(letters)
         )
-        stated = code in self._letters
-        return Glyph(letters if letters or stated else UNKNOWN, 0.001 * width, raw == b" ")
+        if not letters and code not in self._letters:
+            letters = UNKNOWN
+        return Glyph(letters or "", 0.001 * width, raw == b" ")
 
     def _east_asian_width(self, letters: str | None) -> float:
         return self._default_width if not letters or ord(letters[0]) > 0x2E7F else 0.5 * self._default_width
@@ -159,7 +160,7 @@ def _is_in(raw: bytes, ranges: list[tuple[int, int]]) -> bool:
 
 def _get(dictionary: Any, key: str) -> Any:
     """An entry of a dictionary, resolved; None if there is none, or if that is no dictionary."""
-    value = dictionary.get(key) if hasattr(dictionary, "get") else None
+    value: Any = dictionary.get(key) if hasattr(dictionary, "get") else None
     return value.get_object() if hasattr(value, "get_object") else value
 
 

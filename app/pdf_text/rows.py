@@ -169,6 +169,8 @@ LEAST_GAPS = 8
 # Marks that stand as characters of their own over, or under, the letter after them.
 _ACCENTS = frozenset("\u00a8\u00b4`\u02c6\u02dc\u02c7\u02da\u00b8\u00af\u02d8\u02d9\u02dd")
 _OPENING = frozenset("([{“‘«")
+# So much of its own size a number is raised that stands over the line.
+LEAST_RISE = 0.3
 _BASE_OF_A_POWER = frozenset("0123456789")
 _POWER = frozenset("0123456789-\u2212+")
 
@@ -184,7 +186,6 @@ def row_text(runs: list[Run]) -> str:
         rises += [run.rise / run.size] * len(run.glyphs)
     tracking = _tracking(glyphs, sizes)
     parts = [_as_drawn(glyphs[0].letters)]
-    in_power = False
     for number in range(1, len(glyphs)):
         last, glyph = glyphs[number - 1], glyphs[number]
         size = min(sizes[number - 1], sizes[number])
@@ -194,13 +195,16 @@ def row_text(runs: list[Run]) -> str:
             continue
         if _is_gap(gap - tracking, last, glyph):
             parts.append(" ")
-        elif not in_power and rises[number] > 0.3 and rises[number - 1] < 0.1:
-            if last.letters in _BASE_OF_A_POWER and glyph.letters in _POWER:
-                parts.append("^")
-        in_power = rises[number] > 0.3
+        elif rises[number - 1] < LEAST_RISE < rises[number] and _is_power(last, glyph):
+            parts.append("^")
         parts.append(_as_drawn(glyph.letters))
     text = "".join(parts)
     return _logical(text) if _has_right_to_left(text) else text
+
+
+def _is_power(base: PlacedGlyph, raised: PlacedGlyph) -> bool:
+    """Whether a number was raised to a power, which without a mark would be another number."""
+    return base.letters in _BASE_OF_A_POWER and raised.letters in _POWER
 
 
 def _is_gap(gap: float, last: PlacedGlyph, glyph: PlacedGlyph) -> bool:

@@ -81,7 +81,7 @@ class Scorer:
         )
 
 
-class _WordsOfAnyScript(Tokenizer):  # type: ignore[misc]
+class _WordsOfAnyScript(Tokenizer):
     """Words for ROUGE in scripts other than Latin; of those without spaces between words, each character."""
 
     def tokenize(self, text: str) -> list[str]:

@@ -103,9 +103,7 @@ def _parse(line: bytes, number: int, where: str) -> Paper:
     except UnicodeDecodeError as error:
         raise PapersError(f"{where} is not UTF-8: save the file in that encoding.") from error
     except (ValueError, RecursionError) as error:
-        raise PapersError(
-            f"{where} is no paper: it must be a JSON object with text, abstract."
-        ) from error
+        raise PapersError(f"{where} is no paper: it must be a JSON object with text, abstract.") from error
     if not isinstance(record, dict) or not {"text", "abstract"} <= record.keys():
         raise PapersError(f"{where} is no paper: it must be a JSON object with text, abstract.")
     for key in ("text", "abstract"):

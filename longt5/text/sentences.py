@@ -37,6 +37,15 @@ _CANDIDATE = re.compile(
 _LAST_MARK = re.compile(
     rf"[.!?{_SPACED_MARKS}{_WIDE_MARKS}]+[{_CLOSING}]*(?:{_REFERENCE}|(?<=[^\W\d_].)(?:{_SUPERSCRIPT}))?$"
 )
+# "This paper shows" stands by itself, "This shows" does not.
+_LEANS = re.compile(
+    r"(?:However|Therefore|Thus|Hence|Moreover|Furthermore|Additionally|In addition|Consequently|In contrast|Instead|"
+    r"Nevertheless|Nonetheless|Similarly|Likewise|Conversely|Then|Also|Second|Third|Finally|For example|For instance|"
+    r"As a result|To (?:this end|do (?:so|this))|On the other hand|Otherwise|Yet|But|And|So|Or|Such|They|It|He|She|"
+    r"Its|Their|The (?:latter|former|other|second|third|same)|Both|"
+    r"(?:This|These|That|Those)(?! (?:paper|study|work|article|review|report|thesis|survey|chapter|manuscript)))\b"
+    r"(?! is (?:known|well|shown|important|clear|possible)\b| has been\b)",
+)
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘/,;–—]+$")
 _GLUED_WORD = re.compile(r"(?:^|[\s(“\"])([a-zà-ÿ]{3,})$")
 _REFERENCE_FOLLOWS = re.compile(r"[\d(\[]|[IVX]+\b|[A-Z]\d|[a-z]")
@@ -82,6 +91,11 @@ def is_whole_sentence(sentence: str, cased: bool = True) -> bool:
         return False
     match = _WHOLE_SENTENCE.fullmatch(sentence)
     return match is not None and (not cased or _may_begin(match["first"]))
+
+
+def leans_on_another(sentence: str) -> bool:
+    """Whether `sentence` begins with words that hang in the air without the one before it: "This allows ..."."""
+    return _LEANS.match(sentence) is not None
 
 
 def may_end_text(text: str) -> bool:

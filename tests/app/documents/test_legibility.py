@@ -54,8 +54,10 @@ def test_readable_answers_for_any_text(lines: list[str]) -> None:
     "text",
     [
         PROSE * 12,
-        "Wir verschieben die Gezeiten des nächsten Hafens um eine Konstante, die wir lange gemessen haben. " * 12,
-        "Przesuwamy pływy następnego portu o stałą, którą mierzyliśmy przez wiele dni w kilku miejscach. " * 12,
+        "Wir verschieben die Gezeiten des nächsten Hafens um eine Konstante, die wir lange gemessen haben. "
+        * 12,
+        "Przesuwamy pływy następnego portu o stałą, którą mierzyliśmy przez wiele dni w kilku miejscach. "
+        * 12,
         "Мы сдвигаем приливы соседней гавани на постоянную величину, измеренную за много дней. " * 12,
         "我们把邻近港口的潮汐移动一个常数，这个常数是在许多天里测得的。" * 30,
         "for i in range(n): tmp[i] = ss[j]; dd[k] = tmp[i] + zz" * 8,

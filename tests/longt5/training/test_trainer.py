@@ -13,9 +13,9 @@ from transformers import AutoTokenizer
 
 from longt5 import LongT5ForConditionalGeneration
 from longt5.layers import Projections
+from longt5.training.batches import Batch
 from longt5.training.configuration import ConfigurationError, Stage, TrainingConfig
 from longt5.training.corpus import DataError
-from longt5.training.batches import Batch
 from longt5.training.trainer import Trainer, TrainingState, main, set_dropout
 from longt5.training.validation import mean_loss
 from tests.longt5.training.conftest import run_command

@@ -143,4 +143,4 @@ def font_bomb(pages: int = 1) -> bytes:
 
 def slow_page() -> bytes:
     """A page that is within every limit of size and takes seconds: operators that move text about."""
-    return b"BT /F1 9 Tf " + b"1 0 0 1 9 9 Tm (some words) Tj " * 30_000 + b"ET"
+    return b"BT /F1 9 Tf " + b"1 0 0 1 9 9 Tm " * 500_000 + b"(some words) Tj ET"

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 from app.documents.document import DocumentError, OnPage, PasswordNeeded, Reading, ReadingLimits
 from app.documents.guarded_reader import run_reader
+from app.documents.legibility import is_legible, is_sound, readable
 from app.documents.page_lines import Line, Pages
-from app.documents.paper_structure import readable
 from app.documents.recognition import recognize_pages, tesseract
 from app.documents.recognized_text import RecognizedPage, settle_sizes
 from app.documents.scanned_pages import count_words, pages_without_text
@@ -25,6 +25,10 @@ PAGE_CHARACTERS = 100_000
 LINE_CHARACTERS = 20
 # This share of pages without text is worth a note; a blank page or two are not.
 BLANK_SHARE = 0.25
+# Fewer letters that nobody can see are marks of a program or a template.
+HIDDEN_CHARACTERS = 12
+# Characters on pages that can't be read, against those on the others: with more, the paper can't be read.
+MOST_ILLEGIBLE = 2.0
 # More page numbers than this are not listed.
 LISTED_PAGES = 10
 
@@ -119,6 +123,8 @@ class PdfText:
     """Pages of the file, read or not."""
     raw: list[str] = field(default_factory=list)
     """The lines as they came, which tell whether they are text at all."""
+    illegible: dict[int, int] = field(default_factory=dict)
+    """Number of a page whose letters can't be told, so that it is left out -> how many characters stand there."""
     failed: dict[int, str] = field(default_factory=dict)
     """Number of a page that could not be read -> the reason."""
     characters: int = 0
@@ -126,6 +132,10 @@ class PdfText:
     cut: list[int] = field(default_factory=list)
     """Numbers of pages of which only the beginning was read."""
     scans: Scans = field(default_factory=Scans)
+    hidden: list[int] = field(default_factory=list)
+    """Numbers of pages with text that nobody can see."""
+    margins: list[int] = field(default_factory=list)
+    """Numbers of pages with notes in the margin."""
     end: str = "damaged"
     """Why the reading ended: "done", "time", "memory", "characters" or "damaged"."""
 
@@ -136,8 +146,18 @@ class PdfText:
             self.failed[number] = message["failed"]
         if message.get("cut"):
             self.cut.append(number)
-        self.raw.extend(text for text, *_ in lines)
-        self.pages.append([Line(clean_characters(text), *style) for text, *style in lines])
+        if message.get("hidden", 0) >= HIDDEN_CHARACTERS:
+            self.hidden.append(number)
+        if message.get("notes"):
+            self.margins.append(number)
+        raw = [text for text, *_ in lines]
+        if is_legible(raw):
+            self.raw += raw
+            sound = [line for line in lines if is_sound(line[0])]
+            self.pages.append([Line(clean_characters(text), *style) for text, *style in sound])
+        else:
+            self.illegible[number] = sum(map(len, raw))
+            self.pages.append([])
 
     def use_recognized(self, *, instead: bool) -> None:
         """Takes the text of recognized pages over: `instead` of everything else, or where it is more than there is."""
@@ -150,6 +170,7 @@ class PdfText:
             if count_words(page.lines) > count_words(self.pages[number - 1])
         }
         self.scans.pages = fuller
+        self.illegible = {number: count for number, count in self.illegible.items() if number not in fuller}
         for number, lines in zip(fuller, settle_sizes([page.lines for page in fuller.values()]), strict=True):
             self.pages[number - 1] = lines
             self.raw += [line.text for line in lines]
@@ -183,10 +204,24 @@ class PdfText:
                 f"{_pages_phrase(self.cut, self.count)} had far too much text for a page; "
                 "only its beginning was read."
             )
-        blank = sum(
-            not page and number not in self.failed and number not in self.scans.failed + self.scans.left_out
-            for number, page in enumerate(self.pages, 1)
-        )
+        if self.illegible:
+            pages, its = sorted(self.illegible), "its" if len(self.illegible) == 1 else "their"
+            notes.append(
+                f"{_pages_phrase(pages, self.count)} {'is' if len(pages) == 1 else 'are'} left out: {its} fonts do "
+                "not say which letters they show."
+            )
+        if self.hidden:
+            notes.append(
+                f"{_pages_phrase(self.hidden, self.count)} {_has(self.hidden)} text that nobody can see; "
+                "it is left out."
+            )
+        if self.margins:
+            notes.append(
+                f"{_pages_phrase(self.margins, self.count)} {_has(self.margins)} notes in the margin; "
+                "they are left out."
+            )
+        lost = {*self.failed, *self.illegible, *self.scans.failed, *self.scans.left_out}
+        blank = sum(not page and number not in lost for number, page in enumerate(self.pages, 1))
         if blank > 1 and blank >= BLANK_SHARE * self.count:
             advice = "" if self.scans.installed else f"; to have pictures read, {_INSTALL}"
             notes.append(
@@ -217,10 +252,13 @@ def read_pdf(
     _recognize(found, numbers, file, password, limits, on_page, stop)
     found.use_recognized(instead=garbled)
 
+    unreadable = DocumentError(_UNREADABLE if found.scans.installed else _UNREADABLE_HERE)
+    if sum(found.illegible.values()) > MOST_ILLEGIBLE * sum(map(len, found.raw)):
+        raise unreadable
     if not any(map(str.strip, found.raw)):
         raise DocumentError(_why_nothing(found))
     if not readable(found.raw):
-        raise DocumentError(_UNREADABLE if found.scans.installed else _UNREADABLE_HERE)
+        raise unreadable
     return found
 
 
@@ -331,6 +369,10 @@ def _why_nothing(found: PdfText) -> str:
         return _NOT_RECOGNIZED if found.scans.failed else _NO_TEXT
     reasons = [*found.failed.values(), *([found.end] if found.end in _REFUSALS else [])]
     return _REFUSALS[max(sorted(set(reasons)), key=reasons.count)] if reasons else _DAMAGED
+
+
+def _has(numbers: Sequence[int]) -> str:
+    return "has" if len(numbers) == 1 else "have"
 
 
 def _pages_phrase(numbers: Sequence[int], count: int) -> str:

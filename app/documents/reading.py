@@ -25,9 +25,9 @@ from app.documents.document import (
     ReadingLimits,
 )
 from app.documents.languages import language_of
+from app.documents.legibility import readable
 from app.documents.page_labels import page_labels
 from app.documents.page_lines import Pages
-from app.documents.paper_structure import readable
 from app.documents.pdf import LINE_CHARACTERS, read_pdf, too_many_pages
 from app.documents.running_text import run_together
 from app.documents.text_cleaning import clean_characters
@@ -89,7 +89,7 @@ def read(
                 "choose a smaller one."
             )
         head = file.read(HEAD_BYTES)
-        if not head.strip():
+        if not size:
             raise DocumentError(_EMPTY)
         if b"%PDF-" in head:
             file.seek(0)

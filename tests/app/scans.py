@@ -64,12 +64,13 @@ def overlaid(pdf: bytes, stamps: bytes) -> bytes:
 
 
 def garbled(pdf: bytes) -> bytes:
-    """The PDF with fonts that look as before, and say of every letter that it is none."""
+    """The PDF with fonts that look as before, and say of every letter that it is an x."""
     writer = pypdf.PdfWriter(io.BytesIO(pdf))
     codes = pypdf.generic.StreamObject()
+    letters = b"\n".join(b"<%02x> <0078>" % code for code in range(0x21, 0x7F))
     codes.set_data(
-        b"begincmap 1 begincodespacerange <00> <ff> endcodespacerange\n"
-        b"1 beginbfrange <20> <7e> <e020> endbfrange endcmap"
+        b"begincmap 1 begincodespacerange <00> <ff> endcodespacerange\n94 beginbfchar\n%s\nendbfchar endcmap"
+        % letters
     )
     reference = writer._add_object(codes)
     for page in writer.pages:

@@ -94,7 +94,7 @@ _KEYWORDS = _any_of(
 _PLACE = re.compile(
     r"\b(?:universit\w+|universid\w+|università|universität|polytech\w+|institut\w*|departm?ent\w*|dept\.?|"
     r"school of|college|faculty|facultad|fakultät|laborator\w+|hospital|cent(?:er|re) (?:for|of)|academy|ministry|"
-    r"research (?:center|centre|group|labs?)|inc\.|ltd|gmbh|corporation|cnrs|inserm|max planck)\b",
+    r"research (?:center|centre|group|labs?)|cnrs|inserm|max planck)\b",
     re.IGNORECASE,
 )
 _MARKED = re.compile(r"^[\s(]*(?:\d{1,2}|[a-z]|[*†‡§¶☯#∗])[\s,)]*(?=[^\W\d_])")
@@ -155,6 +155,7 @@ def is_contents_heading(text: str) -> bool:
 
 def is_prose(text: str) -> bool:
     """Whether it is running text of a sentence or more."""
+    text = text[:FORM_CHARACTERS]
     ideographs = sum(
         "\u3040" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7af" for character in text
     )

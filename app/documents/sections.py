@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from app.documents.front_matter import FIRST_PAGES, find_contents, form, is_contents_heading, is_prose
 from app.documents.heading_names import Kind, is_abstract, named_kind
-from app.documents.headings import Heading, find_headings, is_title, shown_heading
+from app.documents.headings import is_title, shown_heading
 from app.documents.paragraphs import Paragraph
 from app.documents.references import find_reference_lists
+from app.documents.section_levels import Heading, find_headings
 
+_RUN_IN_ABSTRACT = re.compile(
+    r"(abstract|summary|zusammenfassung|kurzfassung|résumé|resumen|resumo|riassunto|摘\s?要)\s?[—–:.\-：]",
+    re.IGNORECASE,
+)
 # A title block is on these pages, before any running text; without a heading after it, it is on the first.
 TITLE_PAGES = 4
 # Without a heading after it, it is only told by a title that is larger than the text by this factor.
@@ -92,6 +99,17 @@ class _Found:
         """Of the sections that are the paper itself, as far as the names tell."""
         return [each for each in self.headings if each.section and each.kind in (None, "body")]
 
+    @cached_property
+    def run_in_abstract(self) -> dict[int, str]:
+        """Index of an abstract whose heading is the first word of its paragraph -> that word."""
+        for index, paragraph in enumerate(self.paragraphs):
+            run_in = _RUN_IN_ABSTRACT.match(paragraph.text)
+            if self.pages[index] > TITLE_PAGES:
+                break
+            if run_in and is_prose(paragraph.text):
+                return {index: run_in[1]}
+        return {}
+
 
 def _mark_named(kinds: list[Kind], found: _Found) -> None:
     """What stands under headings like `Funding`."""
@@ -124,18 +142,19 @@ def _end_of_named(number: int, found: _Found) -> int:
 
 def _mark_title_block(kinds: list[Kind], found: _Found) -> None:
     """Title, authors and affiliations: what stands before the first running text and the first heading of the body."""
-    headings = found.body_headings
-    first = headings[0].first if headings else None
-    # What comes before the contents is no text of a book, even if it is in sentences.
+    begins = [each.first for each in found.body_headings] + list(found.run_in_abstract)
+    first = min(begins, default=None)
+    last_page = 1 if first is None else TITLE_PAGES
     front = max((index for index, kind in enumerate(kinds[:first]) if kind == "front"), default=0)
     block = []
     for index, paragraph in enumerate(found.paragraphs[:first]):
-        if found.pages[index] > (1 if first is None else TITLE_PAGES):
+        page = found.pages[index]
+        prose = is_prose(paragraph.text) and form(paragraph, page, found.body_size) is None
+        if page > last_page or (prose and kinds[index] == "body" and index > front):
             break
-        prose = is_prose(paragraph.text) and form(paragraph, found.pages[index], found.body_size) is None
-        if prose and kinds[index] == "body" and index > front:
-            break
-        block.append(index)
+        # On other pages before the contents of a book sentences are no text either.
+        if not prose or page != found.pages[found.title]:
+            block.append(index)
     large = TITLE_SIZE * found.body_size
     if first is not None or any(found.paragraphs[index].size > large for index in block):
         for index in block:
@@ -158,6 +177,8 @@ def _beginnings(kinds: Sequence[Kind], found: _Found) -> dict[int, str]:
         for each in found.headings
         if each.section or (each.kind in ("front", "back") and kinds[each.first] in ("front", "back"))
     }
+    if not any(is_abstract(text) for text in begins.values()):
+        begins |= found.run_in_abstract
     for start, end in found.lists:
         text = found.paragraphs[start].text
         begins[start] = shown_heading(text) if named_kind(text) else ""

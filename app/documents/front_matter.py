@@ -33,7 +33,9 @@ _CONTENTS_NAMES = frozenset(
     "contents tableofcontents listoffigures listoftables listoffiguresandtables listofalgorithms listofillustrations "
     "inhaltsverzeichnis inhalt abbildungsverzeichnis tabellenverzeichnis tabledesmatières sommaire listedesfigures "
     "listedestableaux índice índicegeneral índicedefiguras índicedetablas tabladecontenidos sumário indicegenerale "
-    "inhoudsopgave оглавление содержание περιεχόμενα 目录 目錄 目次 목차".split()
+    "spistreści obsah innehåll innehållsförteckning indhold indholdsfortegnelse innhold sisällys içindekiler cuprins "
+    "tartalomjegyzék daftarisi mụclục verzeichnisse inhoudsopgave оглавление содержание περιεχόμενα 目录 目錄 "
+    "目次 목차".split()
 )
 
 

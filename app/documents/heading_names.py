@@ -30,6 +30,11 @@ samenvatting|inleiding|methode|resultaten|discussie|conclusies|bijlage|bijlagen|
 摘要|引言|绪论|緒論|前言|介绍|背景|相关工作|方法|材料与方法|实验|实验结果|结果|结果与讨论|讨论|结论|結論|总结|附录|附錄|
 要旨|概要|序論|はじめに|緒言|関連研究|提案手法|手法|実験|結果|考察|おわりに|まとめ|付録|초록|서론|방법|결과|논의|결론|부록
 """
+_ABSTRACTS = """
+abstract|summary|zusammenfassung|kurzfassung|résumé|resumen|resumo|riassunto|samenvatting|streszczenie|abstrakt|
+abstrakti|sammanfattning|sammendrag|tiivistelmä|özet|rezumat|kivonat|sažetak|povzetek|abstrak|tómtắt|аннотация|
+реферат|περίληψη|摘要|要旨|초록
+"""
 _REFERENCES = """
 reference|references|referencesandnotes|referencesandfurtherreading|referencescited|referencelist|listofreferences|
 bibliography|selectedbibliography|literaturecited|literature|workscited|citedliterature|citations|
@@ -45,7 +50,9 @@ authors|author|authorsandaffiliations|affiliations|authoraffiliations|articleinf
 ccsconcepts|categoriesandsubjectdescriptors|generalterms|acmreferenceformat|dedication|preface|foreword|prefaceandacknowledgements|declaration|
 declarationofauthorship|declarationoforiginality|statementoforiginality|authorsdeclaration|statementofauthorship|
 committee|examinationcommittee|thesiscommittee|supervisors|vita|curriculumvitae|biographicalsketch|
-inhaltsverzeichnis|inhalt|abbildungsverzeichnis|tabellenverzeichnis|abkürzungsverzeichnis|symbolverzeichnis|
+inhaltsverzeichnis|inhalt|verzeichnisse|listings|glossar|glossary|abkürzungen|
+spistreści|obsah|innehåll|innehållsförteckning|indhold|indholdsfortegnelse|innhold|sisällys|içindekiler|cuprins|
+tartalomjegyzék|daftarisi|mụclục|abbildungsverzeichnis|tabellenverzeichnis|abkürzungsverzeichnis|symbolverzeichnis|
 vorwort|geleitwort|widmung|erklärung|eidesstattlicheerklärung|eidesstattlicheversicherung|
 selbstständigkeitserklärung|selbständigkeitserklärung|schlüsselwörter|lebenslauf|
 tabledesmatières|sommaire|listedesfigures|listedestableaux|avantpropos|préface|dédicace|motsclés|
@@ -90,22 +97,26 @@ conflitodeinteresses|conflitosdeinteresse|ringraziamenti|finanziamenti|conflitto
 """
 
 
+def _split(names: str) -> list[str]:
+    return "".join(names.casefold().split()).split("|")
+
+
 def _table() -> dict[str, Kind]:
     names: dict[str, Kind] = {}
     sources: tuple[tuple[Kind, str], ...] = (
         ("body", _BODY),
+        ("body", _ABSTRACTS),
         ("references", _REFERENCES),
         ("front", _FRONT),
         ("back", _BACK),
     )
     for kind, listed in sources:
-        names.update(dict.fromkeys("".join(listed.casefold().split()).split("|"), kind))
+        names.update(dict.fromkeys(_split(listed), kind))
     return names
 
 
 _KINDS = _table()
-_ABSTRACTS = frozenset(
-    "abstract summary zusammenfassung kurzfassung résumé resumen resumo riassunto 摘要 要旨 초록".split()
+_ABSTRACT_NAMES = frozenset(_split(_ABSTRACTS))
 )
 # Longer headings are not looked up.
 NAME_CHARACTERS = 100
@@ -115,6 +126,8 @@ _NUMBER_LABEL = re.compile(
     r"|第?[一二三四五六七八九十百\d]{1,3}\s?[章节節部篇、.]\s?)\s*",
     re.IGNORECASE,
 )
+# Two names in one heading: `Acknowledgements - Remerciements`, `Glossar und Abkürzungen`.
+_AND = re.compile(r"\s*[-–—/&|,]\s*|\s+(?:and|und|et|y|e|en)\s+", re.IGNORECASE)
 # Of a table of contents, not of the section itself.
 _CONTENTS_LINE = re.compile(r"\d\s*$|(?:\. ?){3,}|…")
 # Names that may be followed by more: what stands there is of that kind however it goes on.
@@ -135,6 +148,10 @@ def bare_name(heading: str) -> str:
     """A heading as it is looked up: without number, spaces and signs, in lower case."""
     label = _NUMBER_LABEL.match(heading)
     text = heading[label.end() :] if label and label.end() < len(heading) else heading
+    return _letters(text)
+
+
+def _letters(text: str) -> str:
     return "".join(filter(str.isalpha, text.casefold()))
 
 
@@ -145,7 +162,10 @@ def named_kind(heading: str, *, set_as_heading: bool = False) -> Kind | None:
     """
     if len(heading) > NAME_CHARACTERS or _CONTENTS_LINE.search(heading):
         return None
-    kind = _KINDS.get(bare_name(heading)) or _KINDS.get("".join(filter(str.isalpha, heading.casefold())))
+    kind = _KINDS.get(bare_name(heading)) or _KINDS.get(_letters(heading))
+    if kind is None and len(parts := _AND.split(heading)) > 1:
+        kinds = {_KINDS.get(bare_name(part)) for part in parts}
+        kind = kinds.pop() if len(kinds) == 1 else None
     if kind or not set_as_heading:
         return kind
     text = heading.strip(" .:")
@@ -154,4 +174,4 @@ def named_kind(heading: str, *, set_as_heading: bool = False) -> Kind | None:
 
 def is_abstract(heading: str) -> bool:
     """Whether it is that of the abstract, which may be set otherwise than those of the sections."""
-    return not heading[:1].isdigit() and "".join(filter(str.isalpha, heading.casefold())) in _ABSTRACTS
+    return not heading[:1].isdigit() and _letters(heading) in _ABSTRACT_NAMES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from app.documents.heading_names import Kind, is_abstract, named_kind
 from app.documents.paragraphs import Paragraph
@@ -66,6 +67,8 @@ class Candidate:
 
     index: int
     """Of the paragraph."""
+    position: int
+    """Characters of text before it."""
     paragraph: Paragraph
     label: Label | None
     kind: Kind | None
@@ -104,10 +107,11 @@ def find_candidates(
         no_headings: indices of paragraphs that are none: entries of reference lists and contents.
     """
     found = []
+    positions = [0, *accumulate(len(paragraph.text) for paragraph in paragraphs)]
     for index, paragraph in enumerate(paragraphs):
         if index in no_headings or len(paragraph.text) > HEADING_CHARACTERS:
             continue
-        candidate = _candidate(index, paragraph)
+        candidate = _candidate(index, positions[index], paragraph)
         titled = index < TITLE_PARAGRAPHS and is_title(paragraph.text, title)
         # A section may be called as the paper is, but has a number.
         if candidate and not (titled and (candidate.label is None or candidate.label.style == "letter")):
@@ -115,7 +119,7 @@ def find_candidates(
     return found
 
 
-def _candidate(index: int, paragraph: Paragraph) -> Candidate | None:
+def _candidate(index: int, position: int, paragraph: Paragraph) -> Candidate | None:
     text = paragraph.text
     label = heading_label(text)
     # Usual names mean less within a section: `1.1 Contributions`.
@@ -125,7 +129,7 @@ def _candidate(index: int, paragraph: Paragraph) -> Candidate | None:
         return None
     if not kind and not paragraph.level and not _reads_like_heading(text, label):
         return None
-    candidate = Candidate(index, paragraph, label, kind)
+    candidate = Candidate(index, position, paragraph, label, kind)
     if candidate.plain and (
         label is None or label.depth > 1 or label.style == "letter" or not _is_short(text)
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.documents.heading_names import Kind, bare_name, is_abstract
@@ -23,8 +23,13 @@ SKIPPED_NUMBERS, SKIPPING_COSTS = 2, 0.4
 NAME_WORTH = 0.5
 # In type that differs, as small capitals do, a heading that a run of numbers lacks is at least this large.
 SMALLER_TYPE = 0.75
-# A level without numbers needs so many usual names; without names so many headings, on average so far apart.
-LEAST_NAMES, LEAST_HEADINGS, LEAST_DISTANCE = 2, 3, 500
+# A level without numbers needs so many usual names; without names so many headings.
+LEAST_NAMES, LEAST_HEADINGS = 2, 3
+# Sections have so many characters on average.
+LEAST_DISTANCE = 150
+# From the first to the last chapter it is so much of the text.
+SPREAD = 0.5
+STYLES = ("arabic", "roman", "chinese")
 
 _METHODS = frozenset(
     "method methods methodology materialsandmethods methodsandmaterials materialandmethods patientsandmethods "
@@ -66,14 +71,15 @@ def find_headings(
     """
     candidates = find_candidates(paragraphs, title=title, no_headings=no_headings)
     found = [each for each in candidates if not each.plain]
+    length = sum(len(paragraph.text) for paragraph in paragraphs)
     if any(each.paragraph.level for each in found):
         sections = _by_level(found)
-    elif chain := _surest(map(_chain, _groups(found, capitals=False))):
+    elif chain := _numbered(found, length):
         chain = _without_gaps(chain, candidates)
         sections = _with_chain(found, chain)
         found = sorted({each.index: each for each in (*found, *chain)}.values(), key=lambda each: each.index)
     else:
-        sections = _by_names(found, paragraphs)
+        sections = _by_names(found, length)
     return _joined(found, sections - _before_the_paper(found, sections))
 
 
@@ -139,14 +145,15 @@ class _Link:
     before: _Link | None
 
 
-def _chain(group: Sequence[Candidate]) -> list[Candidate]:
-    """The surest run of sections numbered 1, 2, 3 ... in a group, that may lack one or two."""
-    return _surest(_chain_in(group, style) for style in ("arabic", "roman", "chinese"))
-
-
-def _surest(chains: Iterable[list[Candidate]]) -> list[Candidate]:
-    """The chain of the greatest worth; empty if none has any."""
-    return max((chain for chain in chains if _chain_worth(chain)), key=_chain_worth, default=[])
+def _numbered(found: Sequence[Candidate], length: int) -> list[Candidate]:
+    """The surest run of sections numbered 1, 2, 3 ..., unless there are chapters over them; it may lack one or two."""
+    chains = [_chain_in(group, style) for group in _groups(found, capitals=False) for style in STYLES]
+    chain = max((each for each in chains if _chain_worth(each)), key=_chain_worth, default=[])
+    if chain:
+        chapters = _spread_out(_groups(found, capitals=True), length)
+        if chapters and chapters[0].paragraph.size > (1 + SAME_SIZE) * chain[0].paragraph.size:
+            return []
+    return chain
 
 
 def _chain_in(group: Sequence[Candidate], style: str) -> list[Candidate]:
@@ -180,7 +187,7 @@ def _number(each: Candidate, style: str) -> int | None:
 def _chain_worth(chain: Sequence[Candidate]) -> float:
     """How sure it is that a chain numbers the sections; 0 if it does not look like it."""
     named = sum(each.kind is not None for each in chain)
-    if len(chain) < LEAST_HEADINGS - bool(named):
+    if len(chain) < LEAST_HEADINGS - bool(named) or not _is_over_text(chain):
         return 0
     # Items of a list are numbered too, but have no usual names and no size.
     return (1 + named) * len(chain) + chain[0].paragraph.size / 100
@@ -233,17 +240,10 @@ def _stands_out(each: Candidate, size: float) -> bool:
 # ------------------------------------------------------------------------------ sections without numbers
 
 
-def _by_names(found: Sequence[Candidate], paragraphs: Sequence[Paragraph]) -> set[int]:
+def _by_names(found: Sequence[Candidate], length: int) -> set[int]:
     """Sections without numbers: what is set like the headings that have usual names."""
-
-    def worth(group: Sequence[Candidate]) -> tuple[int, float]:
-        names = {bare_name(each.text) for each in group if each.kind in ("body", "references")}
-        return len(names), group[0].paragraph.size
-
     groups = _groups(found, capitals=True)
-    top: Sequence[Candidate] = max(groups, key=worth, default=[])
-    if not top or worth(top)[0] < LEAST_NAMES:
-        top = _largest(groups, paragraphs)
+    top = _spread_out(groups, length) or _most_named(groups) or _largest(groups)
     if not top:
         return {each.index for each in found if each.kind}
     size = top[0].paragraph.size
@@ -252,6 +252,28 @@ def _by_names(found: Sequence[Candidate], paragraphs: Sequence[Paragraph]) -> se
     sections |= {each.index for each in found if each.kind and _stands_out(each, size)}
     first = min(sections, default=0)
     return sections | {each.index for each in found if is_abstract(each.text) and each.index < first}
+
+
+def _spread_out(groups: Sequence[Sequence[Candidate]], length: int) -> Sequence[Candidate]:
+    """The largest type in which headings with usual names run through the whole document, as those of chapters do."""
+    spread = [
+        group
+        for group in groups
+        if len(group) >= LEAST_HEADINGS
+        and len(_names(group)) >= LEAST_NAMES
+        and group[-1].position - group[0].position > SPREAD * length
+    ]
+    return max(spread, key=lambda group: group[0].paragraph.size, default=())
+
+
+def _most_named(groups: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]:
+    """The type that most headings with usual names are set in."""
+    top = max(groups, key=lambda group: (len(_names(group)), group[0].paragraph.size), default=())
+    return top if len(_names(top)) >= LEAST_NAMES else ()
+
+
+def _names(group: Sequence[Candidate]) -> set[str]:
+    return {bare_name(each.text) for each in group if each.kind}
 
 
 def _is_top(each: Candidate) -> bool:
@@ -266,11 +288,12 @@ def _is_imrad(names: set[str]) -> bool:
     return bool(names & _METHODS and names & _AROUND_METHODS) and any("result" in name for name in names)
 
 
-def _largest(groups: Sequence[Sequence[Candidate]], paragraphs: Sequence[Paragraph]) -> Sequence[Candidate]:
-    """The largest type that comes back over text, for a document without usual names; labels stand close together."""
-    several = []
-    for group in groups:
-        text = sum(len(each.text) for each in paragraphs[group[0].index : group[-1].index])
-        if len(group) >= LEAST_HEADINGS and text >= LEAST_DISTANCE * (len(group) - 1):
-            several.append(group)
+def _largest(groups: Sequence[Sequence[Candidate]]) -> Sequence[Candidate]:
+    """The largest type that comes back, for a document without usual names."""
+    several = [group for group in groups if len(group) >= LEAST_HEADINGS and _is_over_text(group)]
     return max(several, key=lambda group: group[0].paragraph.size, default=())
+
+
+def _is_over_text(group: Sequence[Candidate]) -> bool:
+    """Whether text stands between the headings; labels and items of lists are close together."""
+    return group[-1].position - group[0].position >= LEAST_DISTANCE * (len(group) - 1)

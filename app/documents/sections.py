@@ -56,13 +56,15 @@ def divide(
         return ()
     lists = find_reference_lists(paragraphs)
     contents = find_contents(paragraphs, pages)
-    entries = frozenset(contents.union(*(range(*each) for each in lists)))
+    entries = {index for start, end in lists for index in range(start, end)} | contents
+    headings = {start for start, _ in lists if named_kind(paragraphs[start].text)}
+    headings |= {index for index in contents if is_contents_heading(paragraphs[index].text)}
     found = _Found(
         paragraphs,
         pages,
         body_size,
         title=next((i for i, each in enumerate(paragraphs) if is_title(each.text, title)), 0),
-        headings=find_headings(paragraphs, title=title, no_headings=entries),
+        headings=find_headings(paragraphs, title=title, no_headings=frozenset(entries - headings)),
         lists=lists,
     )
     kinds: list[Kind] = ["body"] * len(paragraphs)
@@ -76,9 +78,7 @@ def divide(
     for start, end in lists:
         kinds[start:end] = ["references"] * (end - start)
     _keep_the_paper(kinds, paragraphs)
-    named = (i for i in contents if is_contents_heading(paragraphs[i].text))
-    begins = {index: shown_heading(paragraphs[index].text) for index in named}
-    return _parts(kinds, begins | _beginnings(kinds, found))
+    return _parts(kinds, _beginnings(kinds, found))
 
 
 @dataclass(frozen=True)

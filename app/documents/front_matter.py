@@ -59,7 +59,7 @@ _DATES = re.compile(
     r"^\W*(?:manuscript |submission |article |first )?"
     r"(?:received|submitted|accepted|revised|published(?: online)?|available online|article history|"
     r"eingegangen|reçu|recibido|aceptado|recebido|поступила)\b[ :]{0,2}"
-    r"(?=.{0,60}(?:\b(?:1[89]|20)\d\d\b|$)).{0,300}$",
+    r"(?=.{0,60}\b(?:1[89]|20)\d\d\b).{0,300}$",
     re.IGNORECASE,
 )
 _CONTACT = _any_of(

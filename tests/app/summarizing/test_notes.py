@@ -23,9 +23,9 @@ def test_everything_left_out_is_said(store: ModelStore) -> None:
     whole = document(("1 All", "body", 3))
     assert _notes(store, whole).startswith("All ") and "tokens of the text were read" in _notes(store, whole)
     said = _notes(store)
-    assert "The reference list on page 2 was left out." in said
-    assert "Front matter" in said and "Back matter (as thanks and funding) on page 2" in said
-    assert "Front" not in _notes(store, include_front_and_back=True)
+    assert "Left out: reference list (page 2)." in said
+    assert "Left out: funding (page 2)." in said and "authors" in said
+    assert "funding" not in _notes(store, include_front_and_back=True)
     assert "reference list" not in _notes(store, include_references=True)
     cut = _notes(store, max_input_tokens=500, long_papers="truncate")
     assert "Only the first 499 of" in cut and "all of page 2 among them" in cut

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -11,10 +11,12 @@ from app.documents.heading_names import Kind, is_abstract, named_kind
 from app.documents.paragraphs import Paragraph
 
 HEADING_CHARACTERS, HEADING_WORDS = 150, 20
+# Of a book of 500 pages; only files that mean harm have more, and time goes with their square.
+MOST_CANDIDATES = 4_000
 # Without large or bold type, only shorter ones with a number are.
 PLAIN_CHARACTERS = 100
 # The title, in one piece or two, is among so many paragraphs.
-TITLE_PARAGRAPHS, TITLE_LETTERS = 30, 12
+TITLE_PARAGRAPHS, TITLE_LETTERS = 60, 12
 # As shown, longer ones are cut.
 SHOWN_CHARACTERS = 120
 # A heading has so many letters, ideographs count for more, and they make up this much of it; formulas have fewer.
@@ -83,32 +85,23 @@ class Candidate:
         """Whether neither its type nor its name says that it is a heading, only its number."""
         return not self.paragraph.heading and self.kind is None
 
-    def is_like(self, size: float, bold: bool) -> bool:
-        """Whether it is set in this type."""
-        return self.paragraph.bold == bold and same_size(self.paragraph.size, size)
-
-
-# Headings of one level differ in size by less than this share: recognised letters are measured, sizes rounded.
-SAME_SIZE = 0.05
-
-
-def same_size(first: float, second: float) -> bool:
-    """Whether two sizes may be those of one level of headings."""
-    return abs(first - second) <= SAME_SIZE * max(first, second)
-
 
 def find_candidates(
-    paragraphs: Sequence[Paragraph], *, title: str, no_headings: frozenset[int]
+    paragraphs: Sequence[Paragraph], *, title: str, no_headings: Set[int], check: Callable[[], None]
 ) -> list[Candidate]:
     """Paragraphs that may be headings, in order.
 
     Args:
         title: of the document, which is set like a heading and is none.
         no_headings: indices of paragraphs that are none: entries of reference lists and contents.
+        check: called often, and may raise to stop the work.
     """
-    found = []
+    found: list[Candidate] = []
     positions = [0, *accumulate(len(paragraph.text) for paragraph in paragraphs)]
     for index, paragraph in enumerate(paragraphs):
+        check()
+        if len(found) == MOST_CANDIDATES:
+            break
         if index in no_headings or len(paragraph.text) > HEADING_CHARACTERS:
             continue
         candidate = _candidate(index, positions[index], paragraph)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 from app.documents.heading_names import Kind, bare_name, is_abstract
-from app.documents.headings import (
-    SAME_SIZE,
-    Candidate,
-    find_candidates,
-    is_bare_label,
-    same_size,
-    shown_heading,
-)
+from app.documents.headings import Candidate, find_candidates, is_bare_label, shown_heading
 from app.documents.paragraphs import Paragraph
 
+# Headings of one level differ in size by less than this share: recognised letters are measured, sizes rounded.
+SAME_SIZE = 0.05
 # Numbers of sections may lack one or two that were not recognised as headings; each makes the run less sure.
 SKIPPED_NUMBERS, SKIPPING_COSTS = 2, 0.4
 # A section with a usual name is so much surer to be one than an item of a list with the same number.
@@ -63,13 +58,13 @@ class Heading:
 
 
 def find_headings(
-    paragraphs: Sequence[Paragraph], *, title: str, no_headings: frozenset[int]
+    paragraphs: Sequence[Paragraph], *, title: str, no_headings: Set[int], check: Callable[[], None]
 ) -> tuple[Heading, ...]:
     """The headings of a document in order; those of its top-level sections are marked.
 
     The arguments are those of `find_candidates`.
     """
-    candidates = find_candidates(paragraphs, title=title, no_headings=no_headings)
+    candidates = find_candidates(paragraphs, title=title, no_headings=no_headings, check=check)
     found = [each for each in candidates if not each.plain]
     length = sum(len(paragraph.text) for paragraph in paragraphs)
     if any(each.paragraph.level for each in found):
@@ -115,17 +110,21 @@ def _by_level(found: Sequence[Candidate]) -> set[int]:
 
 def _groups(found: Sequence[Candidate], *, capitals: bool) -> list[list[Candidate]]:
     """Candidates that are set alike, in order, in each group; all-capitals are a type of their own if `capitals`."""
-    groups: dict[tuple[bool, bool], list[list[Candidate]]] = defaultdict(list)
+    levels: dict[float, float] = {}
+    largest = 0.0
+    for size in sorted({each.paragraph.size for each in found}, reverse=True):
+        largest = largest if levels and _same_size(size, largest) else size
+        levels[size] = largest
+    groups: defaultdict[tuple[float, bool, bool], list[Candidate]] = defaultdict(list)
     for each in found:
-        alike = groups[each.paragraph.bold, capitals and _in_capitals(each.text)]
-        group = next(
-            (group for group in alike if same_size(group[0].paragraph.size, each.paragraph.size)), None
-        )
-        if group is None:
-            alike.append([each])
-        else:
-            group.append(each)
-    return [group for alike in groups.values() for group in alike]
+        style = levels[each.paragraph.size], each.paragraph.bold, capitals and _in_capitals(each.text)
+        groups[style].append(each)
+    return list(groups.values())
+
+
+def _same_size(first: float, second: float) -> bool:
+    """Whether two sizes may be those of one level of headings."""
+    return abs(first - second) <= SAME_SIZE * max(first, second)
 
 
 def _in_capitals(text: str) -> bool:
@@ -220,7 +219,7 @@ def _with_chain(found: Sequence[Candidate], chain: Sequence[Candidate]) -> set[i
         label = each.label
         if label and label.depth > 1:
             continue
-        like = each.is_like(size, bold)
+        like = each.paragraph.bold == bold and _same_size(each.paragraph.size, size)
         after = each.index > chain[-1].index
         appendix = like and after and label is not None and label.appendix
         lettered |= appendix

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from app.documents.front_matter import FIRST_PAGES, find_contents, form, is_contents_heading, is_prose
 from app.documents.heading_names import Kind, is_abstract, named_kind
-from app.documents.headings import is_title, shown_heading
+from app.documents.headings import TITLE_PARAGRAPHS, is_title, shown_heading
 from app.documents.paragraphs import Paragraph
 from app.documents.references import find_reference_lists
 from app.documents.section_levels import Heading, find_headings
@@ -40,7 +41,12 @@ class Part:
 
 
 def divide(
-    paragraphs: Sequence[Paragraph], pages: Sequence[int], *, title: str, body_size: float
+    paragraphs: Sequence[Paragraph],
+    pages: Sequence[int],
+    *,
+    title: str,
+    body_size: float,
+    check: Callable[[], None],
 ) -> tuple[Part, ...]:
     """The parts that the paragraphs fall into, in order and without gaps.
 
@@ -51,6 +57,7 @@ def divide(
         pages: the number of each paragraph's page.
         title: of the document.
         body_size: of the type that the text is set in; 0 if there is no layout.
+        check: called often, and may raise to stop the work.
     """
     if not paragraphs:
         return ()
@@ -63,8 +70,10 @@ def divide(
         paragraphs,
         pages,
         body_size,
-        title=next((i for i, each in enumerate(paragraphs) if is_title(each.text, title)), 0),
-        headings=find_headings(paragraphs, title=title, no_headings=frozenset(entries - headings)),
+        title=next(
+            (i for i, each in enumerate(paragraphs[:TITLE_PARAGRAPHS]) if is_title(each.text, title)), 0
+        ),
+        headings=find_headings(paragraphs, title=title, no_headings=entries - headings, check=check),
         lists=lists,
     )
     kinds: list[Kind] = ["body"] * len(paragraphs)
@@ -73,6 +82,7 @@ def divide(
         kinds[index] = "front"
     _mark_title_block(kinds, found)
     for index, paragraph in enumerate(paragraphs):
+        check()
         if kinds[index] == "body":
             kinds[index] = form(paragraph, pages[index], body_size) or "body"
     for start, end in lists:
@@ -127,16 +137,13 @@ def _mark_named(kinds: list[Kind], found: _Found) -> None:
 def _end_of_named(number: int, found: _Found) -> int:
     """Where the section under a heading ends, whatever its level: at the next heading that is no smaller."""
     heading = found.headings[number]
-    ends = [len(found.paragraphs), *(start for start, _ in found.lists), found.title]
-    ends += [
-        each.first
-        for each in found.headings[number + 1 :]
-        if each.section or each.weight >= heading.weight - ROUNDING
-    ]
+    following = found.headings[number + 1 :]
+    larger = (each.first for each in following if each.section or each.weight >= heading.weight - ROUNDING)
+    ends = [next(larger, len(found.paragraphs)), *(start for start, _ in found.lists), found.title]
     page = found.pages[heading.first]
     if not heading.section and page <= FIRST_PAGES:
         # In the margin of the first page, between parts of the text.
-        ends += [index for index, other in enumerate(found.pages) if other > page][:1]
+        ends.append(bisect.bisect_right(found.pages, page))
     return min(end for end in ends if end > heading.first)
 
 

@@ -76,7 +76,9 @@ def test_abstracts() -> None:
      "T1 T2", "W - m2"],
 )  # fmt: skip
 def test_what_is_set_like_a_heading_and_is_none(text: str) -> None:
-    assert not find_candidates([Paragraph(text, True, 12.0, True)], title="", no_headings=frozenset())
+    assert not find_candidates(
+        [Paragraph(text, True, 12.0, True)], title="", no_headings=frozenset(), check=lambda: None
+    )
 
 
 def test_title_is_no_heading_but_a_section_of_that_name_is() -> None:
@@ -87,6 +89,7 @@ def test_title_is_no_heading_but_a_section_of_that_name_is() -> None:
         ],
         title="Reading long papers",
         no_headings=frozenset(),
+        check=lambda: None,
     )
     assert [each.text for each in found] == ["Reading Long", "3 Reading Long Papers"]
     assert is_title("READING LONG PAPERS", "Reading Long Papers with Little Memory")

@@ -476,7 +476,10 @@ def test_any_name_is_safe(path: str) -> None:
 
 
 def test_white_space_before_the_text_is_no_empty_file(tmp_path: Path) -> None:
-    assert load(write(tmp_path, b"\n" * 1100 + b"A text of a few words.", "x.txt")).text == "A text of a few words."
+    assert (
+        load(write(tmp_path, b"\n" * 1100 + b"A text of a few words.", "x.txt")).text
+        == "A text of a few words."
+    )
 
 
 def test_name_of_the_upload_is_shown(tmp_path: Path) -> None:

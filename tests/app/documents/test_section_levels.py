@@ -17,7 +17,11 @@ def sections(*paragraphs: Paragraph, title: str = "") -> list[str]:
     whole = [
         each for paragraph in paragraphs for each in ([paragraph, TEXT] if paragraph.heading else [paragraph])
     ]
-    return [each.text for each in find_headings(whole, title=title, no_headings=frozenset()) if each.section]
+    return [
+        each.text
+        for each in find_headings(whole, title=title, no_headings=frozenset(), check=lambda: None)
+        if each.section
+    ]
 
 
 def test_labels_in_figures_are_no_sections() -> None:
@@ -71,7 +75,7 @@ def test_items_without_text_between_them_are_no_sections() -> None:
         TEXT,
         heading("Conclusion", 20),
     ]
-    found = find_headings([*whole, TEXT], title="", no_headings=frozenset())
+    found = find_headings([*whole, TEXT], title="", no_headings=frozenset(), check=lambda: None)
     assert [each.text for each in found if each.section] == ["Introduction", "Assembly", "Conclusion"]
 
 

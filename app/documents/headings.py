@@ -46,6 +46,8 @@ _NO_HEADING = re.compile(
     re.IGNORECASE,
 )
 _ENDS_OPEN = re.compile(r"(?:[,;]|[^.\s]-|\b(?:and|or|of|the|an|in|to|with|for|by|und|der|die|de|la|et|y))$")
+# Without a number, three letters are a label in a figure; words of other scripts may be short.
+_LONG_WORD = re.compile(r"[^\W\d_]{4}|[^\x00-\u024f]")
 _SENTENCE = re.compile(r"[a-zà-ÿ]{2,}[.!?]\s+[A-Z]")
 
 
@@ -160,7 +162,7 @@ def _reads_like_heading(text: str, label: Label | None) -> bool:
         return False
     if len(words.split()) > HEADING_WORDS or _SENTENCE.search(words):
         return False
-    if next(filter(str.isalpha, words)).islower() and not label:
+    if not label and (next(filter(str.isalpha, words)).islower() or not _LONG_WORD.search(words)):
         return False
     return not _NO_HEADING.match(words) and not _ENDS_OPEN.search(text)
 

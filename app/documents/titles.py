@@ -37,7 +37,7 @@ _BANNER = re.compile(
     r"(?:articles?|papers?|reports?|communications?|letters?|reviews?|manuscripts?|research|notes?|editorial|"
     r"perspectives?|commentary|correspondence|versions?|studies|study|preprints?)(?:\W+open access)?|"
     r"open access.*|r ?e ?s ?e ?a ?r ?c ?h a ?r ?t ?i ?c ?l ?e.*|r e s e a r c h.*|r e v i e w.*|"
-    r"(?:journal )?pre-?\W?proofs?|article in press|uncorrected proof|in press|preprint.*|"
+    r"(?:journal )?pre-?\W?proofs?|article in press|uncorrected proof|in press|(?:.* )?preprints?(?: .*)?|"
     r".*\bworking papers?(?: series)?|"
     r"published .*|received.*|accepted.*|submitted.*|https?:.*|www\..*|doi:.*|arxiv:.*|vol(?:ume|\.).*|no\. \d+.*|"
     r"issn.*|isbn.*|copyright.*|©.*|contents lists available.*|sciencedirect|elsevier|springer\w*|wiley.*|"

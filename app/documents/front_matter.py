@@ -157,6 +157,11 @@ def is_contents_heading(text: str) -> bool:
     return len(text) <= 60 and bare_name(text) in _CONTENTS_NAMES
 
 
+def is_list_heading(text: str) -> bool:
+    """Whether only a list can stand under a heading, of contents or of keywords; running text is no part of it."""
+    return is_contents_heading(text) or _KEYWORDS.match(f"{text}:") is not None
+
+
 def is_prose(text: str) -> bool:
     """Whether it is running text of a sentence or more."""
     text = text[:FORM_CHARACTERS]

@@ -9,7 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from app.documents.front_matter import FIRST_PAGES, find_contents, form, is_contents_heading, is_prose
+from app.documents.front_matter import (
+    FIRST_PAGES,
+    find_contents,
+    form,
+    is_contents_heading,
+    is_list_heading,
+    is_prose,
+)
 from app.documents.heading_names import Kind, is_abstract, named_kind
 from app.documents.headings import TITLE_PARAGRAPHS, is_title, shown_heading
 from app.documents.paragraphs import Paragraph
@@ -140,6 +147,11 @@ def _end_of_named(number: int, found: _Found) -> int:
     following = found.headings[number + 1 :]
     larger = (each.first for each in following if each.section or each.weight >= heading.weight - ROUNDING)
     ends = [next(larger, len(found.paragraphs)), *(start for start, _ in found.lists), found.title]
+    if is_list_heading(heading.text):
+        after = range(heading.last + 1, len(found.paragraphs))
+        ends.append(
+            next((index for index in after if is_prose(found.paragraphs[index].text)), len(found.paragraphs))
+        )
     page = found.pages[heading.first]
     if not heading.section and page <= FIRST_PAGES:
         # In the margin of the first page, between parts of the text.

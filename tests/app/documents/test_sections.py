@@ -142,6 +142,15 @@ def test_kind_by_heading(name: str, kind: str) -> None:
     assert found[-1][0].replace(" ", "").casefold() == name.replace(" ", "").casefold()
 
 
+def test_running_text_is_no_part_of_a_list() -> None:
+    assert parts_of(
+        heading("Abstract"), text(), heading("Keywords", 10), text("things, papers"), text(), text(),
+        heading("Method"), text(), heading("Conclusion"), text(),
+    ) == [
+        ("Abstract", "body"), ("Keywords", "front"), ("", "body"), ("Method", "body"), ("Conclusion", "body"),
+    ]  # fmt: skip
+
+
 def test_levels_of_markdown() -> None:
     def level(number: int, words: str) -> Paragraph:
         return Paragraph(words, True, 0.0, True, level=number)

@@ -222,7 +222,7 @@ class Job:
             sampling=sampling if settings.do_sample else None,
             on_progress=self._on_writing,
         )
-        return self._quoted(draft, quoted)
+        return self._quoted(draft, quoted if piece.words is None else quotes.nearest_to(piece.words, quoted))
 
     def _quoted(self, draft: _Draft, quoted: Quoted) -> Found:
         """The quotes that say something new, each with its own place as evidence."""

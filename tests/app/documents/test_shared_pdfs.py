@@ -205,10 +205,13 @@ def test_hostile_files(name: str, hostile_folder: Path) -> None:
 def test_sentences_stand_on_their_pages(name: str) -> None:
     """Every page can be drawn or a sentence says why not; nearly all sentences are found, and clicks lead back."""
     password = PASSWORDS.get(name)
-    result = outcome(PDFS / name, password=password)
+    try:
+        result = read(PDFS / name, password=password)
+    except DocumentError:
+        result = None
     with PageImages(PDFS / name, password=password) as images:
         drawn = draw_all(images, pages=3)
-        if not isinstance(result, Document):
+        if result is None:
             return
         assert drawn
         sentences = [

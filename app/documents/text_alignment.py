@@ -22,6 +22,7 @@ GRAM = 12
 # What no run covers is looked for between its neighbours, this far at most, in pieces of at least `PIECE` letters.
 REACH = 400
 PIECE = 3
+# So near to each other, as in a formula, matched letters leave no doubt about single ones between them.
 NARROW = 40
 # Letters of gaps times letters of the other text that are compared one by one for a page; more takes too long.
 EFFORT = 150_000
@@ -157,8 +158,12 @@ class _Matches:
         """Where in the other text a gap between two matched letters is looked for; None where the text ends."""
         if after is None and before is None:
             return [(0, len(self.other))]
-        if after is not None and before is not None and after <= before <= after + length + REACH:
+        # A few letters stand anywhere.
+        limit = NARROW if length < PIECE else length + REACH
+        if after is not None and before is not None and after <= before <= after + limit:
             return [(after, before)]
+        if length < PIECE:
+            return []
         # One reading goes on elsewhere here: in the next column, behind a footnote.
         reach = length + REACH // 4
         behind = [(after, min(len(self.other), after + reach))] if after is not None else []
@@ -170,7 +175,6 @@ class _Matches:
         if cost > self._effort:
             return
         self._effort -= cost
-        # Between near neighbours in a formula single letters can't be mistaken for others.
         least = 1 if high - low <= NARROW else PIECE
         for block in SequenceMatcher(None, gap, self.other[low:high], autojunk=False).get_matching_blocks():
             if block.size >= least:

@@ -54,10 +54,11 @@ def assert_sentence(sentence: str) -> None:
 
 
 def assert_sound(document: Document) -> None:
-    """Pages and sections tile the text, and it can be stored."""
+    """The pages and the sections tile the text, and it can be stored."""
     position = 0
     for number, page in enumerate(document.pages, 1):
         assert (page.number, page.start) == (number, position)
+        assert page.label
         position = page.end
     assert position == len(document.text)
     position = 0
@@ -65,6 +66,7 @@ def assert_sound(document: Document) -> None:
         assert section.start == position <= section.end
         position = section.end
     assert position == len(document.text)
+    assert document.language is None or len(document.language) == 2
     (document.text + document.title + document.name).encode("utf-8")
     for note in document.notes:
         assert_sentence(note)
@@ -472,6 +474,13 @@ def test_any_name_is_safe(path: str) -> None:
     assert "/" not in name
     assert "\\" not in name
     name.encode("utf-8")
+
+
+def test_white_space_before_the_text_is_no_empty_file(tmp_path: Path) -> None:
+    assert (
+        load(write(tmp_path, b"\n" * 1100 + b"A text of a few words.", "x.txt")).text
+        == "A text of a few words."
+    )
 
 
 def test_name_of_the_upload_is_shown(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ MANIFEST: list[dict[str, Any]] = (
 )
 HOSTILE: list[str] = list(json.loads((PDFS / "hostile.json").read_text())["files"]) if MANIFEST else []
 PASSWORDS = {"enc_aes128_user_password.pdf": "asdfzxcv", "enc_user_password_openpassword.pdf": "openpassword"}
-# Without a title in the file's properties or one large line on its first two pages.
-HARD_TITLES = {"chinese_contest_paper.pdf", "german_geotopo_117p.pdf", "scan_ocr_vicksburg.pdf"}
+# A page in the middle of a book, that begins with half a sentence.
+HARD_TITLES = {"scan_ocr_vicksburg.pdf"}
 NO_REFERENCES = {
     "chinese_contest_paper.pdf",
     "german_geotopo_117p.pdf",
@@ -208,10 +208,13 @@ def test_hostile_files(name: str, hostile_folder: Path) -> None:
 def test_sentences_stand_on_their_pages(name: str) -> None:
     """Every page can be drawn or a sentence says why not; nearly all sentences are found, and clicks lead back."""
     password = PASSWORDS.get(name)
-    result = outcome(PDFS / name, password=password)
+    try:
+        result = read(PDFS / name, password=password)
+    except DocumentError:
+        result = None
     with PageImages(PDFS / name, password=password) as images:
         drawn = draw_all(images, pages=3)
-        if not isinstance(result, Document):
+        if result is None:
             return
         assert drawn
         sentences = [

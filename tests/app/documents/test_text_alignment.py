@@ -93,6 +93,13 @@ def test_numbers_of_lines_and_footnotes_between() -> None:
     assert matched(PROSE, PROSE[:100] + " 1 A note at the foot of this page. " + PROSE[100:]).islower()
 
 
+def test_single_letters_are_taken_from_nowhere_far() -> None:
+    half = len(PROSE) // 2
+    between = " Labels of a figure with some quotients: quartz, quality, quicksand and what else there is. "
+    result = matched(f"{PROSE[:half]} q {PROSE[half:]}", PROSE[:half] + between + PROSE[half:])
+    assert sum(map(str.isupper, result)) == 1
+
+
 def test_repeated_text() -> None:
     refrain = "all work and no play makes jack a dull boy "
     assert matched(refrain * 9, f"Title {refrain} 1 " + f"12 {refrain}" * 9).islower()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.documents.document import Document, Page
 from app.documents.page_characters import Boxes, PageCharacters

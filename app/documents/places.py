@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.documents.document import Document, Page
 from app.documents.page_characters import Boxes, PageCharacters
@@ -21,8 +22,6 @@ FOUND_SHARE = 0.3
 SPACE = 4.0
 # A point this far from a letter, in fractions of the page, still means it.
 NEAR = 0.02
-# A character without a counterpart in the text means one so many characters away that has one.
-NEIGHBOURS = 30
 
 CharactersOf = Callable[[int], PageCharacters | None]
 """The characters of a page by its number, None where they are not known."""
@@ -78,7 +77,8 @@ def position_at(document: Document, page: int, x: float, y: float, characters: P
     # A sign belongs to the letter beside it; of two to the one before.
     distances = alignment.other.origins[alignment.to_other[letters]] - character
     nearest = int(np.argmin(np.abs(distances) + 0.5 * (distances > 0)))
-    if abs(distances[nearest]) > NEIGHBOURS:
+    box = characters.boxes[character + distances[nearest]]
+    if _distances(box[None], x, y)[0] > NEAR:
         return None
     return owner.start + int(alignment.text.origins[letters[nearest]])
 
@@ -180,9 +180,13 @@ def _character_at(boxes: Boxes, x: float, y: float) -> int | None:
     drawn = np.flatnonzero((boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3]))
     if not len(drawn):
         return None
-    left, top, right, bottom = boxes[drawn].T
-    distances = np.maximum(np.maximum(left - x, x - right), 0) + np.maximum(
-        np.maximum(top - y, y - bottom), 0
-    )
+    distances = _distances(boxes[drawn], x, y)
     nearest = int(np.argmin(distances))
     return int(drawn[nearest]) if distances[nearest] <= NEAR else None
+
+
+def _distances(boxes: Boxes, x: float, y: float) -> NDArray[np.float32]:
+    """How far each box is from a point, along the edges of the page."""
+    left, top, right, bottom = boxes.T
+    across = np.maximum(np.maximum(left - x, x - right), 0)
+    return across + np.maximum(np.maximum(top - y, y - bottom), 0)

@@ -107,6 +107,10 @@ def test_two_columns(page: bytes, tmp_path: Path) -> None:
                     b"/Rotate 90" not in page and b"/Rotate 270" not in page
                 )
         assert_found(document, f"{LEFT[-1]} {RIGHT[0]}", characters_of, 2)
+        characters = characters_of(1)
+        assert characters is not None
+        left, top, right, bottom = characters.boxes[characters.text.rindex("17")]
+        assert position_at(document, 1, (left + right) / 2, (top + bottom) / 2, characters) is None
 
 
 def test_hyphens_ligatures_and_signs(tmp_path: Path) -> None:

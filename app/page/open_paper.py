@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.documents import Document, DocumentError, Page, ReadingLimits
-from app.documents.page_images import PageImages
-from app.documents.places import PageCharacters, find_places, position_at
+from app.documents import (
+    Document,
+    DocumentError,
+    Page,
+    PageCharacters,
+    PageImages,
+    ReadingLimits,
+    find_places,
+    find_words,
+    position_at,
+)
 from app.documents.reading import HEAD_BYTES
-from app.documents.word_search import find_words
 
 # Pixels a point. Few of them, so that images are found in the cache; the last one is sharp at twice the usual width.
 SCALES = (1.0, 1.5, 2.0, 3.0)
@@ -57,7 +64,7 @@ class OpenPaper:
         pages = []
         for page in self.document.pages:
             size = sizes[page.number - 1] if page.number <= len(sizes) else None
-            known = {"number": page.number, "label": label_of(page), "start": page.start, "end": page.end}
+            known = {"number": page.number, "label": page.label, "start": page.start, "end": page.end}
             pages.append({**known, "size": size})
         return {"key": self.key, "pages": pages, "drawn": bool(sizes), "problem": self._problem}
 
@@ -153,7 +160,3 @@ def find_open(key: object) -> OpenPaper | None:
     """The open paper of that key, as long as somebody keeps it."""
     return _OPEN.get(key) if isinstance(key, str) else None
 
-
-def label_of(page: Page) -> str:
-    """The number printed on a page, or else its number."""
-    return str(page.number)

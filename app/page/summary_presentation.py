@@ -10,10 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Literal
 
-from app.documents import Document
-from app.documents.left_out import LeftOut, left_out
+from app.documents import Document, LeftOut, left_out
 from app.documents.page_numbers import page_list
-from app.page.open_paper import label_of
 from app.page.presentation import count, duration, text
 from app.summarizing.settings import SummarySettings
 from app.summarizing.summary import Evidence, Part, Sentence, Summary
@@ -112,7 +110,7 @@ def _part(part: Part, document: Document, first: int) -> str:
 
 def _sentence(sentence: Sentence, document: Document, number: int) -> str:
     passages = listed(sentence)
-    labels = [label_of(document.pages[passage.page - 1]) for passage in passages]
+    labels = [document.pages[passage.page - 1].label for passage in passages]
     data = [
         [passage.start, passage.end, passage.page, label, round(passage.score, 3), sentence.quoted]
         for passage, label in zip(passages, labels)

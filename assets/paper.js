@@ -22,6 +22,7 @@
       this.element = element;
       this.server = server;
       this.find = (selector) => element.querySelector(selector);
+      this.root = this.find('.paper');
       this.scroll = this.find('.paper-scroll');
       this.bar = this.find('.passages');
       this.pages = [];
@@ -64,7 +65,7 @@
       const key = this.key;
       let answer = null;
       try {
-        answer = await this.server[what]({ key, ...details });
+        answer = await this.server[`paper_${what}`]({ key, ...details });
       } catch {
         answer = { gone: 'The server does not answer; check the connection.' };
       }
@@ -83,7 +84,7 @@
       this.pages = pages.map((page) => this.makePage(page));
       this.scroll.replaceChildren(...this.pages);
       this.scroll.scrollTop = 0;
-      this.element.classList.toggle('has-paper', pages.length > 0);
+      this.root.classList.toggle('has-paper', pages.length > 0);
       const text = this.find('[data-text]');
       text.hidden = !drawn;
       text.setAttribute('aria-pressed', Boolean(this.asText));
@@ -373,7 +374,7 @@
     async showEvidence(passages, chosen, words) {
       this.passages = passages;
       this.back = [];
-      this.element.classList.add('open');
+      this.root.classList.add('open');
       document.body.classList.add('paper-open');
       this.showPassages(passages, words);
       if (passages.length) await this.choose(chosen);
@@ -427,7 +428,7 @@
     }
 
     close() {
-      this.element.classList.remove('open');
+      this.root.classList.remove('open');
       document.body.classList.remove('paper-open');
     }
 
@@ -549,7 +550,7 @@
         button.addEventListener('click', () => this.nextHit(Number(button.dataset.hit)));
       }
       document.addEventListener('keydown', (event) => {
-        if (event.key === 'Escape' && this.element.classList.contains('open') && !event.defaultPrevented) this.leave();
+        if (event.key === 'Escape' && this.root.classList.contains('open') && !event.defaultPrevented) this.leave();
       });
       new ResizeObserver(() => this.fit()).observe(this.scroll);
     }

@@ -130,7 +130,7 @@
           shown.querySelectorAll('.visually-hidden').forEach((words) => words.remove());
           return shown.textContent + (pages.length ? ` (p. ${pages.join(', ')})` : '');
         });
-        lines.push(part.querySelector('h2, h3').textContent, sentences.join(' '), '');
+        lines.push(part.querySelector('h3, h4').textContent, sentences.join(' '), '');
       }
       return lines.join('\n');
     }

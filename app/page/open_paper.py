@@ -142,7 +142,9 @@ class OpenPaper:
             return None
 
 
-def open_paper(document: Document, file: Path | None, limits: ReadingLimits, password: str | None) -> OpenPaper:
+def open_paper(
+    document: Document, file: Path | None, limits: ReadingLimits, password: str | None
+) -> OpenPaper:
     """A document with the pages of its file, if that is a PDF and still there."""
     try:
         with open(file or "", "rb") as opened:
@@ -159,4 +161,3 @@ _OPEN: weakref.WeakValueDictionary[str, OpenPaper] = weakref.WeakValueDictionary
 def find_open(key: object) -> OpenPaper | None:
     """The open paper of that key, as long as somebody keeps it."""
     return _OPEN.get(key) if isinstance(key, str) else None
-

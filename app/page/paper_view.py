@@ -54,19 +54,19 @@ class PaperView:
             None,
             html_template=FRAME,
             js_on_load="window.longt5.paper.start(element, props, watch, server);",
-            server_functions=[layout, page, places, search, position],
+            server_functions=[paper_layout, paper_page, paper_places, paper_search, paper_position],
             elem_id="paper",
             apply_default_css=False,
         )
 
 
-def layout(asked: Any) -> Json:
+def paper_layout(asked: Any) -> Json:
     """`{key}` -> `OpenPaper.layout`."""
     paper = _paper(asked)
     return {"gone": CLOSED} if paper is None else paper.layout()
 
 
-def page(asked: Any) -> Json:
+def paper_page(asked: Any) -> Json:
     """`{key, page, scale, text}` -> the image of a page or its text."""
     paper = _paper(asked)
     if paper is None:
@@ -77,7 +77,7 @@ def page(asked: Any) -> Json:
     return paper.page(number, _number(asked.get("scale")))
 
 
-def places(asked: Any) -> Json:
+def paper_places(asked: Any) -> Json:
     """`{key, ranges: [[start, end], ...]}` -> `places`, as `OpenPaper.places`."""
     paper = _paper(asked)
     if paper is None:
@@ -88,13 +88,13 @@ def places(asked: Any) -> Json:
     return {"places": paper.places(ranges)}
 
 
-def search(asked: Any) -> Json:
+def paper_search(asked: Any) -> Json:
     """`{key, words}` -> `OpenPaper.search`."""
     paper = _paper(asked)
     return {"gone": CLOSED} if paper is None else paper.search(str(asked.get("words", ""))[:LONGEST_SEARCH])
 
 
-def position(asked: Any) -> Json:
+def paper_position(asked: Any) -> Json:
     """`{key, page, x, y}` -> `position`, None where nothing of the text stands."""
     paper = _paper(asked)
     if paper is None:

@@ -6,15 +6,18 @@ import html
 from dataclasses import dataclass
 from typing import Literal
 
+from app.documents.document import MiB
+from app.documents.downloads import Downloading
+from app.page.papers import Progress
 from app.summarizing.summary import (
     Done,
-    Event,
     LoadingModel,
     Queued,
     Read,
     Reading,
     Working,
 )
+
 
 @dataclass(frozen=True)
 class Status:
@@ -35,8 +38,10 @@ def text(value: object) -> str:
     return html.escape(letters, quote=True)
 
 
-def status_of(event: Event) -> Status:
+def status_of(event: Progress) -> Status:
     """The line that stands for an event."""
+    if isinstance(event, Downloading):
+        return _downloading(event)
     if isinstance(event, Queued):
         return Status("Waiting for the model", f"place {event.position} in the queue")
     if isinstance(event, Reading):
@@ -62,6 +67,17 @@ def status_of(event: Event) -> Status:
         "Done",
         f"in {duration(event.summary.seconds)}. Click a sentence to see where it comes from.",
         kind="done",
+    )
+
+
+def _downloading(event: Downloading) -> Status:
+    received = f"{event.received / MiB:.1f} MB"
+    if event.total is None:
+        return Status(f"Fetching from {event.host}", received)
+    return Status(
+        f"Fetching from {event.host}",
+        f"{received} of {event.total / MiB:.1f} MB",
+        event.received / event.total,
     )
 
 

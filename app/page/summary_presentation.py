@@ -25,6 +25,7 @@ INCLUDING = {
     "back": "include_front_and_back",
     "references": "include_references",
 }
+SWITCHES = tuple(dict.fromkeys(INCLUDING.values()))
 
 
 def found(document: Document, settings: SummarySettings) -> str:
@@ -80,13 +81,11 @@ def _reads(document: Document, settings: SummarySettings) -> str:
     """What is read and what is not, and the switches that change it."""
     surroundings = left_out(document)
     skipped = [each for each in surroundings if not getattr(settings, INCLUDING[each.kind])]
-    pages = "the page" if len(document.pages) == 1 else f"all of {len(document.pages):,} pages"
-    if not skipped:
-        said = f"Reads {pages}" + (", nothing is left out." if surroundings else ".")
-    else:
-        names = "; ".join(f"{each.what} ({page_list(each.pages)})" for each in skipped)
-        said = f"Reads {pages}, but for: {names}."
-    return text(said) + "".join(_switches(surroundings, settings))
+    pages = "the whole page" if len(document.pages) == 1 else f"all {len(document.pages):,} pages"
+    said = f"Reads {pages}"
+    if skipped:
+        said += "; leaves out " + ", ".join(f"{each.what} ({page_list(each.pages)})" for each in skipped)
+    return text(said) + "." + "".join(_switches(surroundings, settings))
 
 
 def _switches(surroundings: Sequence[LeftOut], settings: SummarySettings) -> Iterator[str]:

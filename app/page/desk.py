@@ -156,8 +156,7 @@ def _keep(paper: Paper, event: Progress) -> None:
     if isinstance(event, Read):
         paper.document = event.document
     elif isinstance(event, Done):
-        if event.summary.parts or paper.summary is None:
-            paper.summary = event.summary
+        paper.summary = event.summary
     else:
         paper.progress = event
 

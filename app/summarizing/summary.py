@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from app.documents import Document, Reading
 from app.summarizing.settings import SummarySettings
 
@@ -30,11 +32,14 @@ class LoadingModel:
     name: str
 
 
+Doing: TypeAlias = Literal["reading", "writing", "looking up"]
+
+
 @dataclass(frozen=True)
 class Working:
     """The model is at work; step `step` (1-based) of `steps`."""
 
-    doing: Literal["reading", "writing", "looking up"]
+    doing: Doing
     """Reading the paper, writing about it, or looking up where sentences come from."""
     what: str
     """What of the paper it is about, in words: "the paper", "pages 31 to 60", "3 Methods", "the parts"."""
@@ -119,7 +124,16 @@ class WindowTrace:
     summary_ids: tuple[int, ...]
     """Tokens written, without the start token."""
     decoder_reads: tuple[int, int]
-    """Half-open range of `input_ids` whose encoder states the decoder saw: all, or those of one section."""
+    """Half-open range of `input_ids` whose encoder states the decoder saw, besides those of prefix and end token: all,
+    or those of one section."""
+
+    @property
+    def decoder_mask(self) -> np.ndarray:
+        """`(input_ids,)` bool: what the decoder saw, see `EncodedText.showing`."""
+        index = np.arange(len(self.input_ids))
+        first, after = self.decoder_reads
+        prefix = next((i for i, (start, end) in enumerate(self.offsets) if start < end), 0)
+        return (index < prefix) | ((index >= first) & (index < after)) | (index == len(index) - 1)
 
 
 @dataclass(frozen=True)
@@ -158,7 +172,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Done:
-    """The last event; of a summary that was stopped too, as far as it had come."""
+    """The last event."""
 
     summary: Summary
 

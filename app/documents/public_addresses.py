@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import httpcore
@@ -93,10 +94,9 @@ class PublicNetwork(httpcore.NetworkBackend):
             app.work.Stopped: `stop` was set.
         """
         for address in self._checked(host, port):
+            connect = partial(self._inner.connect_tcp, address, port, CONNECT_SECONDS)
             try:
-                stream = self._clock.patiently(
-                    lambda address=address: self._inner.connect_tcp(address, port, CONNECT_SECONDS), host
-                )
+                stream = self._clock.patiently(connect, host)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
             return _Stream(stream, host, self._clock)

@@ -23,6 +23,7 @@ from app.work import Stopped
 BROKEN = "Something went wrong on our side, and it has been written to the log. Please try again."
 
 Task: TypeAlias = Literal["reading", "summarizing"]
+Ending: TypeAlias = Literal["done", "stopped", "locked", "failed"]
 Work: TypeAlias = Callable[..., Generator[Progress, None, None]]
 """Called as `work(stop=event)`; yields what it has come to, last `Read` or `Done`."""
 
@@ -128,6 +129,7 @@ class Desk:
 
     def _do(self, job: _Job) -> None:
         """Does a job, whatever comes of it."""
+        ended: Ending = "done"
         problem = ""
         try:
             with closing(job.work(stop=job.stop)) as events:
@@ -145,8 +147,6 @@ class Desk:
         except Exception:
             log.exception("unexpected error")
             ended, problem = "failed", BROKEN
-        else:
-            ended = "done"
         if not job.overtaken:
             job.paper.problem = problem
             _rest(job.paper, ended)
@@ -156,13 +156,12 @@ def _keep(paper: Paper, event: Progress) -> None:
     if isinstance(event, Read):
         paper.document = event.document
     elif isinstance(event, Done):
-        if event.summary.parts or paper.summary is None:
-            paper.summary = event.summary
+        paper.summary = event.summary
     else:
         paper.progress = event
 
 
-def _rest(paper: Paper, ended: Literal["done", "stopped", "locked", "failed"]) -> None:
+def _rest(paper: Paper, ended: Ending) -> None:
     """The work on a paper is over."""
     paper.progress = None
     if ended in ("locked", "failed"):

@@ -15,6 +15,8 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import gradio as gr
+
 from app.documents import Document
 from app.inspecting.inspection import Inspection
 from app.page.desk import Desk
@@ -44,8 +46,10 @@ class Tab:
     """What it shows."""
     closed: bool = False
     """As far as is known: a browser whose connection broke comes back with its next event."""
+    notice: str = ""
+    """A sentence to show while there is no paper: why there is none."""
     showing: int = 0
-    """Counts what was asked to be shown; an event that finds it changed has been overtaken, and stops."""
+    """Counts the events that show something; one that finds it changed has been overtaken, and ends."""
     inspection: Inspection | None = None
     """What its attention tab shows."""
     opening: Summary | None = None
@@ -70,13 +74,20 @@ class Tab:
         self.maps_stop = threading.Event()
         return self.maps_stop
 
-    def show(self, paper: Paper | None) -> int:
-        """Turns to a paper, or to none; returns the new value of `showing`."""
-        self.paper = paper
+    def turn(self) -> int:
+        """Overtakes the event that has been showing something; returns the new value of `showing`."""
         self.showing += 1
+        return self.showing
+
+    def show(self, paper: Paper | None, notice: str = "") -> int:
+        """Turns to a paper, or to none; returns the new value of `showing`."""
+        if paper is not self.paper:
+            self.maps_stop.set()
+            self.inspection = None
+        self.paper, self.notice = paper, notice
         if paper is not None:
             paper.last_used = time.monotonic()
-        return self.showing
+        return self.turn()
 
 
 class Visitor:
@@ -139,7 +150,6 @@ class Visitor:
         for tab in self.tabs.values():
             if tab.paper is paper:
                 tab.show(None)
-                tab.inspection = None
         self.desk.changed()
 
     def forget(self) -> None:
@@ -320,3 +330,8 @@ class Visitors:
         self._tokens.move_to_end(key)
         while len(self._tokens) > REMEMBERED_TABS:
             self._tokens.popitem(last=False)
+
+
+def address_of(request: gr.Request) -> str:
+    """Where on the network a request comes from."""
+    return str(request.client.host) if request.client else ""

@@ -39,19 +39,18 @@ def failing(error: Exception) -> Callable[..., Iterator[Any]]:
 
 
 class Held:
-    """Work that goes on until it is let go, and writes down when it ran."""
+    """Work that goes on until it is let go, and writes down when it ran; `keep` is called when it is stopped."""
 
-    def __init__(self, end: Any = None, on_stop: Any = None) -> None:
+    def __init__(self, end: Any = None, keep: Callable[[], None] | None = None) -> None:
         self.go, self.began, self.ended = threading.Event(), threading.Event(), threading.Event()
-        self._end, self._on_stop = end, on_stop
+        self._end, self._keep = end, keep
 
     def __call__(self, stop: threading.Event) -> Iterator[Any]:
         self.began.set()
         try:
             while not self.go.wait(0.01):
-                if stop.is_set() and self._on_stop is not None:
-                    yield self._on_stop
-                    return
+                if stop.is_set() and self._keep is not None:
+                    self._keep()
                 check(stop)
                 yield Reading(1, None)
             if self._end is not None:
@@ -142,7 +141,7 @@ def test_a_stop_ends_one_paper_and_no_other() -> None:
 
 def test_what_was_written_by_then_is_kept() -> None:
     desk, paper = Desk(), Paper("x", document=document())
-    desk.start(paper, "summarizing", Held(on_stop=Done(summary(complete=False))))
+    desk.start(paper, "summarizing", Held(keep=lambda: setattr(paper, "summary", summary(complete=False))))
     until(lambda: paper.state == "summarizing")
     desk.stop(paper)
     until(lambda: not paper.busy)
@@ -152,7 +151,7 @@ def test_what_was_written_by_then_is_kept() -> None:
 
 def test_a_summary_stays_until_there_is_another() -> None:
     desk, paper = Desk(), Paper("x", document=document(), summary=summary())
-    for work in (failing(SummaryError("No.")), Held(on_stop=Done(summary(parts=(), complete=False)))):
+    for work in (failing(SummaryError("No.")), Held()):
         desk.start(paper, "summarizing", work)
         until(lambda: paper.state != "waiting")
         desk.stop(paper)
@@ -163,7 +162,7 @@ def test_a_summary_stays_until_there_is_another() -> None:
 
 def test_new_work_on_a_paper_overtakes_the_old() -> None:
     desk, paper = Desk(), Paper("x")
-    old = Held(on_stop=Read(document(name="old")))
+    old = Held()
     desk.start(paper, "reading", old)
     old.began.wait(3)
     desk.start(paper, "reading", reading)

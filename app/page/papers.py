@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from app.documents import Document
 from app.documents.downloads import Downloading
 from app.page.links import Look
+from app.page.open_paper import OpenPaper
 from app.summarizing.summary import Event, Summary
 
 State: TypeAlias = Literal["waiting", "reading", "locked", "read", "summarizing", "done", "stopped", "failed"]
@@ -38,6 +39,10 @@ class Paper:
     problem: str = ""
     """A sentence, while the state is "locked" or "failed"."""
     document: Document | None = None
+    pages: OpenPaper | None = None
+    """Its pages, to be shown, once it has been read."""
+    password: str | None = None
+    """Of its file, where it wants one; kept for drawing the pages, and nowhere else."""
     summary: Summary | None = None
     """The last one, also one that was stopped before its end (`Summary.complete` is False)."""
     progress: Progress | None = None
@@ -74,5 +79,7 @@ class Paper:
     def forget(self) -> None:
         """Ends the work on it and deletes its file."""
         self.stop.set()
+        if self.pages is not None:
+            self.pages.close()
         if self.own_file and self.file is not None:
             self.file.unlink(missing_ok=True)

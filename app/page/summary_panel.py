@@ -1,13 +1,11 @@
-"""The first tab of the page: a paper goes in, its summary grows, each sentence shows its evidence."""
+"""The first tab of the page: a paper goes in, its pages stand beside its summary, each sentence leads to its page."""
 
 from __future__ import annotations
 
 import base64
 import json
-import logging
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,45 +13,41 @@ from typing import Any
 import gradio as gr
 
 from app import export
-from app.documents import DocumentError, PasswordNeeded
 from app.models import ModelStore
-from app.page import presentation
+from app.page import presentation, summary_presentation
+from app.page.example import Example
+from app.page.open_paper import open_paper
+from app.page.paper_view import PaperView
+from app.page.papers import Paper
 from app.page.presentation import Status
-from app.page.sessions import Session, Sessions
 from app.page.settings_panel import PRIVATE, SettingsPanel
 from app.page.streaming import Update, cumulative
-from app.summarizing.settings import SummaryError
+from app.page.visitors import Tab, Visitors
+from app.summarizing.settings import SummaryError, SummarySettings
 from app.summarizing.summarizer import read, summarize
-from app.summarizing.summary import Done, Event, Read, Summary, Working
-from app.work import Stopped
+from app.summarizing.summary import Done, Event, Summary, Working
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "example" / "longt5-explained.pdf"
 REFRESH = 0.12  # seconds between two looks of the same line: quick enough for words, easy on the network
-BROKEN = "Something went wrong on our side, and it has been written to the log. Please try again."
-WELCOME = Status("Drop in a paper, or try the example.", kind="idle")
+HEARTBEAT = 5.0  # seconds after which a browser that has gone is noticed
+READY = Status("Ready to summarize.", kind="done")
+STOPPED = Status("Stopped.", kind="idle")
+KEPT = Status("Stopped.", "What was written until then is kept.", kind="idle")
+SHOWN = Status("An example.", "Click a sentence to see where it comes from.", kind="done")
+WELCOME = Status("Drop in a paper, or look at the example.", kind="idle")
+GONE = Status("The paper is no longer here: please choose it again.", kind="error")
+NO_SUMMARY = Status("The summary is no longer here: please make it again.", kind="error")
+EMPTY = "The summary appears here: a TL;DR, the summary, the sections, and behind each sentence its pages."
 
-SENTENCES_JS = """
-const choose = (sentence) => {
-  for (const other of element.querySelectorAll('.sentence'))
-    other.setAttribute('aria-pressed', other === sentence);
-  trigger('click', {sentence: Number(sentence.dataset.sentence)});
-};
+SUMMARY_JS = "window.longt5.summary.start(element, trigger, watch);"
+SWITCH_JS = """
 element.addEventListener('click', (event) => {
-  const sentence = event.target.closest('.sentence');
-  if (sentence) choose(sentence);
-});
-element.addEventListener('keydown', (event) => {
-  if ((event.key === 'Enter' || event.key === ' ') && event.target.matches('.sentence')) {
-    event.preventDefault();
-    choose(event.target);
-  }
+  const { switch: setting } = event.target.dataset;
+  if (setting) trigger('click', { setting });
 });
 """
-READY = Status("Ready to summarize.", kind="done")
-CHOOSE = "Choose a sentence of the summary to see the passages and pages it rests on."
-LOCKED = "locked"  # key of an update that is for `_read` and not for the page
-
-log = logging.getLogger(__name__)
+COPY_JS = "() => window.longt5.copy(window.longt5.summary.text(), 'copy')"
+# Work is done at the visitor's desk; an event only watches it, and may take as long as that does.
+WATCHING: dict[str, Any] = {"concurrency_limit": None, "concurrency_id": "watch", **PRIVATE}
 
 
 def parcel(name: str, mime: str, content: bytes) -> str:
@@ -65,217 +59,239 @@ def parcel(name: str, mime: str, content: bytes) -> str:
 class SummaryPanel:
     """Builds the tab where it is made, inside a `gr.Blocks` context, and wires it."""
 
-    def __init__(self, store: ModelStore, sessions: Sessions, courier: gr.HTML) -> None:
+    def __init__(self, store: ModelStore, visitors: Visitors, courier: gr.HTML) -> None:
         self._store = store
-        self._sessions = sessions
+        self._visitors = visitors
         self._courier = courier
+        self._sample = Example(store)
+        with gr.Row(elem_id="door") as self._door:
+            self._file = gr.File(
+                label="Drop a paper here: PDF, text or Markdown", show_label=False, elem_id="file", scale=5
+            )
+            self._example = gr.Button("See the example", elem_id="example", scale=1, min_width=150)
         with gr.Row(elem_id="workspace"):
-            with gr.Column(scale=4, min_width=300, elem_id="input-column"):
-                self._file = gr.File(label="PDF, text or Markdown", elem_id="file", height=150)
-                self._example = gr.Button("Try the example", elem_id="example", size="sm")
-                with gr.Group(visible=False) as self._locked:
-                    self._password = gr.Textbox(
-                        label="Password of the file", type="password", elem_id="password", max_length=200
-                    )
-                    self._unlock = gr.Button("Open the file", size="sm", elem_id="unlock")
-                self._found = gr.HTML(elem_id="found")
-                self._settings = SettingsPanel(store)
-            with gr.Column(scale=7, min_width=300, elem_id="output-column"):
-                with gr.Row(elem_id="actions"):
-                    self._start = gr.Button(
-                        "Summarize", variant="primary", interactive=False, scale=3, elem_id="summarize"
-                    )
-                    self._stop = gr.Button("Stop", interactive=False, scale=1, min_width=90, elem_id="stop")
-                self._status = gr.HTML(presentation.status(WELCOME), elem_id="status")
-                self._summary = gr.HTML(elem_id="summary", js_on_load=SENTENCES_JS)
-                with gr.Row(visible=False, elem_id="exports") as self._exports:
-                    self._copy = gr.Button("Copy", size="sm", min_width=70, elem_id="copy")
-                    self._downloads = {
-                        kind: gr.Button(label, size="sm", min_width=70, elem_id=f"download-{kind}")
-                        for kind, label in (("md", "Markdown"), ("txt", "Text"), ("json", "JSON"))
-                    }
-                self._evidence = gr.HTML(elem_id="evidence")
-                self.inspect = gr.Button(
-                    "Show this sentence\u2019s attention", size="sm", visible=False, elem_id="inspect"
-                )
+            with gr.Column(scale=6, min_width=320, elem_id="paper-column"):
+                self._paper = PaperView()
+            with gr.Column(scale=5, min_width=320, elem_id="summary-column", elem_classes="summary-scroll"):
+                self._build_summary()
         self._chosen = gr.State(-1)
         self._wire()
 
-    def _wire(self) -> None:
-        shown = [
-            self._file, self._locked, self._password, self._found, self._start, self._stop, self._status,
-            self._summary, self._exports, self._evidence, self.inspect,
-        ]  # fmt: skip
-        # Waiting for the model happens inside, where the position in the queue can be shown and Stop works.
-        work: dict[str, Any] = {"concurrency_limit": None, "concurrency_id": "work", **PRIVATE}
-        self._file.upload(self._read_upload, self._file, shown, **work)
-        self._example.click(self._read_example, None, shown, **work)
-        for trigger in (self._unlock.click, self._password.submit):
-            trigger(self._read_locked, self._password, shown, **work)
-        self._start.click(self._start_summary, set(self._settings.controls), shown, **work)
-        self._stop.click(self._halt, None, None, queue=False, **PRIVATE)
-        self._summary.click(
-            self._show_evidence, None, [self._evidence, self.inspect, self._chosen], queue=False, **PRIVATE
+    def _build_summary(self) -> None:
+        self._found = gr.HTML(elem_id="found", js_on_load=SWITCH_JS, apply_default_css=False)
+        with gr.Group(visible=False) as self._locked:
+            self._password = gr.Textbox(
+                label="Password of the file", type="password", elem_id="password", max_length=200
+            )
+            self._unlock = gr.Button("Open the file", size="sm", elem_id="unlock")
+        with gr.Row(elem_id="actions"):
+            self._start = gr.Button("Summarize", variant="primary", interactive=False, elem_id="summarize")
+            self._stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="stop")
+        self._settings = SettingsPanel(self._store)
+        self._status = gr.HTML(presentation.status(WELCOME), elem_id="status")
+        self._summary = gr.HTML(elem_id="summary", js_on_load=SUMMARY_JS, apply_default_css=False)
+        with gr.Row(visible=False, elem_id="exports") as self._exports:
+            small: dict[str, Any] = {"size": "sm", "min_width": 70}
+            self._copy = gr.Button("Copy", elem_id="copy", **small)
+            self._downloads = {
+                kind: gr.Button(label, elem_id=f"download-{kind}", **small)
+                for kind, label in (("md", "Markdown"), ("txt", "Text"), ("json", "JSON"))
+            }
+        self.inspect = gr.Button(
+            "Show this sentence\u2019s attention", size="sm", visible=False, elem_id="inspect"
         )
-        self._copy.click(None, None, None, js="() => window.longt5.copy('summary-text', 'copy')")
+
+    def _wire(self) -> None:
+        shown = self._shown = [
+            self._file, self._door, self._paper.component, self._found, self._locked, self._password, self._start,
+            self._stop, self._status, self._summary, self._exports, self.inspect, self._chosen,
+        ]  # fmt: skip
+        settings = set(self._settings.controls)
+        self._file.upload(self._read_upload, {self._file, *settings}, shown, **WATCHING)
+        self._example.click(self._show_example, settings, shown, **WATCHING)
+        for trigger in (self._unlock.click, self._password.submit):
+            trigger(self._read_locked, {self._password, *settings}, shown, **WATCHING)
+        self._start.click(self._start_summary, settings, shown, **WATCHING)
+        self._stop.click(self._halt, None, None, queue=False, **PRIVATE)
+        self._summary.click(self._choose, None, [self.inspect, self._chosen], queue=False, **PRIVATE)
+        switches = [self._settings.control(name) for name in summary_presentation.SWITCHES]
+        self._found.click(self._switch, settings, [self._found, *switches], queue=False, **PRIVATE)
+        for control in switches:
+            control.input(self._tell_reading, settings, self._found, queue=False, **PRIVATE)
+        self._copy.click(None, None, None, js=COPY_JS)
         for kind, button in self._downloads.items():
             button.click(self._exporter(kind), None, [self._courier, self._status], **PRIVATE)
+
+    def load(self, page: gr.Blocks) -> None:
+        """Has something to show as soon as the page has been loaded."""
+        page.load(self._enter, set(self._settings.controls), self._shown, **WATCHING)
 
     @property
     def chosen(self) -> gr.State:
         """Index of the chosen sentence, -1 while there is none."""
         return self._chosen
 
-    # Reading a file
+    # A paper comes in
 
-    def _read_upload(self, path: str, request: gr.Request) -> Iterator[Update]:
-        session = self._sessions.open(_key(request))
-        session.forget_upload()
-        yield from cumulative(self._read(session, Path(path), Path(path).name, upload=True))
+    def _enter(self, values: Update, request: gr.Request) -> Iterator[Update]:
+        """A page has been loaded."""
+        tab = self._visitors.enter(_key(request))
+        yield from self._show_paper(tab, tab.paper or self._sample.paper(), values)
 
-    def _read_example(self, request: gr.Request) -> Iterator[Update]:
-        session = self._sessions.open(_key(request))
-        session.forget_upload()
-        yield from cumulative(self._read(session, EXAMPLE, EXAMPLE.name))
-
-    def _read_locked(self, password: str, request: gr.Request) -> Iterator[Update]:
-        session = self._sessions.open(_key(request))
-        if session.upload is None:
-            yield self._line(Status("The file is no longer here: please choose it again.", kind="error"))
-            return
-        name = session.upload_name or session.upload.name
-        yield from cumulative(self._read(session, session.upload, name, password=password, upload=True))
-
-    def _read(
-        self, session: Session, path: Path, name: str, *, password: str | None = None, upload: bool = False
-    ) -> Iterator[Update]:
-        """Reads a file and shows what was found; an upload is deleted unless it waits for its password."""
-
-        def show(event: Event) -> Update | None:
-            if not isinstance(event, Read):
-                return None
-            session.document = event.document
-            return {self._found: presentation.found(event.document)}
-
-        session.document = session.summary = None
-        locked = False
+    def _read_upload(self, values: Update, request: gr.Request) -> Iterator[Update]:
+        tab, path = self._tab(request), Path(values[self._file])
         try:
-            yield {
-                self._file: None,
-                self._found: "",
-                self._locked: gr.update(visible=False),
-                **({} if password else {self._password: ""}),  # a wrong one stays, to be mended
-                **self._empty(),
-            }
-            events = partial(read, path, self._store, name=name, password=password)
-            for update in self._follow(session, events, show, until=Read):
-                if LOCKED in update:
-                    locked = True
-                else:
-                    yield update
-            if locked and upload:
-                session.upload, session.upload_name = path, name
-                yield {self._locked: gr.update(visible=True)}
-        finally:
-            if upload and not locked:
-                path.unlink(missing_ok=True)
-                session.upload = session.upload_name = None
+            paper = self._visitors.add(tab.visitor, path.name, path)
+        except SummaryError as error:
+            yield {self._file: None, **self._line(Status(str(error), kind="error"))}
+            return
+        self._read(tab, paper)
+        for update in self._show_paper(tab, paper, values):
+            yield {self._file: None, **update}
 
-    # Summarizing
+    def _read_locked(self, values: Update, request: gr.Request) -> Iterator[Update]:
+        tab = self._tab(request)
+        paper = tab.paper
+        if paper is None or paper.state != "locked":
+            yield self._line(GONE)
+            return
+        paper.password = values[self._password]
+        self._read(tab, paper)
+        yield from self._show_paper(tab, paper, values)
+
+    def _show_example(self, values: Update, request: gr.Request) -> Iterator[Update]:
+        yield from self._show_paper(self._tab(request), self._sample.paper(), values)
+
+    def _read(self, tab: Tab, paper: Paper) -> None:
+        """Has a paper read."""
+        assert paper.file is not None
+        work = partial(read, paper.file, self._store, name=paper.name, password=paper.password)
+        tab.visitor.desk.start(paper, "reading", work)
+
+    # Its summary is written
 
     def _start_summary(self, values: Update, request: gr.Request) -> Iterator[Update]:
-        yield from cumulative(self._summarize(self._sessions.open(_key(request)), values))
-
-    def _summarize(self, session: Session, values: Update) -> Iterator[Update]:
-        document = session.document
-        if document is None:
-            yield self._line(Status("The paper is no longer here: please choose it again.", kind="error"))
+        tab = self._tab(request)
+        paper = tab.paper
+        if paper is None or paper.document is None:
+            yield self._line(GONE)
             return
-
-        def show(event: Event) -> Update | None:
-            if isinstance(event, Working):
-                return {self._summary: presentation.parts(event.parts)}
-            if isinstance(event, Done):
-                session.summary = event.summary
-                return {
-                    self._summary: presentation.summary(event.summary),
-                    self._evidence: presentation.hint(CHOOSE),
-                    self._exports: gr.update(visible=True),
-                }
-            return None
-
-        session.summary = None
-        yield self._empty()
         try:
             settings = self._settings.settings(values)
+            if paper is self._sample.paper():
+                paper = self._sample.copy(self._visitors, tab.visitor)
         except SummaryError as error:
             yield self._line(Status(str(error), kind="error"))
             return
-        yield from self._follow(session, partial(summarize, document, settings, self._store), show)
+        if not paper.busy:
+            tab.visitor.desk.start(paper, "summarizing", partial(self._write, paper, settings))
+        yield from self._show_paper(tab, paper, values)
 
-    def _follow(
-        self,
-        session: Session,
-        events: Callable[..., Generator[Event, None, None]],
-        show: Callable[[Event], Update | None],
-        until: type = Done,
-    ) -> Iterator[Update]:
-        """Runs the pipeline, `events(stop=...)`, and yields what the page shows; whatever happens, it can go on."""
-        stop = session.begin()
-        last: tuple[type | None, float] = (None, 0.0)
-        end = Status("Stopped.", kind="idle")
-        result: Update = {}
-        try:
-            yield {self._stop: gr.update(interactive=True), self._start: gr.update(interactive=False)}
-            with closing(events(stop=stop)) as stream:
-                for event in stream:
-                    if stop is not session.stop:
-                        break  # a newer request of the same page: nothing of this one may be kept
-                    now = time.monotonic()
-                    if isinstance(event, until):
-                        end = READY if isinstance(event, Read) else presentation.status_of(event)
-                        result = show(event) or {}
-                        break
-                    if last[0] is type(event) and now - last[1] < REFRESH:
-                        continue
-                    last = (type(event), now)
-                    yield {**self._line(presentation.status_of(event)), **(show(event) or {})}
-        except PasswordNeeded as error:
-            end = Status(str(error), kind="error")
-            yield {LOCKED: True}
-        except (DocumentError, SummaryError) as error:
-            end = Status(str(error), kind="error")
-        except Stopped:
-            end = Status("Stopped.", kind="idle")
-        except Exception:
-            log.exception("unexpected error")
-            end = Status(BROKEN, kind="error")
-        finally:
-            superseded = stop is not session.stop
-            session.end(stop)
-        if not superseded:  # else the page already shows what came after
-            # One update with everything: as soon as the button can be pressed, nothing of this run may follow.
-            yield {
-                **result,
-                **self._line(end),
-                self._stop: gr.update(interactive=False),
-                self._start: gr.update(interactive=session.document is not None),
-            }
+    def _write(self, paper: Paper, settings: SummarySettings, stop: Any) -> Generator[Event, None, None]:
+        def keep(so_far: Summary) -> None:
+            if paper.stop is stop:  # nothing else has been asked for meanwhile
+                paper.summary = so_far
+
+        assert paper.document is not None
+        return summarize(paper.document, settings, self._store, stop=stop, keep=keep)
 
     def _halt(self, request: gr.Request) -> None:
-        session = self._sessions.find(_key(request))
-        if session is not None:
-            session.stop.set()
+        tab = self._tab(request)
+        if tab.paper is not None and tab.paper is not self._sample.paper():
+            tab.visitor.desk.stop(tab.paper)
 
-    # What can be done with a summary
+    # What the page shows of a paper
 
-    def _show_evidence(self, event: gr.EventData, request: gr.Request) -> tuple[Any, Any, int]:
-        summary = self._finished(request)
-        index = event.sentence
-        if summary is None or not isinstance(index, int) or not 0 <= index < len(summary.sentences):
-            return presentation.hint(CHOOSE), gr.update(visible=False), -1
-        page = presentation.evidence(summary.document, summary.sentences[index])
-        return page, gr.update(visible=True), index
+    def _show_paper(self, tab: Tab, paper: Paper, values: Update) -> Iterator[Update]:
+        """Turns a tab to a paper and follows the work on it until that rests or the tab shows something else."""
+        showing = tab.show(paper)
+        yield from cumulative(self._follow(tab, paper, showing, values))
+
+    def _follow(self, tab: Tab, paper: Paper, showing: int, values: Update) -> Iterator[Update]:
+        desk = tab.visitor.desk
+        version = desk.wait(-1, 0)
+        yield {self._chosen: -1, self.inspect: gr.update(visible=False)}
+        while tab.showing == showing:
+            resting = not paper.busy
+            yield self._updates(paper, self._settings.shown(values))
+            if resting:
+                return
+            time.sleep(REFRESH)
+            version = desk.wait(version, HEARTBEAT)
+
+    def _updates(self, paper: Paper, settings: SummarySettings) -> Update:
+        """Everything that the tab shows of a paper as it is now."""
+        document, example = paper.document, paper is self._sample.paper()
+        if document is not None and (paper.pages is None or paper.pages.document is not document):
+            limits = self._store.settings.reading_limits
+            paper.pages = open_paper(document, paper.file, limits, paper.password)
+        written = paper.summary is not None and bool(paper.summary.parts) and paper.state != "summarizing"
+        return {
+            self._door: gr.update(elem_classes=["first"] if example else ["later"]),
+            self._paper.component: paper.pages.key if paper.pages else None,
+            self._found: "" if document is None else summary_presentation.found(document, settings),
+            self._locked: gr.update(visible=paper.state == "locked"),
+            **({self._password: ""} if paper.state == "read" else {}),  # a wrong one stays, to be mended
+            self._start: gr.update(
+                interactive=document is not None and not paper.busy,
+                value="Summarize again" if written else "Summarize",
+                variant="secondary" if written else "primary",
+            ),
+            self._stop: gr.update(interactive=paper.busy, visible=paper.busy),
+            **self._line(SHOWN if example and written else self._moment(paper)),
+            self._summary: self._written(paper),
+            self._exports: gr.update(visible=written),
+        }
+
+    def _written(self, paper: Paper) -> str:
+        """What there is of the summary."""
+        progress = paper.progress
+        if paper.document is not None and paper.state == "summarizing":
+            if isinstance(progress, Working) and progress.parts:
+                return summary_presentation.parts(progress.parts, paper.document, paper.id)
+        elif paper.summary is not None and paper.summary.parts:
+            return summary_presentation.summary(paper.summary, paper.id)
+        return presentation.hint(EMPTY)
+
+    def _moment(self, paper: Paper) -> Status:
+        """The line about a paper's state."""
+        if paper.state in ("failed", "locked"):
+            return Status(paper.problem, kind="error")
+        if paper.state == "done" and paper.summary is not None:
+            return presentation.status_of(Done(paper.summary))
+        if paper.state == "stopped":
+            return KEPT if paper.summary is not None else STOPPED
+        if paper.state == "read":
+            return READY
+        if paper.progress is not None:
+            return presentation.status_of(paper.progress)
+        return Status("Waiting for your other papers" if paper.state == "waiting" else "Starting")
+
+    # What is done with what is there
+
+    def _choose(self, event: gr.EventData, request: gr.Request) -> tuple[Any, int]:
+        summary, index = self._tab(request).summary, event.sentence
+        known = summary is not None and isinstance(index, int) and 0 <= index < len(summary.sentences)
+        inspectable = known and summary is not None and summary.settings.model in self._store.choices
+        return gr.update(visible=inspectable), index if known else -1
+
+    def _switch(self, values: Update, event: gr.EventData, request: gr.Request) -> Update:
+        """Turns a setting about, by the link in the line that says what is read."""
+        name = event.setting
+        if name not in summary_presentation.SWITCHES:
+            return {self._found: gr.skip()}
+        control = self._settings.control(name)
+        turned = not values[control]
+        return {
+            control: turned,
+            self._found: self._tell_reading({**values, control: turned}, request),
+        }
+
+    def _tell_reading(self, values: Update, request: gr.Request) -> Any:
+        document = self._tab(request).document
+        if document is None:
+            return gr.skip()
+        return summary_presentation.found(document, self._settings.shown(values))
 
     def _exporter(self, kind: str) -> Callable[..., tuple[Any, Any]]:
         write, mime = {
@@ -285,29 +301,19 @@ class SummaryPanel:
         }[kind]
 
         def save(request: gr.Request) -> tuple[Any, Any]:
-            summary = self._finished(request)
+            summary = self._tab(request).summary
             if summary is None:
-                gone = Status("The summary is no longer here: please make it again.", kind="error")
-                return gr.skip(), presentation.status(gone)
+                return gr.skip(), presentation.status(NO_SUMMARY)
             name = f"{Path(summary.document.name).stem or 'paper'}-summary.{kind}"
             return parcel(name, mime, write(summary).encode("utf-8")), gr.skip()
 
         return save
 
-    def _finished(self, request: gr.Request) -> Summary | None:
-        session = self._sessions.find(_key(request))
-        return None if session is None else session.summary
+    def _tab(self, request: gr.Request) -> Tab:
+        return self._visitors.tab(_key(request))
 
     def _line(self, line: Status) -> Update:
         return {self._status: presentation.status(line)}
-
-    def _empty(self) -> Update:
-        return {
-            self._summary: "",
-            self._evidence: "",
-            self._exports: gr.update(visible=False),
-            self.inspect: gr.update(visible=False),
-        }
 
 
 def _key(request: gr.Request) -> str:

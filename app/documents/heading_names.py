@@ -104,6 +104,9 @@ def _table() -> dict[str, Kind]:
 
 
 _KINDS = _table()
+_ABSTRACTS = frozenset(
+    "abstract summary zusammenfassung kurzfassung résumé resumen resumo riassunto 摘要 要旨 초록".split()
+)
 # Longer headings are not looked up.
 NAME_CHARACTERS = 100
 _NUMBER_LABEL = re.compile(
@@ -147,3 +150,8 @@ def named_kind(heading: str, *, set_as_heading: bool = False) -> Kind | None:
         return kind
     text = heading.strip(" .:")
     return next((kind for kind, pattern in _BEGINNINGS if pattern.match(text)), None)
+
+
+def is_abstract(heading: str) -> bool:
+    """Whether it is that of the abstract, which may be set otherwise than those of the sections."""
+    return not heading[:1].isdigit() and "".join(filter(str.isalpha, heading.casefold())) in _ABSTRACTS

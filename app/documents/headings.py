@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.documents.heading_names import Kind, bare_name, named_kind
+from app.documents.heading_names import Kind, bare_name, is_abstract, named_kind
 from app.documents.paragraphs import Paragraph
 
 HEADING_CHARACTERS, HEADING_WORDS = 150, 20
@@ -155,11 +155,10 @@ def find_headings(
         title: of the document, which is set like a heading and is none.
         no_headings: indices of paragraphs that are none: entries of reference lists and contents.
     """
-    titled = _letters(title)
     found = [
         candidate
         for index, paragraph in enumerate(paragraphs)
-        if index not in no_headings and (candidate := _candidate(index, paragraph, titled)) is not None
+        if index not in no_headings and (candidate := _candidate(index, paragraph, title)) is not None
     ]
     sections = _sections_by_level(found) if any(each.paragraph.level for each in found) else _sections(found)
     headings: list[Heading] = []
@@ -187,18 +186,18 @@ def _candidate(index: int, paragraph: Paragraph, title: str) -> _Candidate | Non
         return None
     if not kind and not paragraph.level and not _reads_like_heading(text, label):
         return None
-    if index < TITLE_PARAGRAPHS and (label is None or label.style == "letter") and _is_title(text, title):
+    if index < TITLE_PARAGRAPHS and (label is None or label.style == "letter") and is_title(text, title):
         return None
     # Usual names in the middle of a table or a figure look like the text around them.
-    if kind == "body" and not paragraph.heading:
+    if kind == "body" and not paragraph.heading and not is_abstract(text):
         return None
     return _Candidate(index, paragraph, text, label, kind)
 
 
-def _is_title(text: str, title: str) -> bool:
-    """Whether it is the title or the first lines of it; that is given by its letters."""
-    letters = _letters(text)
-    return letters == title or (len(letters) > 12 and title.startswith(letters))
+def is_title(text: str, title: str) -> bool:
+    """Whether a paragraph is the title or the first lines of it."""
+    letters, whole = _letters(text), _letters(title)
+    return letters == whole or (len(letters) > 12 and whole.startswith(letters))
 
 
 def _letters(text: str) -> str:
@@ -326,11 +325,7 @@ def _stands_out(each: _Candidate, size: float) -> bool:
     """Whether a heading with a usual name is as large as those of the sections; that of the abstract may be smaller."""
     if each.kind == "body" and each.label:
         return False
-    return each.paragraph.size >= size * (1 - SAME_SIZE) or _is_abstract(each)
-
-
-def _is_abstract(each: _Candidate) -> bool:
-    return each.label is None and bare_name(each.text) in ("abstract", "summary")
+    return each.paragraph.size >= size * (1 - SAME_SIZE) or is_abstract(each.text)
 
 
 def _by_names(found: Sequence[_Candidate], groups: Sequence[Sequence[_Candidate]]) -> set[int]:
@@ -350,7 +345,7 @@ def _by_names(found: Sequence[_Candidate], groups: Sequence[Sequence[_Candidate]
     like = [each for each in top if not each.label or each.label.depth == 1]
     sections = {each.index for each in like if each.kind or not only_named}
     sections |= {each.index for each in found if each.kind and each.paragraph.size >= size * (1 - SAME_SIZE)}
-    return sections | {each.index for each in found if _is_abstract(each)}
+    return sections | {each.index for each in found if is_abstract(each.text)}
 
 
 def _is_imrad(names: set[str]) -> bool:

@@ -69,12 +69,12 @@ def find_reference_lists(paragraphs: Sequence[Paragraph]) -> tuple[tuple[int, in
 
 
 def _entries_follow(following: Sequence[Paragraph]) -> bool:
-    """Whether enough of the paragraphs after a heading are entries, or all up to the next heading."""
+    """Whether enough of the paragraphs after a heading are entries, or the first ones up to a figure or a heading."""
     entries = list(map(looks_like_entry, following))
-    if sum(entries) >= ENTRY_SHARE * max(1, len(following)):
+    if sum(entries) >= ENTRY_SHARE * max(1, len(entries)) or all([len(entries) > 1, *entries[:2]]):
         return True
     upto = next((number for number, each in enumerate(following) if each.heading and not entries[number]), 0)
-    return upto > 0 and sum(entries[:upto]) >= ENTRY_SHARE * upto
+    return upto > 0 and all(entries[:upto])
 
 
 def looks_like_entry(paragraph: Paragraph) -> bool:

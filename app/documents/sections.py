@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.documents.front_matter import find_contents, form, is_contents_heading, is_prose
-from app.documents.heading_names import Kind, bare_name, named_kind
-from app.documents.headings import Heading, find_headings, shown_heading
+from app.documents.front_matter import FIRST_PAGES, find_contents, form, is_contents_heading, is_prose
+from app.documents.heading_names import Kind, is_abstract, named_kind
+from app.documents.headings import Heading, find_headings, is_title, shown_heading
 from app.documents.paragraphs import Paragraph
 from app.documents.references import find_reference_lists
 
@@ -49,75 +49,97 @@ def divide(
         return ()
     lists = find_reference_lists(paragraphs)
     contents = find_contents(paragraphs, pages)
-    entries = {index for start, end in lists for index in range(start, end)} | contents
-    headings = find_headings(paragraphs, title=title, no_headings=frozenset(entries))
+    entries = frozenset(contents.union(*(range(*each) for each in lists)))
+    found = _Found(
+        paragraphs,
+        pages,
+        body_size,
+        title=next((i for i, each in enumerate(paragraphs) if is_title(each.text, title)), 0),
+        headings=find_headings(paragraphs, title=title, no_headings=entries),
+        lists=lists,
+    )
     kinds: list[Kind] = ["body"] * len(paragraphs)
-    _mark_named(kinds, headings, lists)
+    _mark_named(kinds, found)
     for index in contents:
         kinds[index] = "front"
-    _mark_title_block(kinds, headings, paragraphs, pages, body_size)
+    _mark_title_block(kinds, found)
     for index, paragraph in enumerate(paragraphs):
         if kinds[index] == "body":
             kinds[index] = form(paragraph, pages[index], body_size) or "body"
     for start, end in lists:
         kinds[start:end] = ["references"] * (end - start)
     _keep_the_paper(kinds, paragraphs)
-    begins = {
-        i: shown_heading(paragraphs[i].text) for i in contents if is_contents_heading(paragraphs[i].text)
-    }
-    return _parts(kinds, begins | _beginnings(kinds, headings, lists, paragraphs))
+    named = (i for i in contents if is_contents_heading(paragraphs[i].text))
+    begins = {index: shown_heading(paragraphs[index].text) for index in named}
+    return _parts(kinds, begins | _beginnings(kinds, found))
 
 
-def _mark_named(kinds: list[Kind], headings: Sequence[Heading], lists: Sequence[tuple[int, int]]) -> None:
-    """What stands under headings like `Funding`, up to the next one that is no smaller."""
-    body = [
-        each.first
-        for each in headings
-        if each.section and each.kind in (None, "body") and not _is_abstract(each)
-    ]
-    for number, heading in enumerate(headings):
+@dataclass(frozen=True)
+class _Found:
+    """What is known of a document before its kinds are told."""
+
+    paragraphs: Sequence[Paragraph]
+    pages: Sequence[int]
+    body_size: float
+    title: int
+    """Index of the paragraph in which the title begins."""
+    headings: Sequence[Heading]
+    lists: Sequence[tuple[int, int]]
+    """Ranges of paragraphs that are reference lists."""
+
+    @property
+    def body_headings(self) -> list[Heading]:
+        """Of the sections that are the paper itself, as far as the names tell."""
+        return [each for each in self.headings if each.section and each.kind in (None, "body")]
+
+
+def _mark_named(kinds: list[Kind], found: _Found) -> None:
+    """What stands under headings like `Funding`."""
+    body = [each.first for each in found.body_headings if not is_abstract(each.text)]
+    for number, heading in enumerate(found.headings):
         if heading.kind not in ("front", "back"):
             continue
-        following = [
-            each.first
-            for each in headings[number + 1 :]
-            if each.section or each.weight >= heading.weight - ROUNDING
-        ]
-        following += [start for start, _ in lists if start > heading.first]
-        end = min(following, default=len(kinds))
         before = not body or heading.first < body[0]
         after = not body or heading.first > body[-1]
         kind: Kind = "front" if before else "back" if after else heading.kind
+        end = _end_of_named(number, found)
         kinds[heading.first : end] = [kind] * (end - heading.first)
 
 
-def _is_abstract(heading: Heading) -> bool:
-    return bare_name(heading.text) in ("abstract", "summary")
+def _end_of_named(number: int, found: _Found) -> int:
+    """Where the section under a heading ends, whatever its level: at the next heading that is no smaller."""
+    heading = found.headings[number]
+    ends = [len(found.paragraphs), *(start for start, _ in found.lists), found.title]
+    ends += [
+        each.first
+        for each in found.headings[number + 1 :]
+        if each.section or each.weight >= heading.weight - ROUNDING
+    ]
+    page = found.pages[heading.first]
+    if not heading.section and page <= FIRST_PAGES:
+        # In the margin of the first page, between parts of the text.
+        ends += [index for index, other in enumerate(found.pages) if other > page][:1]
+    return min(end for end in ends if end > heading.first)
 
 
-def _mark_title_block(
-    kinds: list[Kind],
-    headings: Sequence[Heading],
-    paragraphs: Sequence[Paragraph],
-    pages: Sequence[int],
-    body_size: float,
-) -> None:
+def _mark_title_block(kinds: list[Kind], found: _Found) -> None:
     """Title, authors and affiliations: what stands before the first running text and the first heading of the body."""
-    first = next((each.first for each in headings if each.section and each.kind in (None, "body")), None)
+    headings = found.body_headings
+    first = headings[0].first if headings else None
     # What comes before the contents is no text of a book, even if it is in sentences.
-    book = any(kind == "front" for kind in kinds[:first])
+    front = max((index for index, kind in enumerate(kinds[:first]) if kind == "front"), default=0)
     block = []
-    for index, paragraph in enumerate(paragraphs[:first]):
-        prose = is_prose(paragraph.text) and form(paragraph, pages[index], body_size) is None
-        if pages[index] > (1 if first is None else TITLE_PAGES) or (
-            prose and not book and kinds[index] == "body"
-        ):
+    for index, paragraph in enumerate(found.paragraphs[:first]):
+        if found.pages[index] > (1 if first is None else TITLE_PAGES):
+            break
+        prose = is_prose(paragraph.text) and form(paragraph, found.pages[index], found.body_size) is None
+        if prose and kinds[index] == "body" and index > front:
             break
         block.append(index)
-    if first is None and not any(paragraphs[index].size > TITLE_SIZE * body_size for index in block):
-        return
-    for index in block:
-        kinds[index] = "front"
+    large = TITLE_SIZE * found.body_size
+    if first is not None or any(found.paragraphs[index].size > large for index in block):
+        for index in block:
+            kinds[index] = "front"
 
 
 def _keep_the_paper(kinds: list[Kind], paragraphs: Sequence[Paragraph]) -> None:
@@ -129,21 +151,16 @@ def _keep_the_paper(kinds: list[Kind], paragraphs: Sequence[Paragraph]) -> None:
         kinds[:] = ["references" if kind == "references" else "body" for kind in kinds]
 
 
-def _beginnings(
-    kinds: Sequence[Kind],
-    headings: Sequence[Heading],
-    lists: Sequence[tuple[int, int]],
-    paragraphs: Sequence[Paragraph],
-) -> dict[int, str]:
+def _beginnings(kinds: Sequence[Kind], found: _Found) -> dict[int, str]:
     """Index of each paragraph that begins a section -> its heading."""
     begins = {
         each.first: each.text
-        for each in headings
-        if each.section or (each.kind in ("front", "back") and kinds[each.first] == each.kind)
+        for each in found.headings
+        if each.section or (each.kind in ("front", "back") and kinds[each.first] in ("front", "back"))
     }
-    for start, end in lists:
-        text = paragraphs[start].text
-        begins[start] = shown_heading(text) if len(text) < 100 and named_kind(text) else ""
+    for start, end in found.lists:
+        text = found.paragraphs[start].text
+        begins[start] = shown_heading(text) if named_kind(text) else ""
         begins.setdefault(end, "")
     return begins
 

@@ -33,6 +33,7 @@ NOT_HERE = (
     "choose the file again."
 )
 GONE = "This paper is no longer here: please choose the file again."
+NOTHING = "There is no summary yet: summarize a paper first."
 TOO_MANY = "{most} papers can be worked on at once, and so many have been taken; bring the others later."
 
 # Tells the server what was pressed in the list.
@@ -226,8 +227,8 @@ class ShelfPanel:
         yield from self.follow(tab, values)
 
     def _bring_text(self, values: Update, request: gr.Request) -> Iterator[Update]:
-        text = values[self._text] or ""
-        if not text.strip():
+        text = values[self._text]
+        if not isinstance(text, str) or not text.strip():
             gr.Warning("Paste the text of a paper first.")
             return
         yield {self._text: ""}
@@ -243,7 +244,7 @@ class ShelfPanel:
         try:
             if not self._store.settings.allow_urls:
                 raise DocumentError("Nothing is fetched from here: download the file and choose it.")
-            address = url_of(values[self._address] or "")
+            address = url_of(str(values[self._address] or ""))
         except DocumentError as error:
             gr.Warning(str(error))
             return
@@ -306,7 +307,7 @@ class ShelfPanel:
             papers = self.tab(request).visitor.papers
             summaries = [paper.summary for paper in reversed(papers) if paper.summary is not None]
             if not summaries:
-                gr.Warning("There is no summary yet.")
+                gr.Warning(NOTHING)
                 return gr.skip()
             if kind == "csv":
                 return parcel("summaries.csv", "text/csv", export.to_csv(summaries).encode("utf-8"))

@@ -17,6 +17,7 @@ from app import documents
 from app.documents import Document, DocumentError
 from app.models import ModelStore
 from app.summarizing.job import Job, Report
+from app.summarizing.positions import language_barrier, summarize_by_position
 from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings
 from app.summarizing.summary import Done, Event, LoadingModel, Queued, Read, Summary
 from app.work import Stopped, follow
@@ -49,7 +50,8 @@ def summarize(
 ) -> Generator[Event, None, None]:
     """Reads `source` (a file or a Document), summarizes it and yields events; the last one is Done.
 
-    Events come in this order: Reading*, Read, Queued*, LoadingModel?, Working*, Done. A Document given as source
+    Events come in this order: Reading*, Read, Queued*, LoadingModel?, Working*, Done; of a paper in a language that the
+    model does not read (`language_barrier`) Reading*, Read, Done. A Document given as source
     starts at Read. Requests of several threads take turns. The work is done in a thread of its own. Setting `stop` from
     another thread, or closing the generator, which sets it too, ends the work and frees what it held.
 
@@ -116,6 +118,13 @@ def _summarize(
     started = time.monotonic()
     document = source if isinstance(source, Document) else _read(source, store, name, password, stop, report)
     report(Read(document))
+    barrier = language_barrier(store.profile(settings.model), document)
+    if barrier is not None:
+        summary = summarize_by_position(document, settings, barrier)
+        if not summary.sentences:
+            raise SummaryError(f"There is no text to summarize in {document.name}.")
+        report(Done(replace(summary, seconds=time.monotonic() - started)))
+        return
     with store.turns.join() as ticket:
         joined = time.monotonic()
         for ahead in ticket.positions(stop):

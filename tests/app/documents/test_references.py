@@ -81,6 +81,19 @@ def test_heading_may_be_spaced_out(heading: str) -> None:
     assert found(*BODY, heading, *ENTRIES) == (4, 10)
 
 
+def test_list_may_be_broken_by_a_figure() -> None:
+    labels = (
+        "0.5 1 1.5 2",
+        "Number of Episodes",
+        "Random Problems",
+        "(a) One",
+        "10 20 30",
+        "(b) Two",
+        "Figure 1: Results.",
+    )
+    assert found(*BODY, "References", *ENTRIES[:2], *labels, *ENTRIES[2:]) == (4, 17)
+
+
 def test_short_list_before_an_appendix() -> None:
     assert found(*BODY, "References", *ENTRIES[:2], "Appendix A", *BODY, *BODY) == (4, 7)
 

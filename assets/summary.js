@@ -119,21 +119,6 @@
     focus() {
       this.element.querySelector(`.sentence[data-sentence="${this.chosen}"]`)?.focus({ preventScroll: true });
     }
-
-    // For the clipboard: with headings, and the pages behind each sentence.
-    text() {
-      const lines = [];
-      for (const part of this.element.querySelectorAll('.part')) {
-        const sentences = [...part.querySelectorAll('.sentence')].map((sentence) => {
-          const pages = [...new Set(passagesOf(sentence).map((passage) => passage.label))];
-          const shown = sentence.cloneNode(true);
-          shown.querySelectorAll('.visually-hidden').forEach((words) => words.remove());
-          return shown.textContent + (pages.length ? ` (p. ${pages.join(', ')})` : '');
-        });
-        lines.push(part.querySelector('h3, h4').textContent, sentences.join(' '), '');
-      }
-      return lines.join('\n');
-    }
   }
 
   const passagesOf = (sentence) => JSON.parse(sentence.dataset.passages)
@@ -146,6 +131,5 @@
     },
     restingOn: (range) => window.longt5.summary.view.restingOn(range),
     focus: () => window.longt5.summary.view.focus(),
-    text: () => window.longt5.summary.view.text(),
   };
 })();

@@ -28,10 +28,11 @@ from app.inspecting.views import ALL_HEADS, VIEWS, Question
 from app.models import ModelStore
 from app.page import presentation
 from app.page.desk import BROKEN
+from app.page.parcels import parcel
 from app.page.presentation import Status
 from app.page.settings_panel import PRIVATE
 from app.page.streaming import Update, cumulative
-from app.page.summary_panel import SummaryPanel, parcel
+from app.page.summary_panel import SummaryPanel
 from app.page.visitors import Tab, Visitors
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary

@@ -31,7 +31,7 @@ OLDEST_FILE = 3600  # seconds: what is left behind by uploads that were broken o
 def build(settings: Settings, store: ModelStore) -> gr.Blocks:
     """The page and its API, not yet served."""
     sessions = Sessions(settings.session_seconds)
-    visitors = Visitors(settings.session_seconds, 2**31)
+    visitors = Visitors(settings.session_seconds, settings.kept_papers_bytes)
     with gr.Blocks(
         title=TITLE, delete_cache=(OLDEST_FILE // 4, OLDEST_FILE), analytics_enabled=False, fill_width=True
     ) as page:
@@ -49,7 +49,6 @@ def build(settings: Settings, store: ModelStore) -> gr.Blocks:
             visitors.leave(str(request.session_hash))
 
         page.unload(leave)
-        summary.load(page)
     # People see and wait in the model's own queue (`ModelStore.turns`); this one only bounds requests.
     page.queue(max_size=8 * settings.queue_size, default_concurrency_limit=4)
     return page

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Literal
 
+from app import export
 from app.documents import Document, LeftOut, left_out
 from app.documents.page_numbers import page_list
 from app.page.presentation import count, duration, text
@@ -42,12 +43,15 @@ def found(document: Document, settings: SummarySettings) -> str:
     )
 
 
-def parts(written: Sequence[Part], document: Document, paper: str, state: State = "growing") -> str:
+def parts(
+    written: Sequence[Part], document: Document, paper: str, state: State = "growing", plain: str = ""
+) -> str:
     """The parts of a summary: each sentence is a button that shows its evidence, behind it the pages of that.
 
     Args:
         paper: names what it is a summary of; with another one the browser forgets what was chosen.
         state: "growing" while more is to come, "stopped" if more was to come.
+        plain: what Copy copies.
     """
     shown = []
     first = 0
@@ -57,7 +61,8 @@ def parts(written: Sequence[Part], document: Document, paper: str, state: State 
             shown.append(_part(part, document, first))
             first += len(part.sentences)
     return (
-        f'<div class="summary" id="summary-text" data-state="{state}" data-paper="{text(paper)}">'
+        f'<div class="summary" id="summary-text" data-state="{state}" data-paper="{text(paper)}" '
+        f'data-plain="{text(plain)}">'
         f"{''.join(shown)}</div>"
     )
 
@@ -67,7 +72,7 @@ def summary(finished: Summary, paper: str) -> str:
     state: State = "done" if finished.complete else "stopped"
     notes = [note for note in finished.notes if note not in finished.document.notes]
     return (
-        f"{parts(finished.parts, finished.document, paper, state)}"
+        f"{parts(finished.parts, finished.document, paper, state, export.plain(finished))}"
         f'<p class="facts">{text(_extent(finished))}</p>{_notes(notes)}'
     )
 

@@ -58,6 +58,7 @@
       this.asText = !layout.drawn;
       this.build();
       if (layout.problem) this.say(layout.problem);
+      window.dispatchEvent(new Event('longt5-link'));
     }
 
     // Answers of the server, null where it has none or the paper has been changed meanwhile.

@@ -23,6 +23,15 @@
         if (heading) this.folded[event.target.open ? 'delete' : 'add'](heading);
       }, true);
       watch('value', () => this.restore());
+      window.addEventListener('longt5-link', () => setTimeout(() => this.openLink()));
+    }
+
+    // The sentence that the address names, once its paper and its summary are here.
+    openLink() {
+      const link = new URLSearchParams(window.location.search);
+      if (this.linked || link.get('paper') !== this.paper || !window.longt5.paper.view?.layout.pages.length) return;
+      const sentence = this.sentences()[Number(link.get('sentence') ?? -1)];
+      if (sentence) this.choose(sentence, 0);
     }
 
     sentences() {
@@ -42,6 +51,7 @@
 
     choose(sentence, passage) {
       this.chosen = Number(sentence.dataset.sentence);
+      this.linked = true; // whatever the address named has been overtaken
       this.unmark();
       this.restore();
       const passages = passagesOf(sentence);
@@ -68,6 +78,8 @@
       if (paper !== this.paper) {
         this.paper = paper;
         this.chosen = -1;
+        this.linked = false;
+        setTimeout(() => this.openLink());
         this.folded.clear();
       }
       for (const sentence of this.sentences()) {

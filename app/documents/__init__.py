@@ -32,8 +32,8 @@ __all__ = [
     "Section",
     "find_places",
     "find_words",
-    "position_at",
     "left_out",
+    "position_at",
     "read",
     "undivided",
 ]

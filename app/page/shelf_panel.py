@@ -54,6 +54,7 @@ watch('value', () => {
     address.searchParams.delete(name);
   for (const [name, value] of new URLSearchParams(query)) address.searchParams.set(name, value);
   history.replaceState(history.state, '', address);
+  window.dispatchEvent(new Event('longt5-link'));
 });
 """
 CONFIRM_JS = "() => [confirm('Delete all papers and summaries that this browser has brought here?')]"
@@ -192,6 +193,8 @@ class ShelfPanel:
         if paper is not None and look != Look():
             paper.look = look
         tab.show(paper, NOT_HERE if named and paper is None else "")
+        for each in tab.visitor.papers:
+            self._read_after_all(tab, each)
         return self.remember(tab)[self.memory]
 
     def _show(self, values: Update, request: gr.Request) -> Iterator[Update]:
@@ -275,13 +278,17 @@ class ShelfPanel:
             gr.Warning(GONE)
         elif action == "open":
             tab.show(paper)
-            if paper.state == "stopped" and paper.document is None:
-                tab.visitor.desk.start(paper, "reading", reading(paper, self._store))
+            self._read_after_all(tab, paper)
         elif action == "stop":
             tab.visitor.desk.stop(paper)
         elif action == "delete":
             tab.visitor.delete(paper)
         yield from self.follow(tab, values)
+
+    def _read_after_all(self, tab: Tab, paper: Paper) -> None:
+        """Has a paper read whose reading was stopped, as it is when the page is closed."""
+        if paper.state == "stopped" and paper.document is None and paper.file and paper.file.exists():
+            tab.visitor.desk.start(paper, "reading", reading(paper, self._store))
 
     def _start_all(self, values: Update, request: gr.Request) -> Iterator[Update]:
         tab = self.tab(request)

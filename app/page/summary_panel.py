@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -12,6 +12,7 @@ from app.models import ModelStore
 from app.page import presentation, summary_presentation
 from app.page.example import Example
 from app.page.jobs import reading, summarizing
+from app.page.links import Look
 from app.page.open_paper import open_paper
 from app.page.paper_view import PaperView
 from app.page.papers import Paper
@@ -25,6 +26,7 @@ from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Done, Working
 
 READY = Status("Ready to summarize.", kind="done")
+STOPPING = Status("Stopping")
 STOPPED = Status("Stopped.", kind="idle")
 KEPT = Status("Stopped.", "What was written until then is kept.", kind="idle")
 EXAMPLE = Status("An example.", "Click a sentence to see where it comes from.", kind="done")
@@ -91,7 +93,7 @@ class SummaryPanel:
     def _wire(self) -> None:
         outputs = [
             self._door, self._paper.component, self._found, self._locked, self._start, self._stop, self._status,
-            self._summary, self._exports,
+            self._summary, self._exports, self.inspect, self._chosen,
         ]  # fmt: skip
         shown = [*self.shelf.wire(self._settings, [self.shown], outputs), self._password]
         settings = set(self._settings.controls)
@@ -100,15 +102,15 @@ class SummaryPanel:
             trigger(self._open_locked, {self._password, *settings}, shown, **watching)
         self._start.click(self._summarize, settings, shown, **watching)
         self._stop.click(self._halt, None, None, queue=False, **PRIVATE)
-        self._summary.click(self._choose, None, [self.inspect, self._chosen], queue=False, **PRIVATE)
-        self._summary.change(self._forget_choice, None, [self.inspect, self._chosen], queue=False, **PRIVATE)
+        chosen = [self.inspect, self._chosen, self.shelf.memory]
+        self._summary.click(self._choose, None, chosen, queue=False, **PRIVATE)
         switches = [self._settings.control(name) for name in summary_presentation.SWITCHES]
         self._found.click(self._switch, settings, [self._found, *switches], queue=False, **PRIVATE)
         for control in switches:
             control.input(self._tell_reading, settings, self._found, queue=False, **PRIVATE)
         self._copy.click(None, None, None, js=COPY_JS)
         for kind, button in self._downloads.items():
-            button.click(partial(self._export, kind), None, [self._courier, self._status], **PRIVATE)
+            button.click(self._exporter(kind), None, [self._courier, self._status], **PRIVATE)
 
     @property
     def chosen(self) -> gr.State:
@@ -140,11 +142,18 @@ class SummaryPanel:
                 value="Summarize again" if written else "Summarize",
                 variant="secondary" if written else "primary",
             ),
-            self._stop: gr.update(interactive=paper.busy, visible=paper.busy),
+            self._stop: gr.update(interactive=paper.busy and not paper.stopping, visible=paper.busy),
             self._status: presentation.status(status),
             self._summary: self._written(paper),
             self._exports: gr.update(visible=written and tab.paper is not None),
+            **self._choice(paper),
         }
+
+    def _choice(self, paper: Paper) -> Update:
+        """Which sentence of a paper was chosen last, if there is such a one."""
+        index, sentences = paper.look.sentence, paper.summary.sentences if paper.summary else ()
+        known = index is not None and 0 <= index < len(sentences)
+        return {self.inspect: gr.update(visible=known), self._chosen: index if known else -1}
 
     def _written(self, paper: Paper) -> str:
         """What there is of the summary."""
@@ -157,6 +166,8 @@ class SummaryPanel:
 
     def _status_of(self, paper: Paper) -> Status:
         """The line about a paper's state."""
+        if paper.stopping:
+            return STOPPING
         if paper.state in ("failed", "locked"):
             return Status(paper.problem, kind="error")
         if paper.state == "done" and paper.summary is not None:
@@ -197,7 +208,9 @@ class SummaryPanel:
             yield {self._status: presentation.status(Status(GONE, kind="error"))}
             return
         if not paper.busy:
-            tab.visitor.desk.start(paper, "summarizing", summarizing(paper, settings, self._store))
+            paper.look = Look()
+            work = summarizing(paper, settings, self._store)
+            tab.visitor.desk.start(paper, "summarizing", work, first=True)
         yield from self.shelf.follow(tab, values)
 
     def _halt(self, request: gr.Request) -> None:
@@ -205,13 +218,15 @@ class SummaryPanel:
         if tab.paper is not None:
             tab.visitor.desk.stop(tab.paper)
 
-    def _choose(self, event: gr.EventData, request: gr.Request) -> tuple[Any, int]:
-        summary, index = self.shelf.tab(request).summary, event.sentence
-        known = summary is not None and isinstance(index, int) and 0 <= index < len(summary.sentences)
-        return gr.update(visible=known), index if known else -1
-
-    def _forget_choice(self) -> tuple[Any, int]:
-        return gr.update(visible=False), -1
+    def _choose(self, event: gr.EventData, request: gr.Request) -> Update:
+        tab = self.shelf.tab(request)
+        paper = tab.paper or self._sample.paper()
+        index = event._data.get("sentence") if isinstance(event._data, dict) else None
+        if tab.paper is None:  # everybody's: who chose what in it is not kept
+            paper = replace(paper)
+        if isinstance(index, int) and not isinstance(index, bool):
+            paper.look = replace(paper.look, sentence=index)
+        return {**self._choice(paper), **self.shelf.remember(tab)}
 
     # What of it is read
 
@@ -227,11 +242,15 @@ class SummaryPanel:
         document = (self.shelf.tab(request).paper or self._sample.paper()).document
         return summary_presentation.found(document, self._settings.shown(values)) if document else gr.skip()
 
-    def _export(self, kind: str, request: gr.Request) -> tuple[Any, Any]:
-        summary = self.shelf.tab(request).summary
-        if summary is None:
-            return gr.skip(), presentation.status(NO_SUMMARY)
+    def _exporter(self, kind: str) -> Callable[[gr.Request], tuple[Any, Any]]:
         form = export.FORMATS[kind]
-        content = form.write(summary)
-        data = content.encode("utf-8") if isinstance(content, str) else content
-        return parcel(export.file_name(summary, kind), form.mime, data), gr.skip()
+
+        def save(request: gr.Request) -> tuple[Any, Any]:
+            summary = self.shelf.tab(request).summary
+            if summary is None:
+                return gr.skip(), presentation.status(NO_SUMMARY)
+            content = form.write(summary)
+            data = content.encode("utf-8") if isinstance(content, str) else content
+            return parcel(export.file_name(summary, kind), form.mime, data), gr.skip()
+
+        return save

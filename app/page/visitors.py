@@ -201,7 +201,10 @@ class Visitors:
             address: where on the network it comes from.
         """
         with self._lock:
-            if not isinstance(token, str) or token not in self._visitors:
+            known = self._visitors.get(self._tokens.get(key, ""))
+            if known is not None and known.papers:  # nobody turns somebody else's tab to a visitor of his own
+                token = known.token
+            elif not isinstance(token, str) or token not in self._visitors:
                 token = secrets.token_urlsafe(24)
             self._remember(key, token)
             return self._tab(key, token, address)

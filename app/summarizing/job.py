@@ -39,6 +39,8 @@ from longt5.generation import EncodedText, Tokens, write
 from longt5.interruption import interruptible
 from longt5.quote_search import Quoted, Sampling, quote
 
+# Words written for each that is to stay when citations and debris have been taken out.
+CLEANED = 1.04
 # About a section; one that spans several windows has more of them.
 MOST_SECTION_SENTENCES = 3
 
@@ -160,20 +162,21 @@ class Job:
 
     def _own_words(self, draft: _Draft) -> Found:
         piece = draft.piece
+        words = None if piece.words is None else round(piece.words * CLEANED)
         config = _generation_config(self.loaded, self.settings, piece.max_tokens)
-        if piece.words is not None:
-            config = with_length(config, piece.words)
+        if words is not None:
+            config = with_length(config, words)
         token_ids = write(
             self.loaded.model,
             draft.encoded,
             config,
             seed=self.settings.seed + len(self.traces) if self.settings.do_sample else None,
-            logits_processor=processors(self.loaded.tokenizer, config, piece.words),
+            logits_processor=processors(self.loaded.tokenizer, config, words),
             on_progress=self._on_writing,
         )
-        if piece.words is None:
+        if words is None:
             self.ends_early |= len(token_ids) >= piece.max_tokens
-        draft.token_ids = finish(self.loaded.tokenizer, config, token_ids, piece.words)
+        draft.token_ids = finish(self.loaded.tokenizer, config, token_ids, words)
         self._on_writing(draft.token_ids)
         self._say("looking up", piece.name)
         drafts = draft_sentences(self.loaded.tokenizer, draft.token_ids)

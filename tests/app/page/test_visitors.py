@@ -60,6 +60,13 @@ def test_nobody_comes_in_with_a_token_of_his_own_making(visitors: Visitors, toke
     assert visitors.find(token) is None
 
 
+def test_a_tab_stays_with_its_visitor(visitors: Visitors, tmp_path: Path) -> None:
+    """Whoever knows the key of somebody's page can't have what is dropped there come to himself."""
+    victim, thief = visitors.enter("victim"), visitors.enter("thief")
+    visitors.add(victim.visitor, "paper.pdf", upload(tmp_path))
+    assert visitors.enter("victim", thief.visitor.token) is victim
+
+
 def test_tokens_and_ids_can_t_be_guessed(visitors: Visitors, tmp_path: Path) -> None:
     found = [visitors.enter(str(i)).visitor for i in range(20)]
     papers = [visitors.add(visitor, "paper.pdf", upload(tmp_path)) for visitor in found]

@@ -9,14 +9,13 @@ from typing import Any
 import gradio as gr
 
 
-def file_input(**properties: Any) -> gr.File:
-    """A `gr.File` whose events get the path of each file that was uploaded.
+def _path_of(component: gr.File, file: Any) -> Path:
+    """What an event gets of a file. Gradio's own makes an empty file besides, which nobody ever deletes."""
+    return Path(file.path)
 
-    Gradio's own makes an empty file for each one that it gives, and nobody ever deletes it.
-    """
-    component = gr.File(**properties)
-    component._process_single_file = lambda file: Path(file.path)
-    return component
+
+# For all of them: what is changed in one is lost whenever Gradio makes it anew, as it does for its own purposes.
+gr.File._process_single_file = _path_of
 
 
 def discard(file: Path) -> None:

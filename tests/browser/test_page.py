@@ -34,6 +34,7 @@ def read(page: Page, path: Path) -> None:
     drop(page, path)
     expect(page.locator("#status")).to_contain_text("Ready to summarize")
     expect(page.locator("#summarize")).to_be_enabled()
+    expect(page.locator("#summary-text")).to_have_count(0)  # the example's has gone
 
 
 def summarize(page: Page, path: Path) -> None:

@@ -154,7 +154,8 @@ class SummaryPanel:
         """Which sentence of a paper was chosen last, if there is such a one."""
         index, sentences = paper.look.sentence, paper.summary.sentences if paper.summary else ()
         known = index is not None and 0 <= index < len(sentences)
-        return {self.inspect: gr.update(visible=known), self._chosen: index if known else -1}
+        inspectable = known and paper.summary is not None and bool(paper.summary.windows)  # not the example's
+        return {self.inspect: gr.update(visible=inspectable), self._chosen: index if known else -1}
 
     def _written(self, paper: Paper) -> str:
         """What there is of the summary."""

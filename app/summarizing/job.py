@@ -19,6 +19,7 @@ from app.summarizing.drafts import (
     decoded,
     draft_sentences,
     finished_sentences,
+    nearest_to,
     presentable,
     without_repeats,
 )
@@ -40,7 +41,7 @@ from longt5.interruption import interruptible
 from longt5.quote_search import Quoted, Sampling, quote
 
 # Words written for each that is to stay when citations and debris have been taken out.
-CLEANED = 1.04
+CLEANED = 1.08
 # About a section; one that spans several windows has more of them.
 MOST_SECTION_SENTENCES = 3
 
@@ -181,7 +182,8 @@ class Job:
         self._say("looking up", piece.name)
         drafts = draft_sentences(self.loaded.tokenizer, draft.token_ids)
         # A model that writes nothing readable is shown as it is; a section is left without a summary instead.
-        return self._supported(draft, presentable(drafts) or (drafts if piece.kind == "summary" else []))
+        shown = presentable(drafts) or (drafts if piece.kind == "summary" else [])
+        return self._supported(draft, shown if piece.words is None else nearest_to(piece.words, shown))
 
     def _supported(self, draft: _Draft, drafts: Sequence[DraftSentence]) -> Found:
         """The sentences that say something new, each with its evidence."""
@@ -220,7 +222,7 @@ class Job:
             sampling=sampling if settings.do_sample else None,
             on_progress=self._on_writing,
         )
-        return self._quoted(draft, quoted)
+        return self._quoted(draft, quoted if piece.words is None else quotes.nearest_to(piece.words, quoted))
 
     def _quoted(self, draft: _Draft, quoted: Quoted) -> Found:
         """The quotes that say something new, each with its own place as evidence."""

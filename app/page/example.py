@@ -43,10 +43,8 @@ class Example:
                 summary = load(SUMMARY, document)
                 if summary is not None and summary.settings.model not in self._store.choices:
                     summary = None
-                state = "read" if summary is None else "done"
-                self._paper = Paper(
-                    EXAMPLE.name, EXAMPLE, state=state, document=document, summary=summary, own_file=False
-                )
+                self._paper = Paper(EXAMPLE.name, EXAMPLE, document=document, summary=summary, own_file=False)
+                self._paper.state = "read" if summary is None else "done"
             return self._paper
 
     def copy(self, visitors: Visitors, visitor: Visitor) -> Paper:

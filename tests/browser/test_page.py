@@ -19,8 +19,10 @@ OpenPage = Callable[..., Page]
 
 
 # What a sentence says, without the word of caution that screen readers hear.
-WORDS_JS = "sentence => [...sentence.cloneNode(true).childNodes].map(" \
+WORDS_JS = (
+    "sentence => [...sentence.cloneNode(true).childNodes].map("
     "node => node.nodeType === 3 ? node.data : node.firstChild.data).join('')"
+)
 
 
 def drop(page: Page, path: Path) -> None:

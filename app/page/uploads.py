@@ -1,4 +1,9 @@
-"""Files on their way in, which leave nothing behind once they have been taken."""
+"""Files on their way in: an event gets their paths and nothing else, and nothing is left once they have been taken.
+
+Gradio's own component makes an empty file for each one that it gives, which nobody ever deletes, copies it to where
+everybody's file of the same content lies, and fetches whatever address it is given in the place of a path. This is
+changed in the class: Gradio makes a component anew whenever its value is set, and what was changed in one is lost then.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +14,25 @@ from typing import Any
 import gradio as gr
 
 
-def _path_of(component: gr.File, file: Any) -> Path:
-    """What an event gets of a file. Gradio's own makes an empty file besides, which nobody ever deletes."""
-    return Path(file.path)
-
-
-# For all of them: what is changed in one is lost whenever Gradio makes it anew, as it does for its own purposes.
-gr.File._process_single_file = _path_of
-
-
 def discard(file: Path) -> None:
     """Deletes an upload, if it is still there, and the folder that it had to itself."""
     file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         file.parent.rmdir()
+
+
+async def _where_it_is(component: gr.File, path: str | Path | None) -> str | None:
+    if path is not None and "://" in str(path):
+        raise gr.Error("Send the file itself, not its address.", print_exception=False)
+    return None if path is None else str(path)
+
+
+def _paths(component: gr.File, sent: Any) -> Path | list[Path] | None:
+    if sent is None:
+        return None
+    several = sent if isinstance(sent, list) else getattr(sent, "root", None)
+    return Path(sent.path) if several is None else [Path(one.path) for one in several]
+
+
+gr.File.async_move_resource_to_block_cache = _where_it_is
+gr.File.preprocess = _paths

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import reprlib
 import threading
 import time
 from collections import OrderedDict
@@ -11,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 
@@ -77,14 +78,19 @@ class ModelStore:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.turns = TurnQueue(settings.queue_size)
+        self.turns = TurnQueue(settings.queue_size, share=settings.queue_share)
         """The queue for long work, summaries above all; short questions go straight to `use`."""
+        self.readers = TurnQueue(
+            settings.queue_size, turns_at_once=settings.readers, share=settings.queue_share, of="files"
+        )
+        """The queue for reading files, each in a process of its own that may take a processor and much memory."""
         self._paths = _named(settings.models)
         self._profiles: dict[str, ModelProfile] = {}
-        self._changed = threading.Condition()  # guards the four below
+        self._changed = threading.Condition()  # guards what follows
         self._current: LoadedModel | None = None
         self._users = 0
         self._load: _Load | None = None
+        self._load_failed = False  # the last one
         self._kept = _KeptStates(settings.kept_encodings_bytes)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
@@ -100,8 +106,8 @@ class ModelStore:
         Raises:
             SummaryError: no such choice, or its files can't be read.
         """
+        path = self._path(name)
         if name not in self._profiles:
-            path = self._path(name)
             try:
                 self._profiles[name] = _profile(name, path, self.settings.max_input_tokens)
             except Exception as error:  # somebody's files, and five libraries that read them
@@ -112,6 +118,14 @@ class ModelStore:
         """Whether `use(name)` would find the model in memory."""
         with self._changed:
             return self._current is not None and self._current.profile.name == name
+
+    @property
+    def readiness(self) -> Literal["ready", "loading", "failed"]:
+        """Whether a summary could begin; a model that could not be loaded is tried again by whoever asks next."""
+        with self._changed:
+            if self._current is not None:
+                return "ready"
+            return "failed" if self._load is None and self._load_failed else "loading"
 
     def load_ahead(self, name: str) -> None:
         """Starts to load a model unless one is there or on its way; a failure is in the log, and `use` tries again."""
@@ -153,9 +167,9 @@ class ModelStore:
         return self._kept.get(key, lambda: teacher_force(loaded.model, encoded, summary_ids))
 
     def _path(self, name: str) -> str:
-        if name not in self._paths:
+        if not isinstance(name, str) or name not in self._paths:
             raise SummaryError(
-                f"There is no model named {name!r} here; choose {_alternatives(self.choices)}."
+                f"There is no model named {reprlib.repr(name)} here; choose {_alternatives(self.choices)}."
             )
         return self._paths[name]
 
@@ -201,6 +215,7 @@ class ModelStore:
         with self._changed:
             self._current = loaded
             self._load = None
+            self._load_failed = loaded is None
             self._changed.notify_all()
 
     def _loaded_model(self, name: str) -> LoadedModel:

@@ -58,7 +58,9 @@ def text(value: object) -> str:
 def status_of(event: Event) -> Status:
     """The line that stands for an event."""
     if isinstance(event, Queued):
-        return Status("Waiting for the model", f"place {event.position} in the queue")
+        phase = "Waiting to be read" if event.to_be_read else "Waiting for the model"
+        wait = "" if event.seconds is None else f", about {_time(max(1, event.seconds))}"
+        return Status(phase, f"place {event.position} in the queue{wait}")
     if isinstance(event, Reading):
         if event.pages is None:
             return Status("Reading the file", f"page {event.page}" if event.page else "")

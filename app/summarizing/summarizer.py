@@ -7,7 +7,8 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,7 @@ from app.summarizing.summary import (
 )
 from app.summarizing.time_left import TimeLeft
 from app.summarizing.windows import TokenizedText, Window, overlapping_windows, shorten, tokenize, truncate
+from app.turns import TurnQueue, Visitor
 from app.work import Stopped, check, follow
 from longt5.decoding import finish, processors, with_length
 from longt5.generation import EncodedText, Tokens, write
@@ -61,11 +63,13 @@ def read(
     *,
     name: str | None = None,
     password: str | None = None,
+    visitor: Visitor | None = None,
     stop: threading.Event | None = None,
 ) -> Generator[Event, None, None]:
-    """Reads a file and yields Reading* and, last, Read; otherwise as `summarize`."""
+    """Reads a file and yields Queued*, Reading* and, last, Read; otherwise as `summarize`."""
     stop = stop or threading.Event()
-    yield from _plainly(lambda report: report(Read(_read(path, store, name, password, stop, report))), stop)
+    read_now = partial(_read, path, store, name, password, visitor, stop)
+    yield from _plainly(lambda report: report(Read(read_now(report)[0])), stop)
 
 
 def summarize(
@@ -75,11 +79,12 @@ def summarize(
     *,
     name: str | None = None,
     password: str | None = None,
+    visitor: Visitor | None = None,
     stop: threading.Event | None = None,
 ) -> Generator[Event, None, None]:
     """Reads `source` (a file or a Document), summarizes it and yields events; the last one is Done.
 
-    Events come in this order: Reading*, Read, Queued*, LoadingModel?, then for each window Encoding*,
+    Events come in this order: Queued*, Reading*, Read, Queued*, LoadingModel?, then for each window Encoding*,
     Writing*, FindingEvidence, then Done. A Document given as source starts at Read. Requests of several
     threads take turns. The work is done in a thread of its own. Setting `stop` from another thread, or closing the
     generator, which sets it too, ends the work and frees what it held.
@@ -87,6 +92,7 @@ def summarize(
     Args:
         name: the file's name as the person knows it (an upload is stored under another one).
         password: for an encrypted PDF.
+        visitor: who asks; turns go round by visitor.
 
     Raises:
         DocumentError: the file can't be read (PasswordNeeded: it wants a password, or another one).
@@ -94,7 +100,7 @@ def summarize(
         app.work.Stopped: `stop` was set.
     """
     stop = stop or threading.Event()
-    yield from _plainly(partial(_summarize, source, settings, store, name, password, stop), stop)
+    yield from _plainly(partial(_summarize, source, settings, store, name, password, visitor, stop), stop)
 
 
 def _plainly(work: Callable[[Report], None], stop: threading.Event) -> Generator[Event, None, None]:
@@ -137,23 +143,23 @@ def _summarize(
     store: ModelStore,
     name: str | None,
     password: str | None,
+    visitor: Visitor | None,
     stop: threading.Event,
     report: Report,
 ) -> None:
     settings = checked(settings, store)
-    started = time.monotonic()
-    document = source if isinstance(source, Document) else _read(source, store, name, password, stop, report)
+    if isinstance(source, Document):
+        document, seconds = source, 0.0
+    else:
+        document, seconds = _read(source, store, name, password, visitor, stop, report)
     report(Read(document))
-    with store.turns.join() as ticket:
-        joined = time.monotonic()
-        for ahead in ticket.positions(stop):
-            report(Queued(ahead))
-        started += time.monotonic() - joined
+    with _turn(store.turns, visitor, stop, report):
+        started = time.monotonic()
         if not store.loaded(settings.model):
             report(LoadingModel(settings.model))
         with store.use(settings.model, stop) as loaded, interruptible(partial(check, stop)):
             summary = _Job(document, settings, store, loaded, stop, report).run()
-    report(Done(replace(summary, seconds=time.monotonic() - started)))
+    report(Done(replace(summary, seconds=seconds + time.monotonic() - started)))
 
 
 def _read(
@@ -161,11 +167,34 @@ def _read(
     store: ModelStore,
     name: str | None,
     password: str | None,
+    visitor: Visitor | None,
     stop: threading.Event,
     report: Report,
-) -> Document:
+) -> tuple[Document, float]:
+    """The document, and how many seconds it took to read it once it was its turn."""
     limits = store.settings.reading_limits
-    return documents.read(path, name=name, password=password, limits=limits, on_page=report, stop=stop)
+    with _turn(store.readers, visitor, stop, report, to_be_read=True):
+        started = time.monotonic()
+        document = documents.read(
+            path, name=name, password=password, limits=limits, on_page=report, stop=stop
+        )
+        return document, time.monotonic() - started
+
+
+@contextmanager
+def _turn(
+    queue: TurnQueue,
+    visitor: Visitor | None,
+    stop: threading.Event,
+    report: Report,
+    *,
+    to_be_read: bool = False,
+) -> Iterator[None]:
+    """Waits for a turn, saying the place in the queue, and gives it up at the end."""
+    with queue.join(visitor) as ticket:
+        for ahead in ticket.positions(stop):
+            report(Queued(ahead, queue.seconds_until(ahead), to_be_read))
+        yield
 
 
 class _Job:

@@ -1,0 +1,142 @@
+"""Puts page, API, MCP tools and health together, serves them, and goes down without leaving anything behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator
+
+import anyio
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app import work
+from app.models import ModelStore
+from app.page.interface import build, most_threads, mount_options
+from app.programs import Programs
+from app.service import mcp_tools
+from app.service.guards import HEALTH, UPLOAD, Guards
+from app.service.health import Counters, Health
+from app.service.mcp_tools import McpTools
+from app.service.scratch import Scratch
+from app.service.uploads import Uploads
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+OLDEST_FILE = 3600.0  # seconds: an upload that nobody reads, whatever Gradio forgets
+SWEEP_SECONDS = 60.0
+FIRST_PORT, PORTS = 7860, 100
+CLOSING_SECONDS = 3  # for answers in progress, of which those of summaries end by themselves
+
+
+def application(settings: Settings, store: ModelStore, scratch: Scratch) -> FastAPI:
+    """Everything that is served."""
+    programs = Programs(store)
+    counters = Counters()
+    uploads = Uploads(scratch, settings)
+    health = Health(store, scratch, counters)
+    tools = McpTools(programs, uploads, settings) if settings.mcp else None
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = most_threads(settings)
+        sweeping = asyncio.create_task(_sweep(scratch))
+        async with contextlib.AsyncExitStack() as stack:
+            if tools is not None:
+                await stack.enter_async_context(tools.running())
+            yield
+        sweeping.cancel()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_api_route(HEALTH, health.healthz, response_model=None)
+    if settings.metrics:
+        app.add_api_route("/metrics", health.metrics, response_model=None)
+    app.add_api_route(UPLOAD, uploads.receive, methods=["POST"], response_model=None)
+    if tools is not None:
+        app.mount(mcp_tools.PATH, tools)
+    # That there is one keeps Gradio's own away, which lets pages of any origin read what it answers.
+    app.add_middleware(CORSMiddleware)
+    app.add_middleware(Guards, settings=settings, counters=counters)  # type: ignore[arg-type]
+    page = build(settings, store, programs)
+    gr.mount_gradio_app(app, page, "/", **mount_options(settings))
+    app.state.gradio_stopped = page.app.stop_event  # ends its connections that stay open for the whole visit
+    return app
+
+
+class Server:
+    """Built where it is made, with its port taken; `run` serves until the process is told to end."""
+
+    def __init__(self, settings: Settings, store: ModelStore, scratch: Scratch) -> None:
+        """Raises SummaryError if there is no model, and OSError if there is no port."""
+        self._listening = _listen(settings)
+        self._mcp = settings.mcp
+        self._app = application(settings, store, scratch)
+        on_space = bool(os.environ.get("SPACE_ID"))  # where nothing but the Space's own proxy reaches it
+        self._config = uvicorn.Config(
+            self._app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            proxy_headers=bool(settings.proxies) or on_space,
+            forwarded_allow_ips="*" if on_space else list(settings.proxies),
+            timeout_graceful_shutdown=CLOSING_SECONDS,
+        )
+
+    def run(self) -> None:
+        """Serves; SIGINT and SIGTERM end it, and the work in progress with it."""
+        host, port = self._listening.getsockname()[:2]
+        print(f"* Running on http://{host}:{port}", flush=True)
+        if self._mcp:
+            print(f"* MCP tools at http://{host}:{port}{mcp_tools.PATH}/", flush=True)
+        uvicorn_server = _Uvicorn(self._config, self._app)
+        with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended
+            asyncio.run(uvicorn_server.serve(sockets=[self._listening]))
+        work.stop_all(CLOSING_SECONDS)
+
+
+class _Uvicorn(uvicorn.Server):
+    """Stops the work in progress as soon as it is told to end, so that the answers in progress do."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        work.stop_all()
+        self._app.state.gradio_stopped.set()
+        await super().shutdown(sockets)
+
+
+async def _sweep(scratch: Scratch) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        await anyio.to_thread.run_sync(scratch.sweep, OLDEST_FILE)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A socket on the port that is asked for, or else the first one that is free from Gradio's usual on.
+
+    Raises:
+        OSError: there is none.
+    """
+    host = settings.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    asked = settings.port or int(os.environ.get("GRADIO_SERVER_PORT", 0))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in (asked,) if asked else range(FIRST_PORT, FIRST_PORT + PORTS):
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host.strip("[]"), port))
+        except OSError:
+            listening.close()
+            continue
+        listening.set_inheritable(False)
+        return listening
+    raise OSError(f"{host} has no free port" if not asked else f"port {asked} of {host} is taken or not allowed")

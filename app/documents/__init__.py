@@ -10,16 +10,27 @@ from app.documents.document import (
     Section,
     undivided,
 )
+from app.documents.page_images import PageImage, PageImages, PageSize
+from app.documents.places import PageCharacters, Place, find_places, position_at
 from app.documents.reading import read
+from app.documents.word_search import find_words
 
 __all__ = [
     "Document",
     "DocumentError",
     "Page",
+    "PageCharacters",
+    "PageImage",
+    "PageImages",
+    "PageSize",
     "PasswordNeeded",
+    "Place",
     "Reading",
     "ReadingLimits",
     "Section",
+    "find_places",
+    "find_words",
+    "position_at",
     "read",
     "undivided",
 ]

@@ -45,6 +45,7 @@ _EARLY_ENDS = {
     "time": "reading it took too long",
     "memory": "reading it took too much memory",
     "characters": "it is too long",
+    "interrupted": "reading it was interrupted",
 }
 _REFUSALS = {
     "damaged": _DAMAGED,
@@ -52,6 +53,7 @@ _REFUSALS = {
     "memory": _TOO_MUCH,
     "time": _TOO_LONG,
     "limits": _TOO_COMPLEX,
+    "interrupted": "Reading this file was interrupted on the server; please try again.",
 }
 
 
@@ -72,7 +74,7 @@ class PdfText:
     cut: list[int] = field(default_factory=list)
     """Numbers of pages of which only the beginning was read."""
     end: str = "damaged"
-    """Why the reading ended: "done", "time", "memory", "characters" or "damaged"."""
+    """Why the reading ended: "done", "time", "memory", "characters", "interrupted" or "damaged"."""
 
     def add(self, message: dict[str, Any]) -> None:
         """A page as the child tells it. Cleaned here and not at the end: meanwhile the child reads the next page."""

@@ -29,6 +29,7 @@ import math
 import os
 import re
 import resource
+import select
 import signal
 import sys
 import time
@@ -57,6 +58,7 @@ HOPELESS_PAGES = 5
 PURE = 0.9
 # Text turned against most of its page is a margin stamp or an axis label as long as there is little of it.
 MINORITY = 0.1
+PR_SET_PDEATHSIG = 1  # in linux/prctl.h
 
 
 class _PageFull(BaseException):
@@ -276,8 +278,22 @@ def _title(reader: Any) -> str | None:
     return str(title)[:TITLE_CHARACTERS] if title else None
 
 
+def die_with_parent() -> None:
+    """Has Linux kill this process when the thread that started it and waits for it is gone, whatever it is doing."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ears = select.poll()
+    ears.register(sys.stdin, select.POLLHUP)
+    if any(event & select.POLLHUP for _, event in ears.poll(0)):  # it is gone already
+        os._exit(1)
+
+
 def main() -> None:
     """Orders in the first line of stdin: the arguments of `read_pdf` and `limit_resources`, by name."""
+    die_with_parent()
     orders = json.loads(sys.stdin.readline())
     limit_resources(orders.pop("memory_bytes"), orders.pop("cpu_seconds"))
     try:

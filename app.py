@@ -28,7 +28,9 @@ def main() -> int:
     except SettingsError as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"Temporary files can't be written ({error.strerror}); set GRADIO_TEMP_DIR to a folder for them.")
+        return _fail(
+            f"Temporary files can't be written ({error.strerror}); set GRADIO_TEMP_DIR to a folder for them."
+        )
     set_up(settings.json_log)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a server that is asked to end tidies up first
     scratch.adopt()

@@ -13,7 +13,9 @@ import gradio as gr
 from app.documents import DocumentError
 from app.inspecting.views import ALL_HEADS, VIEWS
 from app.page import presentation
+from app.page.paper_file import paper_file
 from app.programs import Programs
+from app.service.uploads import discard
 from app.summarizing.settings import SummaryError, schema
 from app.turns import Visitor
 
@@ -28,7 +30,7 @@ class Api:
         settings = gr.JSON({}, visible=False)
         settings.api_info = schema  # of an object that names every setting, not of any JSON
         inputs = [
-            gr.File(visible=False),
+            paper_file(visible=False),
             gr.Textbox("", visible=False),
             settings,
             gr.Textbox("", visible=False),
@@ -84,7 +86,7 @@ class Api:
                         yield result if isinstance(result, dict) else {"status": status(result)}
             finally:
                 stop.set()
-                path.unlink(missing_ok=True)
+                discard(path)
 
     def models(self) -> list[dict]:
         """The models on offer, the default first: name, longest input in tokens, default settings."""

@@ -1,8 +1,8 @@
 """The functions for programs, whatever they come through: a paper's summary, the models, its attention.
 
-A summary comes with a `summary_id`; with it its attention can be asked for. The id can't be guessed, and what it stands
-for is kept for as long as an open page would keep its paper. Whatever goes wrong is a SummaryError or a DocumentError of
-one sentence.
+A summary comes with a `summary_id`; with it its attention can be asked for. The id can't be guessed, and what it
+stands for is kept for as long as an open page would keep its paper. Whatever goes wrong is a SummaryError or a
+DocumentError of one sentence.
 """
 
 from __future__ import annotations
@@ -65,9 +65,7 @@ class Programs:
             defaults = self._store.profile(_text("model", model) or self._store.choices[0]).defaults
             wanted = changed(defaults, settings or {})
             key = _text("password", password) or None
-            events = summarize(
-                path, wanted, self._store, name=name, password=key, visitor=visitor, stop=stop
-            )
+            events = summarize(path, wanted, self._store, name=name, password=key, visitor=visitor, stop=stop)
             with closing(events):
                 for event in events:
                     if isinstance(event, Done):

@@ -153,14 +153,20 @@ class Settings:
         _bytes, "2GiB", "Memory for encoder states kept for the attention maps, of all papers together."
     )
     max_upload_bytes: int = _setting(_bytes, "50MiB", "Largest file that is accepted.")
-    max_uploads_bytes: int = _setting(_bytes, "2GiB", "Disk for files that wait to be read, of all people together.")
-    uploads_per_hour: int = _setting(_natural, "2000", "How many files are taken from one address within an hour.")
+    max_uploads_bytes: int = _setting(
+        _bytes, "2GiB", "Disk for files that wait to be read, of all people together."
+    )
+    uploads_per_hour: int = _setting(
+        _natural, "2000", "How many files are taken from one address within an hour."
+    )
     max_pages: int = _setting(_natural, "500", "Longest paper that is accepted, in pages.")
     max_characters: int = _setting(_natural, "3000000", "Longest text that is accepted.")
     reading_seconds: int = _setting(_natural, "300", "Longest time for reading one file.")
     reading_memory_bytes: int = _setting(_bytes, "1GiB", "Most memory for the process that reads a file.")
     readers: int = _setting(_natural, "2", "How many files are read at once, each in a process of its own.")
-    queue_size: int = _setting(_natural, "100", "How many people may wait for the model, or to be read, at once.")
+    queue_size: int = _setting(
+        _natural, "100", "How many people may wait for the model, or to be read, at once."
+    )
     queue_share: int = _setting(_natural, "3", "How many of these may be requests of one visitor.")
     session_seconds: int = _setting(_natural, "3600", "How long an idle page keeps its paper.")
     host: str | None = _setting(str, None, "Address to serve on. Unset: Gradio's choice.")
@@ -178,7 +184,9 @@ class Settings:
         "Addresses of the reverse proxies before it, separated by commas, which are believed who the visitor is.",
         (),
     )
-    auth: tuple[str, str] | None = _setting(_credentials, None, "A user and a password, as user:password, to ask for.")
+    auth: tuple[str, str] | None = _setting(
+        _credentials, None, "A user and a password, as user:password, to ask for."
+    )
     mcp: bool = _setting(_switch, "0", "Offer the functions as MCP tools too.")
     mcp_hosts: tuple[str, ...] = _setting(
         _hosts, None, "Hosts whose papers MCP tools may name by their https address, separated by commas.", ()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from app.documents import Document
 from app.inspecting.inspection import Inspection
+from app.service.uploads import discard
 from app.summarizing.summary import Summary
 
 MOST_SESSIONS = 200
@@ -62,7 +63,7 @@ class Session:
     def forget_upload(self) -> None:
         """Deletes the file that waited for its password."""
         if self.upload is not None:
-            self.upload.unlink(missing_ok=True)
+            discard(self.upload)
         self.upload = self.upload_name = None
 
 

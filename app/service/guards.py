@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import ipaddress
 import os
 import secrets
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,6 +34,7 @@ FORM_BYTES = 2**16  # what a form adds to its files
 # to: they stay shut.
 CLOSED = (
     "/gradio_api/process_recording",
+    "/gradio_api/file",
     "/gradio_api/proxy=",
     "/gradio_api/stream",
     "/gradio_api/deep_link",
@@ -70,6 +72,7 @@ class Guards:
         self._settings = settings
         self._counters = counters
         self._hosts = {host.lower() for host in (*settings.hosts, *_own_names())}
+        self._hosts_of_pages = self._hosts - {"localhost"}  # where other programs have pages too
         self._session = secrets.token_urlsafe(32)
         self._headers = _security_headers()
 
@@ -80,19 +83,17 @@ class Guards:
             return
         headers = Headers(scope=scope)
         path = scope["path"]
-        started = False
+        body = _Body(receive, self._most_bytes(path))
 
         async def finish(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 self._counters.add("requests", f"{message['status'] // 100}xx")
                 set_headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     set_headers[name] = value
             await send(message)
 
-        no = self._refusal(scope["method"], path, headers, scope.get("query_string", b""))
+        no = self._refusal(scope["method"], path, headers)
         if no is not None:
             self._counters.add("refusals", no.reason)
             await self._say_no(no)(scope, receive, finish)
@@ -100,15 +101,23 @@ class Guards:
         if path == LOGIN and scope["method"] == "POST" and self._settings.auth is not None:
             await self._login(scope, receive, finish)
             return
-        try:
-            await self._app(scope, _limited(receive, self._most_bytes(path)), finish)
-        except _TooMuch:
-            if started:
-                raise
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if (
+                started or not body.too_large
+            ):  # what the application makes of a body cut off is not the answer
+                started = True
+                await finish(message)
+
+        with contextlib.suppress(_TooMuch):
+            await self._app(scope, body.receive, answer)
+        if body.too_large and not started:
             self._counters.add("refusals", "size")
             await PlainTextResponse(self._size_sentence(path), 413)(scope, receive, finish)
 
-    def _refusal(self, method: str, path: str, headers: Headers, query: bytes) -> _No | None:
+    def _refusal(self, method: str, path: str, headers: Headers) -> _No | None:
         if path != HEALTH and not self._is_ours(headers.get("host", "")):
             return _No(
                 "host", 421, "This server does not answer under that name; LONGT5_HOSTS lists its names."
@@ -145,9 +154,8 @@ class Guards:
         """Whether no page of another site had a browser send this; following a link to the page itself is fine."""
         origin = headers.get("origin")
         if origin is not None:
-            parts = urlsplit(origin)
-            name = (parts.hostname or "").lower()
-            return parts.netloc.lower() == headers.get("host", "").lower() or name in self._settings.hosts
+            site = origin.partition("://")[2].lower()
+            return site == headers.get("host", "").lower() or _host_name(site) in self._hosts_of_pages
         fetched = headers.get("sec-fetch-site", "none")
         following = method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
         return fetched in ("none", "same-origin") or (following and not path.startswith("/gradio_api"))
@@ -176,13 +184,15 @@ class Guards:
 
     async def _login(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Gradio's way for its clients: a form with username and password in, a cookie out."""
-        from starlette.requests import Request
-
-        async with Request(scope, _limited(receive, FORM_BYTES)).form(max_files=0, max_fields=8) as form:
+        async with Request(scope, _Body(receive, FORM_BYTES).receive).form(max_files=0, max_fields=8) as form:
             right = self._right(str(form.get("username", "")), str(form.get("password", "")))
-        answer: Response = PlainTextResponse("Welcome." if right else "That user or password is wrong.", 200 if right else 400)
+        answer: Response = PlainTextResponse(
+            "Welcome." if right else "That user or password is wrong.", 200 if right else 400
+        )
         if right:
-            answer.set_cookie(COOKIE, self._session, httponly=True, samesite="lax", secure=scope["scheme"] == "https")
+            answer.set_cookie(
+                COOKIE, self._session, httponly=True, samesite="lax", secure=scope["scheme"] == "https"
+            )
         await answer(scope, receive, send)
 
     def _most_bytes(self, path: str) -> int:
@@ -198,30 +208,39 @@ class Guards:
         return too_large(self._settings)
 
 
-def _limited(receive: Receive, most: int) -> Callable[[], object]:
-    """The same body, which ends in `_TooMuch` where it grows too long: not every client says its length before."""
-    got = 0
+class _Body:
+    """The body of a request, which ends in `_TooMuch` where it grows too long: not every client says its length."""
 
-    async def limited() -> Message:
-        nonlocal got
-        message = await receive()
-        got += len(message.get("body", b""))
-        if got > most:
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive = receive
+        self._most = most
+        self._got = 0
+
+    @property
+    def too_large(self) -> bool:
+        """Whether more came than may."""
+        return self._got > self._most
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._got += len(message.get("body", b""))
+        if self.too_large:
             raise _TooMuch
         return message
-
-    return limited
 
 
 def _host_name(host: str) -> str:
     """The name or address in a Host header, without its port and brackets."""
-    return (urlsplit(f"//{host}").hostname or "").lower() if "@" not in host else ""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower() if "@" not in host else ""
+    except ValueError:  # brackets around what is no address
+        return ""
 
 
 def _own_names() -> list[str]:
     """Names that lead to this machine or, on a Space of Hugging Face, to it."""
     space = os.environ.get("SPACE_HOST", "")
-    return ["localhost", socket.gethostname().lower(), *space.lower().split(",")]
+    return [name for name in ("localhost", socket.gethostname().lower(), *space.lower().split(",")) if name]
 
 
 def _security_headers() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -15,7 +16,7 @@ _Info: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | No
 class _Wordless(logging.Formatter):
     """Formats errors without their messages, which may quote what was read."""
 
-    def formatException(self, ei: _Info) -> str:  # noqa: N802, its name in the standard library
+    def formatException(self, ei: _Info) -> str:
         return without_words(ei[1])
 
 
@@ -39,15 +40,24 @@ def without_words(error: BaseException | None) -> str:
     if error is None:
         return ""
     places = [
-        f"  {frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+        f"  {frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
     ]
     return "\n".join([*places, type(error).__name__])
+
+
+class _NotCancelled(logging.Filter):
+    """Leaves out that an answer in progress ended with the server, or with whoever waited for it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def set_up(as_json: bool) -> None:
     """Has everything that is logged go to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Json() if as_json else _Wordless("%(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(_NotCancelled())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for chatty in ("httpx", "mcp"):  # a line a request tells nobody anything
         logging.getLogger(chatty).setLevel(logging.WARNING)

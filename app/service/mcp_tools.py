@@ -10,7 +10,7 @@ import io
 import json
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Generator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from anyio.to_thread import run_sync
 from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from app.documents import DocumentError
@@ -149,7 +150,7 @@ class McpTools:
         self._settings = settings
         self._tools = tools(settings)
         server: Server[Any, Any] = Server("LongT5 paper summaries")
-        server.list_tools()(self._list)  # type: ignore[no-untyped-call]
+        server.list_tools()(self._list)
         # Our own sentences say what is wrong with an argument; those of the schema's validator are a program's.
         server.call_tool(validate_input=False)(partial(self._call, server))
         self._manager = StreamableHTTPSessionManager(
@@ -200,19 +201,21 @@ class McpTools:
         if unknown:
             known = ", ".join(tool.inputSchema["properties"]) or "none"
             raise SummaryError(f"{name} has no argument {unknown[0][:60]!r}; there are {known}.")
-        missing = [argument for argument in tool.inputSchema.get("required", ()) if not arguments.get(argument)]
+        missing = [
+            argument for argument in tool.inputSchema.get("required", ()) if not arguments.get(argument)
+        ]
         if missing:
             raise SummaryError(f"{name} needs the argument {missing[0]}.")
         if name == "summarize":
             return await self._summarize(server, arguments)
         if name == "models":
             return await run_sync(self._programs.models)
-        stop = server.request_context.request.scope[GONE]
+        stop = _request(server).scope[GONE]
         return await run_sync(partial(getattr(self._programs, name), **arguments, stop=stop))
 
     async def _summarize(self, server: Server[Any, Any], arguments: dict[str, Any]) -> Any:
         context = server.request_context
-        request = context.request
+        request = _request(server)
         address = request.client.host if request.client else "unknown"
         token = context.meta.progressToken if context.meta else None
         path = await self._file(arguments["file"], address)
@@ -279,6 +282,13 @@ class McpTools:
         return await run_sync(keep)
 
 
+def _request(server: Server[Any, Any]) -> Request:
+    """The HTTP request that a call came with."""
+    request = server.request_context.request
+    assert isinstance(request, Request)
+    return request
+
+
 def largest_body(settings: Settings) -> int:
     """Most bytes of a request: a file in base64 and what stands around it."""
     return settings.max_upload_bytes * 4 // 3 + 2**16
@@ -316,10 +326,14 @@ async def _fetched(address: str, settings: Settings) -> tuple[str, bytes]:
                         address = urljoin(address, answer.headers["location"])
                         continue
                     if answer.status_code != 200:
-                        raise SummaryError(f"There is no file at that address (it says {answer.status_code}).")
+                        raise SummaryError(
+                            f"There is no file at that address (it says {answer.status_code})."
+                        )
                     return unquote(Path(parts.path).name) or "paper", await _within_limit(answer, settings)
             except (httpx.HTTPError, httpx.InvalidURL):
-                raise SummaryError("The file at that address can't be fetched; send the file itself.") from None
+                raise SummaryError(
+                    "The file at that address can't be fetched; send the file itself."
+                ) from None
     raise SummaryError("That address leads on and on; send the file itself.")
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class Scratch:
     def sweep(self, seconds: float) -> None:
         """Removes what has not been written to for so long, and the folders that are then empty."""
         oldest = time.time() - seconds
-        for path in sorted(self.folder.rglob("*"), reverse=True):  # what lies in a folder before the folder
+        for path in self._entries():
             with suppress(OSError):  # gone meanwhile, or not empty
                 if path.name != LOCK and path.lstat().st_mtime < oldest:
                     path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -51,10 +52,15 @@ class Scratch:
     def size(self) -> int:
         """Bytes in all its files."""
         total = 0
-        for path in self.folder.rglob("*"):
+        for path in self._entries():
             with suppress(OSError):
                 total += path.lstat().st_size
         return total
+
+    def _entries(self) -> Iterator[Path]:
+        """Files and folders, what lies in a folder before the folder. Others may come and go meanwhile."""
+        for folder, folders, files in os.walk(self.folder, topdown=False):
+            yield from (Path(folder, name) for name in (*files, *folders))
 
     def remove(self) -> None:
         """Deletes it with all that is in it."""

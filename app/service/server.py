@@ -62,7 +62,7 @@ def application(settings: Settings, store: ModelStore, scratch: Scratch) -> Fast
         app.mount(mcp_tools.PATH, tools)
     # That there is one keeps Gradio's own away, which lets pages of any origin read what it answers.
     app.add_middleware(CORSMiddleware)
-    app.add_middleware(Guards, settings=settings, counters=counters)  # type: ignore[arg-type]
+    app.add_middleware(Guards, settings=settings, counters=counters)
     page = build(settings, store, programs)
     gr.mount_gradio_app(app, page, "/", **mount_options(settings))
     app.state.gradio_stopped = page.app.stop_event  # ends its connections that stay open for the whole visit
@@ -139,4 +139,6 @@ def _listen(settings: Settings) -> socket.socket:
             continue
         listening.set_inheritable(False)
         return listening
-    raise OSError(f"{host} has no free port" if not asked else f"port {asked} of {host} is taken or not allowed")
+    raise OSError(
+        f"{host} has no free port" if not asked else f"port {asked} of {host} is taken or not allowed"
+    )

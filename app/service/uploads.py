@@ -16,11 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from anyio.to_thread import run_sync
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-
-from anyio.to_thread import run_sync
 
 from app.documents.reading import display_name
 from app.service.scratch import Scratch
@@ -153,9 +152,8 @@ def discard(path: Path) -> None:
 
 def too_large(settings: Settings) -> str:
     """What is said of a file, or of several together, over the limit."""
-    return (
-        f"At most {settings.max_upload_bytes / 2**20:.3g} MB are taken at once; choose a smaller file, or fewer at a time."
-    )
+    most = f"{settings.max_upload_bytes / 2**20:.3g} MB"
+    return f"At most {most} are taken at once; choose a smaller file, or fewer at a time."
 
 
 def _file_name(name: str) -> str:

@@ -288,9 +288,7 @@ def changed(defaults: SummarySettings, given: Mapping[str, Any]) -> SummarySetti
         given = {"length": "usual", **given}
     for name in given:
         if name not in SETTINGS:
-            raise SummaryError(
-                f"There is no setting {reprlib.repr(name)}; there are {', '.join(SETTINGS)}."
-            )
+            raise SummaryError(f"There is no setting {reprlib.repr(name)}; there are {', '.join(SETTINGS)}.")
     return replace(defaults, **{name: SETTINGS[name].checked(value) for name, value in given.items()})
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
@@ -15,7 +14,7 @@ from app.inspecting.views import ALL_HEADS, VIEWS
 from app.page import presentation
 from app.page.paper_file import paper_file
 from app.programs import Programs
-from app.service.uploads import discard
+from app.service.uploads import Uploads
 from app.summarizing.settings import SummaryError, schema
 from app.turns import Visitor
 
@@ -23,8 +22,9 @@ from app.turns import Visitor
 class Api:
     """Builds its endpoints where it is made, inside a `gr.Blocks` context."""
 
-    def __init__(self, programs: Programs) -> None:
+    def __init__(self, programs: Programs, uploads: Uploads) -> None:
         self._programs = programs
+        self._uploads = uploads
         # A file has to pass Gradio's check that it was uploaded, which only a component's event makes:
         # with gr.api a caller could name any file of the server.
         settings = gr.JSON({}, visible=False)
@@ -68,9 +68,9 @@ class Api:
             password: of an encrypted PDF, else empty.
         """
         with _plainly():
-            if not file:
+            path, stop = self._uploads.find(file or ""), threading.Event()
+            if path is None:
                 raise SummaryError("Send a file to summarize.")
-            path, stop = Path(file), threading.Event()
             try:
                 results = self._programs.summarize(
                     path,
@@ -86,7 +86,7 @@ class Api:
                         yield result if isinstance(result, dict) else {"status": status(result)}
             finally:
                 stop.set()
-                discard(path)
+                self._uploads.discard(path)
 
     def models(self) -> list[dict]:
         """The models on offer, the default first: name, longest input in tokens, default settings."""

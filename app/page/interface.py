@@ -13,6 +13,7 @@ from app.page.inspector_panel import InspectorPanel
 from app.page.sessions import Sessions
 from app.page.summary_panel import SummaryPanel
 from app.programs import Programs
+from app.service.uploads import Uploads
 from app.settings import Settings
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -29,7 +30,7 @@ watch('value', () => window.longt5.save(props.value));
 ACCENT, ACCENT_STRONG = "#0f766e", "#115e59"
 
 
-def build(settings: Settings, store: ModelStore, programs: Programs) -> gr.Blocks:
+def build(settings: Settings, store: ModelStore, programs: Programs, uploads: Uploads) -> gr.Blocks:
     """The page and its API, not yet served."""
     sessions = Sessions(settings.session_seconds)
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
@@ -41,7 +42,7 @@ def build(settings: Settings, store: ModelStore, programs: Programs) -> gr.Block
             with gr.Tab("Attention", id="attention") as tab:
                 inspector = InspectorPanel(store, sessions, courier)
         inspector.wire(tab, tabs, summary)
-        Api(programs)
+        Api(programs, uploads)
 
         def leave(request: gr.Request) -> None:
             sessions.drop(str(request.session_hash))

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from app.documents import Document
 from app.inspecting.inspection import Inspection
-from app.service.uploads import discard
 from app.summarizing.summary import Summary
 
 MOST_SESSIONS = 200
@@ -63,7 +62,7 @@ class Session:
     def forget_upload(self) -> None:
         """Deletes the file that waited for its password."""
         if self.upload is not None:
-            discard(self.upload)
+            self.upload.unlink(missing_ok=True)
         self.upload = self.upload_name = None
 
 

@@ -18,15 +18,13 @@ from app import export
 from app.documents import DocumentError, PasswordNeeded
 from app.models import ModelStore
 from app.page import presentation
-from app.page.paper_file import paper_file
 from app.page.presentation import Status
 from app.page.sessions import Session, Sessions
 from app.page.settings_panel import PRIVATE, SettingsPanel
 from app.page.streaming import Update, cumulative
-from app.service.uploads import discard
 from app.summarizing.settings import SummaryError
 from app.summarizing.summarizer import read, summarize
-from app.summarizing.summary import Done, Event, Read, Summary, Writing
+from app.summarizing.summary import Done, Event, Read, Summary, Working
 from app.work import Stopped
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "example" / "longt5-explained.pdf"
@@ -73,7 +71,7 @@ class SummaryPanel:
         self._courier = courier
         with gr.Row(elem_id="workspace"):
             with gr.Column(scale=4, min_width=300, elem_id="input-column"):
-                self._file = paper_file(label="PDF, text or Markdown", elem_id="file", height=150)
+                self._file = gr.File(label="PDF, text or Markdown", elem_id="file", height=150)
                 self._example = gr.Button("Try the example", elem_id="example", size="sm")
                 with gr.Group(visible=False) as self._locked:
                     self._password = gr.Textbox(
@@ -180,7 +178,7 @@ class SummaryPanel:
                 yield {self._locked: gr.update(visible=True)}
         finally:
             if upload and not locked:
-                discard(path)
+                path.unlink(missing_ok=True)
                 session.upload = session.upload_name = None
 
     # Summarizing
@@ -195,8 +193,8 @@ class SummaryPanel:
             return
 
         def show(event: Event) -> Update | None:
-            if isinstance(event, Writing):
-                return {self._summary: presentation.draft(event.text)}
+            if isinstance(event, Working):
+                return {self._summary: presentation.parts(event.parts)}
             if isinstance(event, Done):
                 session.summary = event.summary
                 return {

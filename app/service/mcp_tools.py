@@ -29,7 +29,7 @@ from app.documents import DocumentError
 from app.inspecting.views import ALL_HEADS, VIEWS
 from app.page import presentation
 from app.programs import Programs
-from app.service.uploads import Refused, Uploads, discard, too_large
+from app.service.uploads import Refused, Uploads, too_large
 from app.settings import Settings
 from app.summarizing.settings import SummaryError, schema
 from app.summarizing.summary import Event
@@ -254,7 +254,7 @@ class McpTools:
             return await run_sync(work)
         finally:
             reporting.cancel()
-            discard(path)
+            self._uploads.discard(path)
 
     async def _file(self, given: Any, address: str) -> Path:
         """The file that an argument stands for, in a folder of its own."""

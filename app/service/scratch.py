@@ -36,17 +36,21 @@ class Scratch:
             _remove_unless_used(left)
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         self._lock = _lock(self.folder / LOCK)
+        self.uploads = self.folder / "uploads"
+        """Where Gradio takes files to be uploads; nothing else lies there."""
+        self.uploads.mkdir()
 
     def adopt(self) -> None:
         """Has this process, Gradio included, write its temporary files here; to be called before Gradio is imported."""
-        os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = str(self.folder)
+        tempfile.tempdir = str(self.folder)
+        os.environ["GRADIO_TEMP_DIR"] = str(self.uploads)
 
     def sweep(self, seconds: float) -> None:
         """Removes what has not been written to for so long, and the folders that are then empty."""
         oldest = time.time() - seconds
         for path in self._entries():
             with suppress(OSError):  # gone meanwhile, or not empty
-                if path.name != LOCK and path.lstat().st_mtime < oldest:
+                if path not in (self.folder / LOCK, self.uploads) and path.lstat().st_mtime < oldest:
                     path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def size(self) -> int:

@@ -63,8 +63,9 @@ def application(settings: Settings, store: ModelStore, scratch: Scratch) -> Fast
     # That there is one keeps Gradio's own away, which lets pages of any origin read what it answers.
     app.add_middleware(CORSMiddleware)
     app.add_middleware(Guards, settings=settings, counters=counters)
-    page = build(settings, store, programs)
+    page = build(settings, store, programs, uploads)
     gr.mount_gradio_app(app, page, "/", **mount_options(settings))
+    page.has_launched = True  # without which Gradio takes any file of this machine for an upload
     app.state.gradio_stopped = page.app.stop_event  # ends its connections that stay open for the whole visit
     return app
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -75,7 +75,7 @@ class Uploads:
         Raises:
             Refused: the disk is full.
         """
-        folder = self._scratch.folder / secrets.token_urlsafe(16)
+        folder = self._scratch.uploads / secrets.token_urlsafe(16)
         path = folder / _file_name(name)
         try:
             folder.mkdir()
@@ -89,8 +89,13 @@ class Uploads:
     def find(self, path: str) -> Path | None:
         """The upload at a path, None for any other file."""
         asked = Path(path)
-        inside = asked.parent.parent == self._scratch.folder and ".." not in asked.parts
+        inside = asked.parent.parent == self._scratch.uploads and ".." not in asked.parts
         return asked if inside and asked.is_file() and not asked.is_symlink() else None
+
+    def discard(self, path: Path) -> None:
+        """Deletes an upload and its folder; one that is gone already is well, and any other file stays."""
+        if path.parent.parent == self._scratch.uploads:
+            shutil.rmtree(path.parent, ignore_errors=True)
 
     async def receive(self, request: Request) -> Response:
         """The endpoint: files of a form in, their paths out."""
@@ -116,7 +121,7 @@ class Uploads:
                     paths.append(await run_sync(self.keep, part.file, part.filename or ""))
         except (Refused, HTTPException, OSError) as error:
             for path in paths:
-                discard(path)
+                self.discard(path)
             if isinstance(error, HTTPException):
                 raise Refused(400, f"Send at most {MOST_FILES} files at once, in a form.") from None
             if isinstance(error, OSError):
@@ -140,14 +145,6 @@ class Uploads:
         times.append(now)
         while len(self._times) > MOST_ADDRESSES:
             del self._times[next(iter(self._times))]
-
-
-def discard(path: Path) -> None:
-    """Deletes an upload and its folder; one that is gone already is well."""
-    with suppress(OSError):
-        path.unlink()
-    with suppress(OSError):
-        path.parent.rmdir()
 
 
 def too_large(settings: Settings) -> str:

@@ -121,8 +121,7 @@ def test_files_come_by_upload_too_and_with_a_password(address: str, folder: Path
     found = answer(call(address, "summarize", file=path, password=PASSWORD, settings=FAST))
     assert found["file"] == "locked.pdf"
     assert "must be the path" in refusal(call(address, "summarize", file=path))  # it was read, and is gone
-    left = [path for path in (folder / "uploads").rglob("*.pdf")]
-    assert not left
+    assert not list((folder / "uploads").rglob("*.pdf"))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -35,13 +36,8 @@ def address(folder: Path) -> Iterator[str]:
 
 def files(folder: Path) -> list[str]:
     """What lies in the folder for uploads, but for the lock and the folders that libraries keep."""
-    uploads = folder / "uploads"
-    return [
-        path.name
-        for path in uploads.rglob("*")
-        if path.name != ".lock" and (path.is_file() or path.parent.parent == uploads)
-        if path.name not in ("vibe_edit_history", "torchinductor_root")
-    ]
+    (uploads,) = (folder / "uploads").glob("*/uploads")
+    return [name for _, folders, names in os.walk(uploads) for name in (*folders, *names) if name != "vibe_edit_history"]
 
 
 def connect(address: str) -> http.client.HTTPConnection:
@@ -182,7 +178,7 @@ def test_names_do_no_harm(address: str, folder: Path) -> None:
         assert status == 200
         path = Path(json.loads(text)[0])
         assert path.is_relative_to(folder / "uploads")
-        assert path.parent.parent.parent == folder / "uploads"
+        assert path.parent.parent.parent.parent == folder / "uploads"
         path.unlink()
         path.parent.rmdir()
 

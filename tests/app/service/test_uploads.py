@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.service import uploads as module
 from app.service.scratch import Scratch
-from app.service.uploads import NAME_BYTES, Refused, Uploads, _file_name, discard
+from app.service.uploads import NAME_BYTES, Refused, Uploads, _file_name
 from app.settings import Settings
 
 
@@ -25,8 +25,8 @@ def test_the_same_file_twice_is_two_files(tmp_path: Path) -> None:
     first, second = (uploads.keep(io.BytesIO(b"paper"), "paper.pdf") for _ in range(2))
     assert first != second
     assert first.name == second.name == "paper.pdf"
-    discard(first)
-    discard(first)
+    uploads.discard(first)
+    uploads.discard(first)
     assert not first.parent.exists()
     assert second.read_bytes() == b"paper"
     assert uploads.find(str(second)) == second
@@ -34,12 +34,18 @@ def test_the_same_file_twice_is_two_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/etc/passwd", "relative", "{folder}/../../etc/passwd", "{folder}/.lock", "{folder}/x/../.lock"],
+    ["", "/etc/passwd", "relative", "{folder}/../../../etc/passwd", "{folder}/x/../.lock", "{folder}/x/.lock"],
 )
 def test_no_other_file_is_found(tmp_path: Path, path: str) -> None:
     uploads = uploads_in(tmp_path)
     (folder,) = tmp_path.iterdir()
-    assert uploads.find(path.format(folder=folder)) is None
+    (folder / "x").mkdir()
+    (folder / "x" / ".lock").write_text("")
+    asked = path.format(folder=folder)
+    assert uploads.find(asked) is None
+    uploads.discard(Path(asked))
+    assert (folder / "x" / ".lock").exists()
+    assert Path("/etc/passwd").exists()
 
 
 def test_an_address_has_so_many_an_hour_and_others_theirs(
@@ -70,7 +76,7 @@ def test_all_together_have_so_much_room(tmp_path: Path) -> None:
     path = uploads.keep(io.BytesIO(bytes(60_000)), "x")
     with pytest.raises(Refused), uploads.admitted("b", 60_000):
         pass
-    discard(path)
+    uploads.discard(path)
     with uploads.admitted("b", 60_000):
         pass
 
@@ -84,7 +90,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="no room"):
         uploads.keep(Full(), "x.pdf")
     (folder,) = tmp_path.iterdir()
-    assert [path.name for path in folder.iterdir()] == [".lock"]
+    assert not list((folder / "uploads").iterdir())
 
 
 @given(st.text(max_size=400))

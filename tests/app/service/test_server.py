@@ -37,7 +37,12 @@ def address(folder: Path) -> Iterator[str]:
 def files(folder: Path) -> list[str]:
     """What lies in the folder for uploads, but for the lock and the folders that libraries keep."""
     (uploads,) = (folder / "uploads").glob("*/uploads")
-    return [name for _, folders, names in os.walk(uploads) for name in (*folders, *names) if name != "vibe_edit_history"]
+    return [
+        name
+        for _, folders, names in os.walk(uploads)
+        for name in (*folders, *names)
+        if name != "vibe_edit_history"
+    ]
 
 
 def connect(address: str) -> http.client.HTTPConnection:

@@ -34,7 +34,14 @@ def test_the_same_file_twice_is_two_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/etc/passwd", "relative", "{folder}/../../../etc/passwd", "{folder}/x/../.lock", "{folder}/x/.lock"],
+    [
+        "",
+        "/etc/passwd",
+        "relative",
+        "{folder}/../../../etc/passwd",
+        "{folder}/x/../.lock",
+        "{folder}/x/.lock",
+    ],
 )
 def test_no_other_file_is_found(tmp_path: Path, path: str) -> None:
     uploads = uploads_in(tmp_path)

@@ -33,7 +33,9 @@ def main() -> int:
         )
     set_up(settings.json_log)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a server that is asked to end tidies up first
-    scratch.adopt()
+    # Before Gradio is imported: the temporary files of this process, and of what it uses, lie in one folder.
+    tempfile.tempdir = str(scratch.folder)
+    os.environ["GRADIO_TEMP_DIR"] = str(scratch.uploads)
     try:
         return _serve(settings, scratch)
     except KeyboardInterrupt:  # before there was a server to end

@@ -70,7 +70,7 @@ class Api:
         with _plainly():
             path, stop = self._uploads.find(file or ""), threading.Event()
             if path is None:
-                raise SummaryError("Send a file to summarize.")
+                raise SummaryError("Send a file to summarize: none was sent, or it has been read already.")
             try:
                 results = self._programs.summarize(
                     path,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -203,6 +204,33 @@ class Settings:
             max_characters=self.max_characters,
             seconds=self.reading_seconds,
             memory_bytes=self.reading_memory_bytes,
+        )
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the machine's environment says about where this is served; people set `Settings`."""
+
+    name: str
+    """Address to serve on, where the settings name none."""
+    port: int | None
+    """Port to serve on, where the settings name none; None for the first that is free."""
+    is_space: bool
+    """Whether this is a Space of Hugging Face: reached by its proxy only, and shown inside a page of theirs."""
+    names: tuple[str, ...]
+    """Names that lead to it."""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str] | None = None) -> Host:
+        """The one that the environment tells of, in Gradio's variables and those of Spaces."""
+        environment = os.environ if environment is None else environment
+        port = environment.get("GRADIO_SERVER_PORT", "")
+        names = ("localhost", socket.gethostname(), *environment.get("SPACE_HOST", "").split(","))
+        return cls(
+            name=environment.get("GRADIO_SERVER_NAME") or "127.0.0.1",
+            port=int(port) if port.isdigit() else None,
+            is_space=bool(environment.get("SPACE_ID")),
+            names=tuple(name.strip().lower() for name in names if name.strip()),
         )
 
 

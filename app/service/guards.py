@@ -6,9 +6,7 @@ import base64
 import binascii
 import contextlib
 import ipaddress
-import os
 import secrets
-import socket
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
@@ -21,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.service import mcp_tools
 from app.service.health import Counters
 from app.service.uploads import too_large
-from app.settings import Settings
+from app.settings import Host, Settings
 
 UPLOAD = "/gradio_api/upload"
 HEALTH = "/healthz"
@@ -67,14 +65,14 @@ class _TooMuch(Exception):
 class Guards:
     """The outermost ASGI middleware: refuses what should not come in, and sets the headers of what goes out."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, counters: Counters) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, host: Host, counters: Counters) -> None:
         self._app = app
         self._settings = settings
         self._counters = counters
-        self._hosts = {host.lower() for host in (*settings.hosts, *_own_names())}
+        self._hosts = {name.lower() for name in (*settings.hosts, *host.names)}
         self._hosts_of_pages = self._hosts - {"localhost"}  # where other programs have pages too
         self._session = secrets.token_urlsafe(32)
-        self._headers = _security_headers()
+        self._headers = _security_headers(in_page_of_hub=host.is_space)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -237,20 +235,14 @@ def _host_name(host: str) -> str:
         return ""
 
 
-def _own_names() -> list[str]:
-    """Names that lead to this machine or, on a Space of Hugging Face, to it."""
-    space = os.environ.get("SPACE_HOST", "")
-    return [name for name in ("localhost", socket.gethostname().lower(), *space.lower().split(",")) if name]
-
-
-def _security_headers() -> dict[str, str]:
+def _security_headers(*, in_page_of_hub: bool) -> dict[str, str]:
     """What browsers are told.
 
     Gradio's page has scripts and styles inside it, and makes functions of the scripts of our components; all else
     comes from this server, and nothing goes anywhere else.
     """
     frames = "'self'"
-    if os.environ.get("SPACE_ID"):  # shown inside a page of Hugging Face's
+    if in_page_of_hub:
         frames += " https://huggingface.co https://*.hf.space"
     policy = {
         "default-src": "'self'",

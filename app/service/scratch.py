@@ -40,11 +40,6 @@ class Scratch:
         """Where Gradio takes files to be uploads; nothing else lies there."""
         self.uploads.mkdir()
 
-    def adopt(self) -> None:
-        """Has this process, Gradio included, write its temporary files here; to be called before Gradio is imported."""
-        tempfile.tempdir = str(self.folder)
-        os.environ["GRADIO_TEMP_DIR"] = str(self.uploads)
-
     def sweep(self, seconds: float) -> None:
         """Removes what has not been written to for so long, and the folders that are then empty."""
         oldest = time.time() - seconds

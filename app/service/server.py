@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import AsyncIterator
 
@@ -25,7 +24,7 @@ from app.service.health import Counters, Health
 from app.service.mcp_tools import McpTools
 from app.service.scratch import Scratch
 from app.service.uploads import Uploads
-from app.settings import Settings
+from app.settings import Host, Settings
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ FIRST_PORT, PORTS = 7860, 100
 CLOSING_SECONDS = 3  # for answers in progress, of which those of summaries end by themselves
 
 
-def application(settings: Settings, store: ModelStore, scratch: Scratch) -> FastAPI:
+def application(settings: Settings, host: Host, store: ModelStore, scratch: Scratch) -> FastAPI:
     """Everything that is served."""
     programs = Programs(store)
     counters = Counters()
@@ -62,7 +61,7 @@ def application(settings: Settings, store: ModelStore, scratch: Scratch) -> Fast
         app.mount(mcp_tools.PATH, tools)
     # That there is one keeps Gradio's own away, which lets pages of any origin read what it answers.
     app.add_middleware(CORSMiddleware)
-    app.add_middleware(Guards, settings=settings, counters=counters)
+    app.add_middleware(Guards, settings=settings, host=host, counters=counters)
     page = build(settings, store, programs, uploads)
     gr.mount_gradio_app(app, page, "/", **mount_options(settings))
     page.has_launched = True  # without which Gradio takes any file of this machine for an upload
@@ -75,18 +74,18 @@ class Server:
 
     def __init__(self, settings: Settings, store: ModelStore, scratch: Scratch) -> None:
         """Raises SummaryError if there is no model, and OSError if there is no port."""
-        self._listening = _listen(settings)
+        host = Host.of()
+        self._listening = _listen(settings.host or host.name, settings.port or host.port)
         self._mcp = settings.mcp
-        self._app = application(settings, store, scratch)
-        on_space = bool(os.environ.get("SPACE_ID"))  # where nothing but the Space's own proxy reaches it
+        self._app = application(settings, host, store, scratch)
         self._config = uvicorn.Config(
             self._app,
             log_config=None,
             access_log=False,
             server_header=False,
             ws="none",
-            proxy_headers=bool(settings.proxies) or on_space,
-            forwarded_allow_ips="*" if on_space else list(settings.proxies),
+            proxy_headers=bool(settings.proxies) or host.is_space,
+            forwarded_allow_ips="*" if host.is_space else list(settings.proxies),
             timeout_graceful_shutdown=CLOSING_SECONDS,
         )
 
@@ -121,14 +120,12 @@ async def _sweep(scratch: Scratch) -> None:
         await anyio.to_thread.run_sync(scratch.sweep, OLDEST_FILE)
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _listen(host: str, asked: int | None) -> socket.socket:
     """A socket on the port that is asked for, or else the first one that is free from Gradio's usual on.
 
     Raises:
         OSError: there is none.
     """
-    host = settings.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
-    asked = settings.port or int(os.environ.get("GRADIO_SERVER_PORT", 0))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in (asked,) if asked else range(FIRST_PORT, FIRST_PORT + PORTS):
         listening = socket.socket(family, socket.SOCK_STREAM)

@@ -18,7 +18,9 @@ from starlette.testclient import TestClient
 
 from app.service.guards import CLOSED, MOST_BODY_BYTES, Guards
 from app.service.health import Counters
-from app.settings import Settings
+from app.settings import Host, Settings
+
+HOST = Host.of({})
 
 
 async def _echo(request: Request) -> PlainTextResponse:
@@ -27,7 +29,7 @@ async def _echo(request: Request) -> PlainTextResponse:
 
 def client(**settings: Any) -> TestClient:
     app = Starlette(routes=[Route("/{path:path}", _echo, methods=["GET", "POST", "OPTIONS"])])
-    guards = Guards(app, Settings(**settings), Counters())
+    guards = Guards(app, Settings(**settings), HOST, Counters())
     return TestClient(guards, base_url="http://localhost:7860", raise_server_exceptions=True)
 
 
@@ -39,6 +41,15 @@ def test_every_answer_says_what_browsers_may_do() -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "SAMEORIGIN"
         assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_space_is_reached_by_its_name_and_shown_in_a_page_of_the_hub() -> None:
+    host = Host.of({"SPACE_ID": "a/b", "SPACE_HOST": "a-b.hf.space", "GRADIO_SERVER_NAME": "0.0.0.0"})
+    server = TestClient(Guards(Starlette(), Settings(), host, Counters()), base_url="https://a-b.hf.space")
+    answer = server.get("/", headers={"Origin": "https://a-b.hf.space"})
+    assert answer.status_code == 404
+    assert "https://huggingface.co" in answer.headers["content-security-policy"]
+    assert "x-frame-options" not in answer.headers
 
 
 @pytest.mark.parametrize(
@@ -144,7 +155,7 @@ def test_clients_of_gradio_log_in_by_a_form() -> None:
 
 @given(st.dictionaries(st.sampled_from("host origin cookie authorization content-length".split()), st.text()))
 def test_no_header_breaks_it(headers: dict[str, str]) -> None:
-    guards = Guards(Starlette(), Settings(auth=("a", "b")), Counters())
+    guards = Guards(Starlette(), Settings(auth=("a", "b")), HOST, Counters())
     raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
     no = guards._refusal("POST", "/", Headers(raw=raw))
     assert no is not None

@@ -124,7 +124,7 @@ def test_two_people_with_the_same_file(address: str, folder: Path) -> None:
     assert paths[0] != paths[1]
     for path in paths:
         assert '"file": "paper.txt"' in summarize(address, path)
-        assert "There is no file" in summarize(address, path)
+        assert "has been read already" in summarize(address, path)
     wait_until_empty(folder)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -26,6 +27,7 @@ HEALTH = "/healthz"
 LOGIN = "/login"
 COOKIE = "access-token-longt5"  # clients of Gradio keep cookies whose names begin like its own
 MOST_BODY_BYTES = 2**20  # of what a page or a client says; files come another way
+RUN_OFF_SECONDS = 5
 FORM_BYTES = 2**16  # what a form adds to its files
 
 # Gradio's doors that nothing here goes through. Some take in files or code, others give out what they were never asked
@@ -93,8 +95,7 @@ class Guards:
 
         no = self._refusal(scope["method"], path, headers)
         if no is not None:
-            self._counters.add("refusals", no.reason)
-            await self._say_no(no)(scope, receive, finish)
+            await self._refuse(no, receive, finish)
             return
         if path == LOGIN and scope["method"] == "POST" and self._settings.auth is not None:
             await self._login(scope, receive, finish)
@@ -112,8 +113,7 @@ class Guards:
         with contextlib.suppress(_TooMuch):
             await self._app(scope, body.receive, answer)
         if body.too_large and not started:
-            self._counters.add("refusals", "size")
-            await PlainTextResponse(self._size_sentence(path), 413)(scope, receive, finish)
+            await self._refuse(_No("size", 413, self._size_sentence(path)), receive, finish)
 
     def _refusal(self, method: str, path: str, headers: Headers) -> _No | None:
         if path != HEALTH and not self._is_ours(headers.get("host", "")):
@@ -131,11 +131,20 @@ class Guards:
             return _No("size", 413, self._size_sentence(path))
         return None
 
-    def _say_no(self, no: _No) -> Response:
+    async def _refuse(self, no: _No, receive: Receive, send: Send) -> None:
+        """Says no, and lets what is still being sent run off for a moment: a browser listens once it has had its say."""
+        self._counters.add("refusals", no.reason)
         headers = {"Connection": "close"}
         if no.status == 401:
             headers["WWW-Authenticate"] = 'Basic realm="LongT5", charset="UTF-8"'
-        return PlainTextResponse(no.sentence, no.status, headers)
+        answer = PlainTextResponse(no.sentence, no.status, headers)
+        await send({"type": "http.response.start", "status": no.status, "headers": answer.raw_headers})
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        rest = _Body(receive, self._settings.max_upload_bytes)
+        with anyio.move_on_after(RUN_OFF_SECONDS), contextlib.suppress(_TooMuch):
+            while (await rest.receive()).get("more_body", False):
+                pass
+        await send({"type": "http.response.body"})
 
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header names this server: a page elsewhere can have its own name lead here, but no address."""

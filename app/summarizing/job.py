@@ -302,7 +302,7 @@ class Job:
             parts=assemble(self.written, document.title),
             settings=self.settings,
             tokens_read=read,
-            tokens_left_out=len(plan.whole) - read,
+            tokens_left_out=len(plan.whole) - read + plan.surroundings,
             pages_read=pages_read,
             notes=(*document.notes, *notes),
             seconds=0.0,

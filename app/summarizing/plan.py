@@ -66,6 +66,8 @@ class Plan:
     windows: tuple[PlannedWindow, ...]
     merged: Piece | None
     """The summary of the parts' summaries, where the paper is read in parts."""
+    surroundings: int
+    """Tokens of what surrounds the paper and is not read: references, front and back matter."""
 
 
 def make_plan(
@@ -81,7 +83,8 @@ def make_plan(
         SummaryError: there is no text in it.
         app.work.Stopped: `stop` was set.
     """
-    whole = tokenize(tokenizer, document, ranges_to_read(document, settings), stop)
+    ranges = ranges_to_read(document, settings)
+    whole = tokenize(tokenizer, document, ranges, stop)
     if not len(whole):
         raise SummaryError(f"There is no text to summarize in {document.name}.")
     room = settings.max_input_tokens - prefix_tokens - 1
@@ -98,10 +101,18 @@ def make_plan(
         name = _pages(document, text, window) if in_parts else "the paper"
         whole_window = Piece("summary", name, window.start, window.end, None, 0)
         if in_parts:
-            whole_window = replace(whole_window, kind="part", words=PART_WORDS)
+            words = min(PART_WORDS, round(settings.words))  # no more about a part than about the whole
+            whole_window = replace(whole_window, kind="part", words=words)
         planned.append(PlannedWindow(window, (_sized(whole_window, settings, whole, document), *pieces)))
     merged = Piece("summary", "the parts’ summaries", 0, 0, None, 0) if in_parts else None
-    return Plan(whole, text, tuple(planned), merged and _sized(merged, settings, whole, document))
+    others = [(part.start, part.end) for part in document.sections if (part.start, part.end) not in ranges]
+    return Plan(
+        whole,
+        text,
+        tuple(planned),
+        merged and _sized(merged, settings, whole, document),
+        surroundings=len(tokenize(tokenizer, document, others, stop)),
+    )
 
 
 def ranges_to_read(document: Document, settings: SummarySettings) -> list[tuple[int, int]]:

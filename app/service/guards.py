@@ -132,7 +132,7 @@ class Guards:
         return None
 
     async def _refuse(self, no: _No, receive: Receive, send: Send) -> None:
-        """Says no, and lets what is still being sent run off for a moment: a browser listens once it has had its say."""
+        """Says no, and lets what is still being sent run off for a moment, for browsers listen only then."""
         self._counters.add("refusals", no.reason)
         headers = {"Connection": "close"}
         if no.status == 401:

@@ -213,6 +213,9 @@ class ModelStore:
         except Exception as error:
             logger.exception("Model %s could not be loaded", load.name)
             load.error = error
+        except BaseException as error:  # a library in Rust gave up: nobody may wait for this load for ever
+            logger.error("Model %s could not be loaded: %s", load.name, type(error).__name__)
+            load.error = RuntimeError(type(error).__name__)
         with self._changed:
             self._current = loaded
             self._load = None

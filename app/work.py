@@ -59,8 +59,10 @@ def follow(work: Callable[[Callable[[T], None]], None], stop: threading.Event) -
             check(stop)
             work(lambda report: reports.put(("report", report)))
             reports.put(("done", None))
-        except BaseException as error:  # whatever it is, it is raised again where somebody waits for it
+        except Exception as error:  # raised again where somebody waits for it
             reports.put(("error", error))
+        except BaseException as error:  # a library in Rust gave up: whoever waits should not, and is told
+            reports.put(("error", RuntimeError(type(error).__name__)))
         finally:
             del _in_progress[threading.current_thread()]
 

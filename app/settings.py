@@ -169,6 +169,9 @@ class Settings:
         _natural, "100", "How many people may wait for the model, or to be read, at once."
     )
     queue_share: int = _setting(_natural, "3", "How many of these may be requests of one visitor.")
+    turn_seconds: int = _setting(
+        _natural, "180", "How long a part of somebody's paper may keep others waiting for the model."
+    )
     session_seconds: int = _setting(_natural, "3600", "How long an idle page keeps its paper.")
     host: str | None = _setting(str, None, "Address to serve on. Unset: Gradio's choice.")
     port: int | None = _setting(_port, None, "Port to serve on. Unset: Gradio's choice.")

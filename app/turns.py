@@ -54,6 +54,15 @@ class Ticket:
                 yield ahead
             last = ahead
 
+    def others_wait(self) -> bool:
+        """Whether somebody waits for the turn that this ticket has."""
+        return bool(len(self._queue))
+
+    def go_behind(self, stop: threading.Event | None = None) -> Iterator[int]:
+        """Gives the turn up for those who wait now, and waits for the next one; otherwise as `positions`."""
+        self._queue.take_back(self)
+        return self.positions(stop)
+
 
 class TurnQueue:
     """Those who wait and those whose turn it is. May be used from any thread."""
@@ -110,6 +119,13 @@ class TurnQueue:
             if self._ahead_of(ticket) == ahead:
                 self._changed.wait(POLL_SECONDS)
             return self._ahead_of(ticket)
+
+    def take_back(self, ticket: Ticket) -> None:
+        """Puts a ticket whose turn it is behind those who wait."""
+        with self._changed:
+            self._seconds.append(time.monotonic() - self._served.pop(ticket))
+            self._waiting.append(ticket)
+            self._advance()
 
     def seconds_until(self, ahead: int) -> float | None:
         """How long whoever has so many ahead is going to wait, by how long turns took so far; None while unknown."""

@@ -10,6 +10,7 @@ from app.documents.document import (
     Section,
     undivided,
 )
+from app.documents.left_out import LeftOut, left_out
 from app.documents.page_images import PageImage, PageImages, PageSize
 from app.documents.places import PageCharacters, Place, find_places, position_at
 from app.documents.reading import read
@@ -18,6 +19,7 @@ from app.documents.word_search import find_words
 __all__ = [
     "Document",
     "DocumentError",
+    "LeftOut",
     "Page",
     "PageCharacters",
     "PageImage",
@@ -30,6 +32,7 @@ __all__ = [
     "Section",
     "find_places",
     "find_words",
+    "left_out",
     "position_at",
     "read",
     "undivided",

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.documents import Document
+from app.documents.left_out import left_out
 from app.documents.page_numbers import page_list, pages_of
 from app.summarizing.plan import Plan
 from app.summarizing.settings import SummarySettings
 from app.summarizing.windows import TokenizedText
-
-_SURROUNDINGS = {
-    "references": ("include_references", "The reference list"),
-    "front": ("include_front_and_back", "Front matter (as affiliations and contents)"),
-    "back": ("include_front_and_back", "Back matter (as thanks and funding)"),
-}
 
 
 def reading_notes(
@@ -57,18 +52,14 @@ def reading_notes(
 
 def left_out_notes(document: Document, settings: SummarySettings) -> Iterator[str]:
     """What surrounds the paper and is not read, with its pages."""
-    for kind, (setting, name) in _SURROUNDINGS.items():
-        sections = [part for part in document.sections if part.kind == kind and part.start < part.end]
-        if sections and not getattr(settings, setting):
-            pages = sorted(
-                {
-                    page.number
-                    for page in document.pages
-                    for part in sections
-                    if part.start < page.end and page.start < part.end
-                }
-            )
-            yield f"{name} on {page_list(pages)} was left out."
+    put_back = {
+        "references": settings.include_references,
+        "front": settings.include_front_and_back,
+        "back": settings.include_front_and_back,
+    }
+    for found in left_out(document):
+        if not put_back[found.kind]:
+            yield f"Left out: {found.what} ({page_list(found.pages)})."
 
 
 def _not_read(document: Document, plan: Plan, read: int, complete: bool) -> Iterator[str]:

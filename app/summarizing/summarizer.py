@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +17,11 @@ from app.documents import Document, DocumentError
 from app.logs import without_words
 from app.models import ModelStore
 from app.summarizing.job import Job, Report
+from app.summarizing.positions import language_barrier, summarize_by_position
 from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings
-from app.summarizing.summary import Done, Event, LoadingModel, Queued, Read, Summary
-from app.turns import TurnQueue, Visitor
+from app.summarizing.summary import Done, Event, Read, Summary
+from app.summarizing.turn import Turn, joined
+from app.turns import Visitor
 from app.work import Stopped, follow
 
 logger = logging.getLogger(__name__)
@@ -54,9 +55,11 @@ def summarize(
 ) -> Generator[Event, None, None]:
     """Reads `source` (a file or a Document), summarizes it and yields events; the last one is Done.
 
-    Events come in this order: Queued*, Reading*, Read, Queued*, LoadingModel?, Working*, Done. A Document given as
-    source starts at Read. Requests of several threads take turns. The work is done in a thread of its own. Setting
-    `stop` from another thread, or closing the generator, which sets it too, ends the work and frees what it held.
+    Events come in this order: Queued*, Reading*, Read, Queued*, LoadingModel?, Working*, with Queued* again where
+    others go first, Done; of a paper in a language that the model does not read (`language_barrier`) Queued*, Reading*,
+    Read, Done. A Document given as source starts at Read. Requests of several threads take turns. The work is done in a
+    thread of its own. Setting `stop` from another thread, or closing the generator, which sets it too, ends the work
+    and frees what it held.
 
     Args:
         name: the file's name as the person knows it (an upload is stored under another one).
@@ -127,19 +130,22 @@ def _summarize(
     else:
         document, seconds = _read(source, store, name, password, visitor, stop, report)
     report(Read(document))
-    with _turn(store.turns, visitor, stop, report):
-        started = time.monotonic()
-        if not store.loaded(settings.model):
-            report(LoadingModel(settings.model))
-        with store.use(settings.model, stop) as loaded:
-            job = Job(document, settings, store, loaded, stop, report)
-            try:
-                summary = job.run()
-            except Stopped:
-                if keep is not None and (so_far := job.so_far()) is not None:
-                    keep(replace(so_far, seconds=seconds + time.monotonic() - started))
-                raise
-    report(Done(replace(summary, seconds=seconds + time.monotonic() - started)))
+    barrier = language_barrier(store.profile(settings.model), document)
+    if barrier is not None:
+        summary = summarize_by_position(document, settings, barrier)
+        if not summary.sentences:
+            raise SummaryError(f"There is no text to summarize in {document.name}.")
+        report(Done(replace(summary, seconds=seconds)))
+        return
+    with joined(store.turns, visitor, stop, report) as ticket, Turn(ticket, store, stop, report) as turn:
+        job = Job(document, settings, store, turn.take_model(settings.model), stop, turn.watched)
+        try:
+            summary = job.run(partial(turn.give_way, job))
+        except Stopped:
+            if keep is not None and (so_far := job.so_far()) is not None:
+                keep(replace(so_far, seconds=seconds + turn.seconds))
+            raise
+    report(Done(replace(summary, seconds=seconds + turn.seconds)))
 
 
 def _read(
@@ -153,28 +159,12 @@ def _read(
 ) -> tuple[Document, float]:
     """The document, and how many seconds it took to read it once it was its turn."""
     limits = store.settings.reading_limits
-    with _turn(store.readers, visitor, stop, report, to_be_read=True):
+    with joined(store.readers, visitor, stop, report, to_be_read=True):
         started = time.monotonic()
         document = documents.read(
             path, name=name, password=password, limits=limits, on_page=report, stop=stop
         )
         return document, time.monotonic() - started
-
-
-@contextmanager
-def _turn(
-    queue: TurnQueue,
-    visitor: Visitor | None,
-    stop: threading.Event,
-    report: Report,
-    *,
-    to_be_read: bool = False,
-) -> Iterator[None]:
-    """Waits for a turn, saying the place in the queue, and gives it up at the end."""
-    with queue.join(visitor) as ticket:
-        for ahead in ticket.positions(stop):
-            report(Queued(ahead, queue.seconds_until(ahead), to_be_read))
-        yield
 
 
 def _failure(error: Exception) -> str:

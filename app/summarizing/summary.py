@@ -78,7 +78,7 @@ class Sentence:
 
     text: str
     window: int
-    """Index into `Summary.windows` (0-based)."""
+    """Index into `Summary.windows` (0-based); -1 where no model had a part in it."""
     token_start: int
     token_end: int
     """Half-open range of `Summary.windows[window].summary_ids`."""

@@ -169,6 +169,10 @@ class ModelStore:
         key = (loaded.profile.name, input_ids, seen, summary_ids)
         return self._kept.get(key, lambda: teacher_force(loaded.model, encoded, summary_ids))
 
+    def forget_unused(self, seconds: float) -> None:
+        """Frees the memory of encoder states that nobody has used for so long; they are made again when asked for."""
+        self._kept.forget_unused(seconds)
+
     def _path(self, name: str) -> str:
         if not isinstance(name, str) or name not in self._paths:
             raise SummaryError(
@@ -249,20 +253,34 @@ class _KeptStates:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._states: OrderedDict[tuple[Hashable, ...], Any] = OrderedDict()
+        self._states: OrderedDict[tuple[Hashable, ...], Any] = OrderedDict()  # those used last at the end
+        self._used: dict[tuple[Hashable, ...], float] = {}
 
     def get(self, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
         """What is kept under a key, or what `make` makes of it now."""
         with self._lock:
             if key in self._states:
                 self._states.move_to_end(key)
+                self._used[key] = time.monotonic()
                 return self._states[key]
         made = make()
         with self._lock:
             self._states[key] = made
+            self._used[key] = time.monotonic()
             while self._states and sum(map(_bytes, self._states.values())) > self._max_bytes:
-                self._states.popitem(last=False)
+                self._drop_oldest()
         return made
+
+    def forget_unused(self, seconds: float) -> None:
+        """Drops what nobody has used for so long."""
+        oldest = time.monotonic() - seconds
+        with self._lock:
+            while self._states and self._used[next(iter(self._states))] < oldest:
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        key, _ = self._states.popitem(last=False)
+        del self._used[key]
 
 
 def _bytes(states: EncodedText | TeacherForced) -> int:

@@ -41,15 +41,15 @@ class Scratch:
         self.uploads.mkdir()
 
     def sweep(self, seconds: float) -> None:
-        """Removes what has not been written to for so long, and the folders that are then empty."""
+        """Removes uploads that have not been written to for so long, and the folders that are then empty."""
         oldest = time.time() - seconds
         for path in self._entries():
             with suppress(OSError):  # gone meanwhile, or not empty
-                if path not in (self.folder / LOCK, self.uploads) and path.lstat().st_mtime < oldest:
+                if path.lstat().st_mtime < oldest:
                     path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def size(self) -> int:
-        """Bytes in all its files."""
+        """Bytes in all uploads."""
         total = 0
         for path in self._entries():
             with suppress(OSError):
@@ -58,7 +58,7 @@ class Scratch:
 
     def _entries(self) -> Iterator[Path]:
         """Files and folders, what lies in a folder before the folder. Others may come and go meanwhile."""
-        for folder, folders, files in os.walk(self.folder, topdown=False):
+        for folder, folders, files in os.walk(self.uploads, topdown=False):
             yield from (Path(folder, name) for name in (*files, *folders))
 
     def remove(self) -> None:

@@ -18,7 +18,7 @@ from app import work
 from app.models import ModelStore
 from app.page.interface import build, most_threads, mount_options
 from app.programs import Programs
-from app.service import mcp_tools
+from app.service import mcp_tools, memory
 from app.service.guards import HEALTH, UPLOAD, Guards
 from app.service.health import Counters, Health
 from app.service.mcp_tools import McpTools
@@ -29,7 +29,8 @@ from app.settings import Host, Settings
 log = logging.getLogger(__name__)
 
 OLDEST_FILE = 3600.0  # seconds: an upload that nobody reads, whatever Gradio forgets
-SWEEP_SECONDS = 60.0
+UNUSED_SECONDS = 300.0  # encoder states that nobody looks into
+TIDY_SECONDS = 30.0
 FIRST_PORT, PORTS = 7860, 100
 CLOSING_SECONDS = 3  # for answers in progress, of which those of summaries end by themselves
 
@@ -45,12 +46,12 @@ def application(settings: Settings, host: Host, store: ModelStore, scratch: Scra
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = most_threads(settings)
-        sweeping = asyncio.create_task(_sweep(scratch))
+        tidying = asyncio.create_task(_tidy(scratch, store))
         async with contextlib.AsyncExitStack() as stack:
             if tools is not None:
                 await stack.enter_async_context(tools.running())
             yield
-        sweeping.cancel()
+        tidying.cancel()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route(HEALTH, health.healthz, response_model=None)
@@ -114,10 +115,17 @@ class _Uvicorn(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def _sweep(scratch: Scratch) -> None:
+async def _tidy(scratch: Scratch, store: ModelStore) -> None:
+    """Now and then frees disk and memory that nobody uses any more."""
+
+    def tidy() -> None:
+        scratch.sweep(OLDEST_FILE)
+        store.forget_unused(UNUSED_SECONDS)
+        memory.give_back()
+
     while True:
-        await asyncio.sleep(SWEEP_SECONDS)
-        await anyio.to_thread.run_sync(scratch.sweep, OLDEST_FILE)
+        await asyncio.sleep(TIDY_SECONDS)
+        await anyio.to_thread.run_sync(tidy)
 
 
 def _listen(host: str, asked: int | None) -> socket.socket:

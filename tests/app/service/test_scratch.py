@@ -44,12 +44,12 @@ def test_what_a_killed_process_left_goes_and_what_a_running_one_has_stays(tmp_pa
 
 def test_old_files_and_empty_folders_are_swept_and_new_ones_are_not(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path)
-    old, new = scratch.folder / "a" / "old.pdf", scratch.folder / "b" / "new.pdf"
+    old, new = scratch.uploads / "a" / "old.pdf", scratch.uploads / "b" / "new.pdf"
     for path in (old, new):
         path.parent.mkdir()
         path.write_text("x" * 100)
     assert scratch.size() >= 200
-    for path in (old, old.parent, scratch.folder / LOCK):
+    for path in (old, old.parent):
         os.utime(path, (0, 0))
     scratch.sweep(60)
     assert not old.exists()

@@ -46,7 +46,7 @@ class Long(threading.Thread):
 
     def run(self) -> None:
         try:
-            for event in summarize(document(5), self.settings, self.store, visitor=Visitor("long")):
+            for event in summarize(document(2), self.settings, self.store, visitor=Visitor("long")):
                 self.queued += isinstance(event, Queued)
                 if "Working" in type(event).__name__:
                     self.began.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
@@ -12,11 +13,11 @@ import gradio as gr
 from app.documents import DocumentError
 from app.inspecting.views import ALL_HEADS, VIEWS
 from app.page import presentation
-from app.page.paper_file import paper_file
+from app.page.uploads import file_input
 from app.programs import Programs
 from app.service.uploads import Uploads
 from app.summarizing.settings import SummaryError, schema
-from app.turns import Visitor
+from app.turns import Caller
 
 
 class Api:
@@ -30,7 +31,7 @@ class Api:
         settings = gr.JSON({}, visible=False)
         settings.api_info = schema  # of an object that names every setting, not of any JSON
         inputs = [
-            paper_file(visible=False),
+            file_input(visible=False),
             gr.Textbox("", visible=False),
             settings,
             gr.Textbox("", visible=False),
@@ -49,7 +50,7 @@ class Api:
 
     def summarize(
         self,
-        file: str,
+        file: Path | None,
         model: str,
         settings: dict[str, Any] | None,
         password: str,
@@ -68,7 +69,7 @@ class Api:
             password: of an encrypted PDF, else empty.
         """
         with _plainly():
-            path, stop = self._uploads.find(file or ""), threading.Event()
+            path, stop = self._uploads.find(str(file or "")), threading.Event()
             if path is None:
                 raise SummaryError("Send a file to summarize: none was sent, or it has been read already.")
             try:
@@ -78,7 +79,7 @@ class Api:
                     model=model,
                     settings=settings,
                     password=password,
-                    visitor=visitor(request),
+                    caller=caller(request),
                     stop=stop,
                 )
                 with closing(results):
@@ -152,11 +153,11 @@ def status(event: Any) -> str:
     return f"{line.phase} {line.detail}".strip()
 
 
-def visitor(request: gr.Request) -> Visitor:
+def caller(request: gr.Request) -> Caller:
     """Who asks: a client that keeps a session by that, all others of an address are one."""
     client = request.client
     lasting = not str(request.url.path).rpartition("/gradio_api/")[2].startswith("call/")
-    return Visitor(client.host if client else "unknown", str(request.session_hash) if lasting else "")
+    return Caller(client.host if client else "unknown", str(request.session_hash) if lasting else "")
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from app.models import ModelStore
 from app.summarizing.settings import SummaryError, changed
 from app.summarizing.summarizer import summarize
 from app.summarizing.summary import Done, Event, Summary
-from app.turns import Visitor
+from app.turns import Caller
 from app.work import Stopped
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Programs:
         model: Any = None,
         settings: Any = None,
         password: Any = None,
-        visitor: Visitor | None = None,
+        caller: Caller | None = None,
         stop: threading.Event | None = None,
     ) -> Generator[Event | dict[str, Any], None, None]:
         """Yields the events on the way, and last what `export.to_dict` says of the summary, with its summary_id."""
@@ -65,11 +65,11 @@ class Programs:
             defaults = self._store.profile(_text("model", model) or self._store.choices[0]).defaults
             wanted = changed(defaults, settings or {})
             key = _text("password", password) or None
-            events = summarize(path, wanted, self._store, name=name, password=key, visitor=visitor, stop=stop)
+            events = summarize(path, wanted, self._store, name=name, password=key, caller=caller, stop=stop)
             with closing(events):
                 for event in events:
                     if isinstance(event, Done):
-                        summary_id = self._kept.add(event.summary, visitor or Visitor())
+                        summary_id = self._kept.add(event.summary, caller or Caller())
                         yield {"summary_id": summary_id, **export.to_dict(event.summary)}
                     else:
                         yield event
@@ -164,28 +164,28 @@ class Programs:
 class _Kept:
     """A summary that attention can be asked of."""
 
-    def __init__(self, summary: Summary, visitor: Visitor) -> None:
+    def __init__(self, summary: Summary, caller: Caller) -> None:
         self.summary = summary
-        self.visitor = visitor
+        self.caller = caller
         self.inspection: Inspection | None = None
         self.last_used = time.monotonic()
 
 
 class _KeptSummaries:
-    """Summaries by id, bounded in number, by visitor and in age: nobody can push out those of others by himself."""
+    """Summaries by id, bounded in number, by caller and in age: nobody can push out those of others by himself."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the idlest first
 
-    def add(self, summary: Summary, visitor: Visitor) -> str:
+    def add(self, summary: Summary, caller: Caller) -> str:
         """Keeps a summary and returns its id."""
         summary_id = secrets.token_urlsafe(16)
         with self._lock:
-            self._kept[summary_id] = _Kept(summary, visitor)
+            self._kept[summary_id] = _Kept(summary, caller)
             self._forget_old()
-            own = [key for key, kept in self._kept.items() if kept.visitor.address == visitor.address]
+            own = [key for key, kept in self._kept.items() if kept.caller.address == caller.address]
             for key in own[: max(0, len(own) - MOST_OF_A_VISITOR)]:
                 del self._kept[key]
             while len(self._kept) > MOST_SUMMARIES:

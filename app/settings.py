@@ -172,7 +172,17 @@ class Settings:
     turn_seconds: int = _setting(
         _natural, "180", "How long a part of somebody's paper may keep others waiting for the model."
     )
-    session_seconds: int = _setting(_natural, "3600", "How long an idle page keeps its paper.")
+    session_seconds: int = _setting(
+        _natural, "3600", "How long papers of somebody who does nothing are kept."
+    )
+    kept_papers_bytes: int = _setting(
+        _bytes, "2GiB", "Room for the papers and summaries of all visitors together, on disk and in memory."
+    )
+    allow_urls: bool = _setting(
+        _switch,
+        "0",
+        "Fetch papers by arXiv id, DOI or address: from the open web only, never from private networks.",
+    )
     host: str | None = _setting(str, None, "Address to serve on. Unset: Gradio's choice.")
     port: int | None = _setting(_port, None, "Port to serve on. Unset: Gradio's choice.")
     hosts: tuple[str, ...] = _setting(
@@ -192,9 +202,6 @@ class Settings:
         _credentials, None, "A user and a password, as user:password, to ask for."
     )
     mcp: bool = _setting(_switch, "0", "Offer the functions as MCP tools too.")
-    mcp_hosts: tuple[str, ...] = _setting(
-        _hosts, None, "Hosts whose papers MCP tools may name by their https address, separated by commas.", ()
-    )
     metrics: bool = _setting(_switch, "0", "Count what happens at /metrics, in the format of Prometheus.")
     json_log: bool = _setting(_switch, "0", "Write the log as a JSON object a line.")
 

@@ -21,7 +21,7 @@ REMEMBERED_TURNS = 20  # whose mean length foretells how long those who wait wil
 
 
 @dataclass(frozen=True)
-class Visitor:
+class Caller:
     """Who asks."""
 
     address: str = ""
@@ -33,8 +33,8 @@ class Visitor:
 class Ticket:
     """A turn to come, drawn with `TurnQueue.join`."""
 
-    def __init__(self, queue: TurnQueue, visitor: Visitor) -> None:
-        self.visitor = visitor
+    def __init__(self, queue: TurnQueue, caller: Caller) -> None:
+        self.caller = caller
         self._queue = queue
 
     def positions(self, stop: threading.Event | None = None) -> Iterator[int]:
@@ -93,13 +93,13 @@ class TurnQueue:
         return len(self._waiting)
 
     @contextmanager
-    def join(self, visitor: Visitor | None = None) -> Iterator[Ticket]:
+    def join(self, caller: Caller | None = None) -> Iterator[Ticket]:
         """A ticket of the queue; leaving the context gives it up, the turn included.
 
         Raises:
-            SummaryError: the queue is full, or the visitor's share of it.
+            SummaryError: the queue is full, or the caller's share of it.
         """
-        ticket = Ticket(self, visitor or Visitor())
+        ticket = Ticket(self, caller or Caller())
         with self._changed:
             self._admit(ticket)
             self._advance()
@@ -147,34 +147,34 @@ class TurnQueue:
 
     def _admit(self, ticket: Ticket) -> None:
         """Lets a ticket in, if need be in the place of somebody's who has more of them."""
-        visitor = ticket.visitor
-        held = sum(other.visitor == visitor for other in (*self._served, *self._waiting))
-        if self._share is not None and visitor.address and held >= self._share:
+        caller = ticket.caller
+        held = sum(other.caller == caller for other in (*self._served, *self._waiting))
+        if self._share is not None and caller.address and held >= self._share:
             raise SummaryError(
                 f"You already have {held} {self._of} waiting or at work; try again when one of them is done."
             )
         if len(self._waiting) >= self._size and len(self._served) >= self._turns_at_once:
-            by_address = Counter(other.visitor.address for other in self._waiting)
+            by_address = Counter(other.caller.address for other in self._waiting)
             greediest, most = by_address.most_common(1)[0] if by_address else ("", 0)
-            if most < by_address[visitor.address] + 2:
+            if most < by_address[caller.address] + 2:
                 raise SummaryError(self._full())
-            last = next(other for other in reversed(self._waiting) if other.visitor.address == greediest)
+            last = next(other for other in reversed(self._waiting) if other.caller.address == greediest)
             self._waiting.remove(last)
         self._waiting.append(ticket)
 
     def _advance(self) -> None:
         """Gives out the turns that are free, and puts those who wait in order."""
-        turns: Counter[str | Visitor] = Counter()
+        turns: Counter[str | Caller] = Counter()
 
         def count(ticket: Ticket) -> None:
-            turns[ticket.visitor.address] += 1
-            turns[ticket.visitor] += 1
+            turns[ticket.caller.address] += 1
+            turns[ticket.caller] += 1
 
         for ticket in self._served:
             count(ticket)
         left, self._order = list(self._waiting), []
         while left:
-            first = min(left, key=lambda ticket: (turns[ticket.visitor.address], turns[ticket.visitor]))
+            first = min(left, key=lambda ticket: (turns[ticket.caller.address], turns[ticket.caller]))
             left.remove(first)
             count(first)
             if len(self._served) < self._turns_at_once:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
+from app.documents.authors import names_in, year_in
 from app.documents.document import (
     Document,
     DocumentError,
@@ -94,7 +95,8 @@ def read(
         if b"%PDF-" in head:
             file.seek(0)
             pdf = read_pdf(file, password, limits, on_page, stop)
-            return _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
+            document = _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
+            return replace(document, authors=names_in(pdf.author), year=year_in(pdf.creation_date))
         _refuse_other_kinds(head)
         return _read_text(head + file.read(), shown, limits, on_page, stop)
 

@@ -20,6 +20,10 @@ GRAM = 12
 # What no run covers is looked for between its neighbours, this far at most, in pieces of at least `PIECE` letters.
 REACH = 400
 PIECE = 3
+NARROW = 40
+# A glyph whose letters the file does not tell, mostly a ligature; the reader of the text may have guessed them.
+UNKNOWN = "\0"
+LIGATURE = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +42,11 @@ class Alignment:
     text: Folded
     other: Folded
     to_other: Integers
-    """`(letters of text)`: each letter of the other one is named at most once."""
+    """`(letters of text)`: each letter of the other one is named at most once, but for `UNKNOWN`."""
+
+
+# Letters under an accent of their own lose their dot.
+_SPECIAL = {**CONTROL_LIGATURES, "\N{LATIN SMALL LETTER DOTLESS I}": "i", "\ufffd": UNKNOWN, UNKNOWN: UNKNOWN}
 
 
 def fold(text: str) -> Folded:
@@ -55,8 +63,8 @@ def fold_with(fold_character: Callable[[str], str], text: str) -> Folded:
 @lru_cache(maxsize=2**14)
 def letters_of(character: str) -> str:
     """The letters and digits in a character, in lower case and without accents; none, one or several."""
-    if character in CONTROL_LIGATURES:
-        return CONTROL_LIGATURES[character]
+    if character in _SPECIAL:
+        return _SPECIAL[character]
     decomposed = unicodedata.normalize("NFKD", character).casefold()
     return "".join(filter(_is_kept, unicodedata.normalize("NFKD", decomposed)))
 
@@ -90,18 +98,18 @@ def _match(to_other: Integers, free: NDArray[np.bool_], start: int, other_start:
 
 def _runs(text: str, other: str) -> Iterator[tuple[int, int, int]]:
     """Start in the text, start in the other and length of runs of the same letters around grams found once in each."""
-    starts, other_starts = _common_grams(text, other)
-    breaks = np.flatnonzero((np.diff(starts) != 1) | (np.diff(other_starts) != 1)) + 1
-    for first, last in zip([0, *breaks], [*(breaks - 1), len(starts) - 1]):
-        if last < first:
+    known_until: dict[int, int] = {}
+    for a, b in zip(*(places.tolist() for places in _common_grams(text, other))):
+        # Most grams lie in the run of the gram before, at the same distance from their counterpart.
+        if a < known_until.get(b - a, 0):
             continue
-        a, b = int(starts[first]), int(other_starts[first])
-        length = int(last - first) + GRAM
+        end = a + GRAM
         while a and b and text[a - 1] == other[b - 1]:
-            a, b, length = a - 1, b - 1, length + 1
-        while a + length < len(text) and b + length < len(other) and text[a + length] == other[b + length]:
-            length += 1
-        yield a, b, length
+            a, b = a - 1, b - 1
+        while end < len(text) and b - a + end < len(other) and text[end] == other[b - a + end]:
+            end += 1
+        known_until[b - a] = end
+        yield a, b, end - a
 
 
 def _common_grams(text: str, other: str) -> tuple[Integers, Integers]:
@@ -145,16 +153,19 @@ def _fill(to_other: Integers, free: NDArray[np.bool_], text: str, other: str, st
         windows = [(after, min(len(other), after + reach))] if after is not None else []
         windows += [(max(0, before - reach), before)] if before is not None else []
     gap = text[start:end]
+    # Between near neighbours in a formula single letters can't be mistaken for others.
+    piece = 1 if len(windows) == 1 and windows[0][1] - windows[0][0] <= NARROW else PIECE
+    if after is not None and before == after + 1 and other[after] == UNKNOWN and len(gap) <= LIGATURE:
+        to_other[start:end] = after
+        return
     for low, high in windows:
         found = other.find(gap, low, high)
         if found >= 0:
             _match(to_other, free, start, found, len(gap))
             return
-    if len(gap) < PIECE:
-        return
     for low, high in windows:
         if len(gap) * (high - low) <= REACH * REACH:
             matcher = SequenceMatcher(None, gap, other[low:high], autojunk=False)
             for block in matcher.get_matching_blocks():
-                if block.size >= PIECE:
+                if block.size >= piece:
                     _match(to_other, free, start + block.a, low + block.b, block.size)

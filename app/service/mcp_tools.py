@@ -9,13 +9,14 @@ import contextlib
 import io
 import json
 import re
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Generator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote
 
 import httpx
 from anyio.to_thread import run_sync
@@ -26,6 +27,8 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from app.documents import DocumentError
+from app.documents.addresses import url_of
+from app.documents.downloads import download
 from app.inspecting.views import ALL_HEADS, VIEWS
 from app.page import presentation
 from app.programs import Programs
@@ -33,14 +36,12 @@ from app.service.uploads import Refused, Uploads, too_large
 from app.settings import Settings
 from app.summarizing.settings import SummaryError, schema
 from app.summarizing.summary import Event
-from app.turns import Visitor
+from app.turns import Caller
 from app.work import Stopped
 
 PATH = "/gradio_api/mcp"
 GONE = "longt5.gone"  # key of a request's scope: the event that is set when its caller has gone
 DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),(.*)", re.DOTALL)
-FETCH_SECONDS = 60
-MOST_REDIRECTS = 3
 NO_FILE = (
     "file must be the path that an upload answered, or a data: address with the file's content in base64{}; "
     "send the file in one of these ways."
@@ -49,7 +50,7 @@ NO_FILE = (
 
 def tools(settings: Settings) -> list[types.Tool]:
     """What is on offer, each with the JSON schema of its arguments."""
-    hosts = f", or an https address at {' or '.join(settings.mcp_hosts)}" if settings.mcp_hosts else ""
+    web = ", or its arXiv id, DOI or address on the web" if settings.allow_urls else ""
     whole = {"type": "integer", "minimum": 0, "default": 0}
     summary_id = {"type": "string", "description": "The summary_id that summarize answered."}
     window = {**whole, "description": "Which part of a paper that was read in several, counted from 0."}
@@ -63,7 +64,7 @@ def tools(settings: Settings) -> list[types.Tool]:
                 "file": {
                     "type": "string",
                     "description": "The paper, a PDF, text or Markdown file: a data: address with its content in "
-                    f"base64, or the path that POST /gradio_api/upload answered{hosts}.",
+                    f"base64, or the path that POST /gradio_api/upload answered{web}.",
                 },
                 "model": {
                     "type": "string",
@@ -218,15 +219,15 @@ class McpTools:
         request = _request(server)
         address = request.client.host if request.client else "unknown"
         token = context.meta.progressToken if context.meta else None
-        path = await self._file(arguments["file"], address)
         stop = request.scope[GONE]
+        path = await self._file(arguments["file"], address, stop)
         last: Event | None = None
 
         def work() -> Any:
             nonlocal last
             given = {name: arguments.get(name) for name in ("model", "settings", "password")}
             results: Generator[Any, None, None] = self._programs.summarize(
-                path, name=path.name, visitor=Visitor(address), stop=stop, **given
+                path, name=path.name, caller=Caller(address), stop=stop, **given
             )
             with closing(results):
                 for result in results:
@@ -256,20 +257,26 @@ class McpTools:
             reporting.cancel()
             self._uploads.discard(path)
 
-    async def _file(self, given: Any, address: str) -> Path:
+    async def _file(self, given: Any, address: str, stop: threading.Event) -> Path:
         """The file that an argument stands for, in a folder of its own."""
         text = given if isinstance(given, str) else ""
         if text.startswith("data:"):
-            name, content = _decoded(text)
-            return await self._keep(name, content, address)
-        if text.startswith("https://") and self._settings.mcp_hosts:
-            name, content = await _fetched(text, self._settings)
-            return await self._keep(name, content, address)
+            return await self._keep(*_decoded(text), address)
         path = self._uploads.find(text) if text and "\0" not in text else None
-        if path is None:
-            hosts = f", or an https address at {' or '.join(self._settings.mcp_hosts)}"
-            raise SummaryError(NO_FILE.format(hosts if self._settings.mcp_hosts else ""))
-        return path
+        if path is not None:
+            return path
+        if self._settings.allow_urls and text and not text.startswith(("/", ".")):
+            return await run_sync(self._fetched, url_of(text), address, stop)
+        raise SummaryError(NO_FILE.format(", or its address on the web" if self._settings.allow_urls else ""))
+
+    def _fetched(self, url: httpx.URL, address: str, stop: threading.Event) -> Path:
+        """A file of the open web."""
+        limits = self._settings.reading_limits
+        with self._uploads.admitted(address, limits.max_bytes), tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "paper")
+            name = download(url, file, limits=limits, on_progress=lambda progress: None, stop=stop)
+            with file.open("rb") as content:
+                return self._uploads.keep(content, name)
 
     async def _keep(self, name: str, content: bytes, address: str) -> Path:
         if len(content) > self._settings.max_upload_bytes:
@@ -309,38 +316,3 @@ def _decoded(uri: str) -> tuple[str, bytes]:
         return name, base64.b64decode("".join(unquote(data).split()), validate=True)
     except (binascii.Error, ValueError):
         raise SummaryError("The content of this data: address is not base64; send the file again.") from None
-
-
-async def _fetched(address: str, settings: Settings) -> tuple[str, bytes]:
-    """Name and content of a file at one of the hosts that are allowed, wherever among them it is redirected to."""
-    async with httpx.AsyncClient(timeout=FETCH_SECONDS, trust_env=True) as client:
-        for _ in range(MOST_REDIRECTS + 1):
-            parts = urlsplit(address)
-            if parts.scheme != "https" or (parts.hostname or "") not in settings.mcp_hosts:
-                raise SummaryError(
-                    f"Papers are fetched from {' or '.join(settings.mcp_hosts)} only; send the file itself."
-                )
-            try:
-                async with client.stream("GET", address) as answer:
-                    if answer.has_redirect_location:
-                        address = urljoin(address, answer.headers["location"])
-                        continue
-                    if answer.status_code != 200:
-                        raise SummaryError(
-                            f"There is no file at that address (it says {answer.status_code})."
-                        )
-                    return unquote(Path(parts.path).name) or "paper", await _within_limit(answer, settings)
-            except (httpx.HTTPError, httpx.InvalidURL):
-                raise SummaryError(
-                    "The file at that address can't be fetched; send the file itself."
-                ) from None
-    raise SummaryError("That address leads on and on; send the file itself.")
-
-
-async def _within_limit(answer: httpx.Response, settings: Settings) -> bytes:
-    content = bytearray()
-    async for piece in answer.aiter_bytes():
-        content += piece
-        if len(content) > settings.max_upload_bytes:
-            raise Refused(413, too_large(settings))
-    return bytes(content)

@@ -14,8 +14,11 @@ from longt5.text.sentences import leans_on_another, may_end_text, split_sentence
 
 # Share of words in common, of all words in either, from which two sentences say the same.
 SAME_WORDS = 0.7
+# Words said twice in a row: "P. mirabilis (Pisauridae) mirabilis (Pisauridae)".
+_STUTTER = re.compile(r"(?<!\S)(\S+(?: \S+){1,7})(?: \1)+(?!\S)")
 # Share of a sentence that must be words; the rest is numbers, names of variables, symbols.
-LEAST_WORDS = 0.5
+LEAST_WORDS = 0.66
+_RUN = re.compile(r"[^\W\d_]{31,}")
 _WORD = re.compile(r"\W{0,2}[^\W\d_]{2,}(?:[-’'/][^\W_]+)*\W{0,3}|a|A|I|\W?[A-Z][\w-]*\W{0,2}")
 
 
@@ -43,7 +46,7 @@ def draft_sentences(tokenizer: Any, token_ids: Sequence[int]) -> list[DraftSente
     return [
         DraftSentence(sentence, bisect_right(ends, start), bisect_left(ends, end) + 1)
         for start, end in split_sentences(text)
-        if (sentence := without_citations(text[start:end]))
+        if (sentence := _STUTTER.sub(r"\1", without_citations(text[start:end])))
     ]
 
 
@@ -56,20 +59,19 @@ def finished_sentences(tokenizer: Any, token_ids: Sequence[int]) -> list[DraftSe
 
 
 def presentable(drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
-    """The sentences without debris of formulas and tables, and without first ones that hang in the air.
-
-    Where nothing would be left, all.
-    """
-    kept = [draft for draft in drafts if _reads_well(draft.text)]
+    """The whole sentences, without debris of formulas and tables and without first ones that hang in the air."""
+    kept = [draft for draft in drafts if may_end_text(draft.text) and _reads_well(draft.text)]
     while len(kept) > 1 and leans_on_another(kept[0].text):
         del kept[0]
-    return kept or list(drafts)
+    return kept
 
 
 def _reads_well(sentence: str) -> bool:
-    """Whether most of a sentence is words."""
+    """Whether most of a sentence is words, and none of them a run of letters that is none."""
     chunks = sentence.split()
-    return sum(_WORD.fullmatch(chunk) is not None for chunk in chunks) >= LEAST_WORDS * len(chunks)
+    return not _RUN.search(sentence) and sum(
+        _WORD.fullmatch(chunk) is not None for chunk in chunks
+    ) >= LEAST_WORDS * len(chunks)
 
 
 def without_repeats(

@@ -39,6 +39,9 @@ from longt5.generation import EncodedText, Tokens, write
 from longt5.interruption import interruptible
 from longt5.quote_search import Quoted, Sampling, quote
 
+# About a section; one that spans several windows has more of them.
+MOST_SECTION_SENTENCES = 3
+
 Report = Callable[[Event], None]
 Found = list[tuple[DraftSentence, tuple[Evidence, ...]]]
 
@@ -178,7 +181,9 @@ class Job:
         draft.token_ids = finish(self.loaded.tokenizer, config, token_ids, piece.words)
         self._on_writing(draft.token_ids)
         self._say("looking up", piece.name)
-        return self._supported(draft, presentable(draft_sentences(self.loaded.tokenizer, draft.token_ids)))
+        drafts = draft_sentences(self.loaded.tokenizer, draft.token_ids)
+        # A model that writes nothing readable is shown as it is; a section is left without a summary instead.
+        return self._supported(draft, presentable(drafts) or (drafts if piece.kind == "summary" else []))
 
     def _supported(self, draft: _Draft, drafts: Sequence[DraftSentence]) -> Found:
         """The sentences that say something new, each with its evidence."""
@@ -369,8 +374,18 @@ def assemble(written: Sequence[tuple[Piece, Sequence[Sentence]]], title: str) ->
     for piece, sentences in shown:
         key = (piece.heading or piece.name.capitalize(), piece.position)
         sections[key] = (*sections.get(key, ()), *sentences)
-    parts += [Part("section", sentences, *key) for key, sentences in sections.items()]
+    parts += [Part("section", _best_supported(sentences), *key) for key, sentences in sections.items()]
     return tuple(parts)
+
+
+def _best_supported(sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:
+    """At most `MOST_SECTION_SENTENCES`, in their order: those with the strongest evidence."""
+
+    def strength(number: int) -> float:
+        return max((passage.score for passage in sentences[number].evidence), default=0.0)
+
+    best = sorted(range(len(sentences)), key=strength, reverse=True)[:MOST_SECTION_SENTENCES]
+    return tuple(sentences[number] for number in sorted(best))
 
 
 def _steps(plan: Plan, max_input_tokens: int) -> list[Step]:

@@ -21,7 +21,7 @@ from app.summarizing.positions import language_barrier, summarize_by_position
 from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings
 from app.summarizing.summary import Done, Event, Read, Summary
 from app.summarizing.turn import Turn, joined
-from app.turns import Visitor
+from app.turns import Caller
 from app.work import Stopped, follow
 
 logger = logging.getLogger(__name__)
@@ -33,12 +33,12 @@ def read(
     *,
     name: str | None = None,
     password: str | None = None,
-    visitor: Visitor | None = None,
+    caller: Caller | None = None,
     stop: threading.Event | None = None,
 ) -> Generator[Event, None, None]:
     """Reads a file and yields Queued*, Reading* and, last, Read; otherwise as `summarize`."""
     stop = stop or threading.Event()
-    read_now = partial(_read, path, store, name, password, visitor, stop)
+    read_now = partial(_read, path, store, name, password, caller, stop)
     yield from _plainly(lambda report: report(Read(read_now(report)[0])), stop)
 
 
@@ -49,7 +49,7 @@ def summarize(
     *,
     name: str | None = None,
     password: str | None = None,
-    visitor: Visitor | None = None,
+    caller: Caller | None = None,
     stop: threading.Event | None = None,
     keep: Callable[[Summary], None] | None = None,
 ) -> Generator[Event, None, None]:
@@ -64,7 +64,7 @@ def summarize(
     Args:
         name: the file's name as the person knows it (an upload is stored under another one).
         password: for an encrypted PDF.
-        visitor: who asks; turns go round by visitor.
+        caller: who asks; turns go round by caller.
         keep: called, in the thread of the work, with what was written when the work is stopped, however that happens:
             a Summary that is not `complete`. It is not called where nothing was written.
 
@@ -75,7 +75,7 @@ def summarize(
     """
     stop = stop or threading.Event()
     yield from _plainly(
-        partial(_summarize, source, settings, store, name, password, visitor, stop, keep), stop
+        partial(_summarize, source, settings, store, name, password, caller, stop, keep), stop
     )
 
 
@@ -119,7 +119,7 @@ def _summarize(
     store: ModelStore,
     name: str | None,
     password: str | None,
-    visitor: Visitor | None,
+    caller: Caller | None,
     stop: threading.Event,
     keep: Callable[[Summary], None] | None,
     report: Report,
@@ -128,7 +128,7 @@ def _summarize(
     if isinstance(source, Document):
         document, seconds = source, 0.0
     else:
-        document, seconds = _read(source, store, name, password, visitor, stop, report)
+        document, seconds = _read(source, store, name, password, caller, stop, report)
     report(Read(document))
     barrier = language_barrier(store.profile(settings.model), document)
     if barrier is not None:
@@ -137,7 +137,7 @@ def _summarize(
             raise SummaryError(f"There is no text to summarize in {document.name}.")
         report(Done(replace(summary, seconds=seconds)))
         return
-    with joined(store.turns, visitor, stop, report) as ticket, Turn(ticket, store, stop, report) as turn:
+    with joined(store.turns, caller, stop, report) as ticket, Turn(ticket, store, stop, report) as turn:
         job = Job(document, settings, store, turn.take_model(settings.model), stop, turn.watched)
         try:
             summary = job.run(partial(turn.give_way, job))
@@ -153,13 +153,13 @@ def _read(
     store: ModelStore,
     name: str | None,
     password: str | None,
-    visitor: Visitor | None,
+    caller: Caller | None,
     stop: threading.Event,
     report: Report,
 ) -> tuple[Document, float]:
     """The document, and how many seconds it took to read it once it was its turn."""
     limits = store.settings.reading_limits
-    with joined(store.readers, visitor, stop, report, to_be_read=True):
+    with joined(store.readers, caller, stop, report, to_be_read=True):
         started = time.monotonic()
         document = documents.read(
             path, name=name, password=password, limits=limits, on_page=report, stop=stop

@@ -11,7 +11,7 @@ from app.models import LoadedModel, ModelStore
 from app.summarizing.job import Job, Report
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Event, LoadingModel, Queued
-from app.turns import Ticket, TurnQueue, Visitor
+from app.turns import Caller, Ticket, TurnQueue
 
 # Whoever has had the model for so long lets others go first when he comes to the next part of his paper.
 LONG_TURN_SECONDS = 15.0
@@ -20,14 +20,14 @@ LONG_TURN_SECONDS = 15.0
 @contextmanager
 def joined(
     queue: TurnQueue,
-    visitor: Visitor | None,
+    caller: Caller | None,
     stop: threading.Event,
     report: Report,
     *,
     to_be_read: bool = False,
 ) -> Iterator[Ticket]:
     """Waits for a turn, saying the place in the queue, and gives it up at the end."""
-    with queue.join(visitor) as ticket:
+    with queue.join(caller) as ticket:
         for ahead in ticket.positions(stop):
             report(Queued(ahead, queue.seconds_until(ahead), to_be_read))
         yield ticket
@@ -76,7 +76,7 @@ class Turn:
             SummaryError: it has.
         """
         most = self._store.settings.turn_seconds
-        from_network = bool(self._ticket.visitor.address)
+        from_network = bool(self._ticket.caller.address)
         if from_network and time.monotonic() - self._since > most and self._ticket.others_wait():
             raise SummaryError(
                 f"Others are waiting, and a part of this summary takes longer than the {most} seconds for which one "

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.summarizing.settings import SummaryError
-from app.turns import Ticket, TurnQueue, Visitor
+from app.turns import Caller, Ticket, TurnQueue
 from app.work import Stopped
 
 
@@ -72,9 +72,9 @@ def test_a_full_queue_says_so() -> None:
         pass
 
 
-def visitor(name: str) -> Visitor:
-    """`a1` is the visitor 1 at the address a."""
-    return Visitor(name[0], name[1:])
+def caller(name: str) -> Caller:
+    """`a1` is the caller 1 at the address a."""
+    return Caller(name[0], name[1:])
 
 
 def order(turns: TurnQueue, tickets: dict[str, Ticket]) -> list[str]:
@@ -87,7 +87,7 @@ def order(turns: TurnQueue, tickets: dict[str, Ticket]) -> list[str]:
     ("come", "served"),
     [
         ("a1 a1 a1 b1", "a1 b1 a1 a1"),  # by address
-        ("a1 a1 a1 a2", "a1 a2 a1 a1"),  # at one address by visitor
+        ("a1 a1 a1 a2", "a1 a2 a1 a1"),  # at one address by caller
         ("a1 a2 a3 a4 b1 c1", "a1 b1 c1 a2 a3 a4"),  # many names at one address are worth one
         ("a1 a2 a3", "a1 a2 a3"),  # among equals by time
     ],
@@ -96,7 +96,7 @@ def test_turns_go_round_by_visitor(come: str, served: str) -> None:
     turns = TurnQueue(10)
     with ExitStack() as stack:
         names = [f"{name}.{number}" for number, name in enumerate(come.split())]
-        tickets = {name: stack.enter_context(turns.join(visitor(name.partition(".")[0]))) for name in names}
+        tickets = {name: stack.enter_context(turns.join(caller(name.partition(".")[0]))) for name in names}
         assert [name.partition(".")[0] for name in order(turns, tickets)] == served.split()[1:]
 
 
@@ -104,24 +104,24 @@ def test_a_visitor_has_a_share() -> None:
     turns = TurnQueue(10, share=2)
     with ExitStack() as stack:
         for _ in range(2):
-            stack.enter_context(turns.join(visitor("a1")))
+            stack.enter_context(turns.join(caller("a1")))
         with pytest.raises(SummaryError, match="already have 2"):
-            stack.enter_context(turns.join(visitor("a1")))
-        stack.enter_context(turns.join(visitor("a2")))
-    with turns.join(visitor("a1")):
+            stack.enter_context(turns.join(caller("a1")))
+        stack.enter_context(turns.join(caller("a2")))
+    with turns.join(caller("a1")):
         pass
 
 
 def test_who_fills_the_queue_makes_room_for_others() -> None:
     turns = TurnQueue(3)
     with ExitStack() as stack:
-        tickets = {f"a{i}": stack.enter_context(turns.join(visitor(f"a{i}"))) for i in range(4)}
-        tickets["b1"] = stack.enter_context(turns.join(visitor("b1")))
+        tickets = {f"a{i}": stack.enter_context(turns.join(caller(f"a{i}"))) for i in range(4)}
+        tickets["b1"] = stack.enter_context(turns.join(caller("b1")))
         with pytest.raises(SummaryError, match="3 summaries are already waiting"):
             list(tickets.pop("a3").positions())
         assert order(turns, tickets) == ["b1", "a1", "a2"]
         with pytest.raises(SummaryError):  # of the three who wait, nobody has two more than this address
-            stack.enter_context(turns.join(visitor("b2")))
+            stack.enter_context(turns.join(caller("b2")))
 
 
 def test_several_turns_at_once() -> None:
@@ -149,9 +149,9 @@ def test_nobody_is_served_again_before_another_who_came_and_waits(come: list[tup
     """Of any two that wait, the second turn of one address comes after the first of every other."""
     turns = TurnQueue(20)
     with ExitStack() as stack:
-        stack.enter_context(turns.join(Visitor("nobody")))
+        stack.enter_context(turns.join(Caller("nobody")))
         tickets = {
-            f"{address}{token}.{number}": stack.enter_context(turns.join(Visitor(address, token)))
+            f"{address}{token}.{number}": stack.enter_context(turns.join(Caller(address, token)))
             for number, (address, token) in enumerate(come)
         }
         served = [name[0] for name in order(turns, tickets)]

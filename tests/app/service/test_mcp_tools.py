@@ -157,13 +157,13 @@ def test_a_refusal_is_a_sentence(address: str, tool: str, arguments: dict[str, A
     assert text.endswith(".")
 
 
-def test_an_address_is_on_offer_only_where_hosts_are_named() -> None:
-    without, with_hosts = (
-        tools(Settings(mcp_hosts=hosts))[0].inputSchema["properties"]["file"]["description"]
-        for hosts in ((), ("arxiv.org",))
+def test_the_web_is_on_offer_only_where_it_is_allowed() -> None:
+    without, allowed = (
+        tools(Settings(allow_urls=allow))[0].inputSchema["properties"]["file"]["description"]
+        for allow in (False, True)
     )
-    assert "https" not in without
-    assert "an https address at arxiv.org" in with_hosts
+    assert "web" not in without
+    assert "arXiv id, DOI or address" in allowed
 
 
 def test_names_in_data_addresses() -> None:

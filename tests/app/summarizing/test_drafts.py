@@ -72,6 +72,23 @@ def test_debris_and_sentences_that_hang_are_not_shown() -> None:
         return [DraftSentence(text, i, i + 1) for i, text in enumerate(texts)]
 
     debris = "x i = 3 · y j + 2 ( a b ) = 0 ∑ k ."
-    kept = presentable(drafts("This shows it well.", debris, "The model reads long papers.", "It is fast."))
+    half = "The model reads long papers of"
+    kept = presentable(
+        drafts("This shows it well.", debris, "The model reads long papers.", "It is fast.", half)
+    )
     assert [draft.text for draft in kept] == ["The model reads long papers.", "It is fast."]
-    assert [draft.text for draft in presentable(drafts(debris))] == [debris]
+    assert presentable(drafts(debris, half)) == []
+
+
+def test_citations_and_stutters_are_not_shown(store: ModelStore) -> None:
+    with store.use(store.choices[0]) as loaded:
+        ids = loaded.tokenizer(
+            "The model (LT) model (LT) reads it [3]. A reader reads and reads (see Figure 2).",
+            add_special_tokens=False,
+        )["input_ids"]
+        sentences = draft_sentences(loaded.tokenizer, ids)
+    assert [sentence.text for sentence in sentences] == [
+        "The model (LT) reads it.",
+        "A reader reads and reads.",
+    ]
+    assert sentences[-1].token_end == len(ids)

@@ -114,7 +114,8 @@ def test_sentences_are_the_text_and_know_their_tokens(store: ModelStore, paper: 
 
 
 def test_sections_are_summarized_from_what_the_encoder_made_of_the_whole(store: ModelStore) -> None:
-    summary = _summary(store, PAPER, num_beams=1)
+    # In quotes: of what a random model writes in own words hardly a sentence may be shown.
+    summary = _summary(store, PAPER, num_beams=1, writing="quotes")
     assert [part.kind for part in summary.parts][-2:] == ["section", "section"]
     sections = [part for part in summary.parts if part.kind == "section"]
     assert [part.heading for part in sections] == ["1 Introduction", "2 Methods"]
@@ -129,7 +130,7 @@ def test_sections_are_summarized_from_what_the_encoder_made_of_the_whole(store: 
         for sentence in part.sentences:
             for passage in sentence.evidence:
                 assert trace.offsets[first][0] <= passage.start < passage.end <= trace.offsets[after - 1][1]
-    assert not _sections(_summary(store, PAPER, num_beams=1, sections=False))
+    assert not _sections(_summary(store, PAPER, num_beams=1, writing="quotes", sections=False))
 
 
 def test_a_long_paper_gets_one_summary_of_its_parts(store: ModelStore) -> None:
@@ -196,7 +197,7 @@ def test_the_reference_list_is_left_out_unless_asked_for(store: ModelStore) -> N
     body = "\n".join(paragraphs(3)) + "\n"
     document = _document(body + REFERENCES, (len(body), len(body + REFERENCES)))
     without = _summary(store, document)
-    assert any("The reference list" in note and "left out" in note for note in without.notes)
+    assert any("Left out: reference list" in note for note in without.notes)
     assert max(end for _, end in without.windows[0].offsets) <= len(body)
     with_them = _summary(store, document, include_references=True)
     assert with_them.tokens_left_out == 0

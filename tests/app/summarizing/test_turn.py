@@ -17,7 +17,7 @@ from app.summarizing import turn
 from app.summarizing.settings import SummaryError, SummarySettings
 from app.summarizing.summarizer import summarize
 from app.summarizing.summary import Done, Queued
-from app.turns import Visitor
+from app.turns import Caller
 from tests.app.factories import paragraphs
 
 
@@ -46,7 +46,7 @@ class Long(threading.Thread):
 
     def run(self) -> None:
         try:
-            for event in summarize(document(2), self.settings, self.store, visitor=Visitor("long")):
+            for event in summarize(document(2), self.settings, self.store, caller=Caller("long")):
                 self.queued += isinstance(event, Queued)
                 if "Working" in type(event).__name__:
                     self.began.set()
@@ -61,7 +61,7 @@ def test_a_long_summary_lets_others_go_first_between_its_windows(
 ) -> None:
     monkeypatch.setattr(turn, "LONG_TURN_SECONDS", 0.0)
     long = Long(store, fast)
-    *_, done = summarize(document(1), fast, store, visitor=Visitor("short"))
+    *_, done = summarize(document(1), fast, store, caller=Caller("short"))
     ended = time.monotonic()
     long.join()
     assert isinstance(done, Done)
@@ -73,13 +73,13 @@ def test_a_long_summary_lets_others_go_first_between_its_windows(
 def test_one_part_does_not_keep_others_waiting_without_end(model_folder: Path, fast: SummarySettings) -> None:
     store = ModelStore(Settings(models=(str(model_folder),), turn_seconds=0))
     with ExitStack() as waiting:
-        for visitor in (None, Visitor("long")):  # a program of our own is nobody's guest
-            events = summarize(document(1), fast, store, visitor=visitor)
+        for caller in (None, Caller("long")):  # a program of our own is nobody's guest
+            events = summarize(document(1), fast, store, caller=caller)
             for event in events:
-                if "Loading" in type(event).__name__ or visitor:
+                if "Loading" in type(event).__name__ or caller:
                     break
-            waiting.enter_context(store.turns.join(Visitor("short")))
-            if visitor is None:
+            waiting.enter_context(store.turns.join(Caller("short")))
+            if caller is None:
                 *_, done = events
                 assert isinstance(done, Done)
                 waiting.close()

@@ -108,7 +108,7 @@ def running(model: Path, uploads: Path, **variables: str) -> Iterator[tuple[str,
         log.close()
 
 
-def _wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float = 120) -> None:
+def _wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if server.poll() is not None:

@@ -103,10 +103,9 @@ class Guards:
         started = False
 
         async def answer(message: Message) -> None:
+            """What the application makes of a body that was cut off is not the answer."""
             nonlocal started
-            if (
-                started or not body.too_large
-            ):  # what the application makes of a body cut off is not the answer
+            if started or not body.too_large:
                 started = True
                 await finish(message)
 

@@ -90,15 +90,16 @@ def read(
                 "choose a smaller one."
             )
         head = file.read(HEAD_BYTES)
-        if not head.strip():
-            raise DocumentError(_EMPTY)
         if b"%PDF-" in head:
             file.seek(0)
             pdf = read_pdf(file, password, limits, on_page, stop)
             document = _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
             return replace(document, authors=names_in(pdf.author), year=year_in(pdf.creation_date))
-        _refuse_other_kinds(head)
-        return _read_text(head + file.read(), shown, limits, on_page, stop)
+        data = head + file.read()
+        if not data.strip():
+            raise DocumentError(_EMPTY)
+        _refuse_other_kinds(data.lstrip()[:HEAD_BYTES])
+        return _read_text(data, shown, limits, on_page, stop)
 
 
 def display_name(path: str) -> str:

@@ -11,7 +11,7 @@ from app.api import Api
 from app.models import ModelStore
 from app.page.inspector_panel import InspectorPanel
 from app.page.summary_panel import SummaryPanel
-from app.page.visitors import Visitors
+from app.page.visitors import Visitors, key_of
 from app.programs import Programs
 from app.service.uploads import Uploads
 from app.settings import Settings
@@ -43,7 +43,7 @@ def build(settings: Settings, store: ModelStore, programs: Programs, uploads: Up
         Api(programs, uploads)
 
         def leave(request: gr.Request) -> None:
-            visitors.leave(str(request.session_hash))
+            visitors.leave(key_of(request))
 
         page.unload(leave)
     # People see and wait in our own queues (`ModelStore.turns` and `readers`); this one only bounds requests. Each that

@@ -25,6 +25,8 @@ from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary
 from app.turns import Caller
 
+BROWSER_COOKIE = "longt5-browser"
+"""Tells browsers apart where scripts can't read it; the server sets it with the page."""
 MOST_PAPERS = 20
 """How many papers a visitor may have."""
 MOST_VISITORS = 1_000
@@ -339,3 +341,9 @@ class Visitors:
 def address_of(request: gr.Request) -> str:
     """Where on the network a request comes from."""
     return str(request.client.host) if request.client else ""
+
+
+def key_of(request: gr.Request) -> str:
+    """Names the tab of a request: by what its page calls itself, which is no secret, and by one of its browser's."""
+    secret = getattr(request.request, "cookies", {}).get(BROWSER_COOKIE, "") if request.request else ""
+    return f"{request.session_hash} {secret}".strip()

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.page.visitors import BROWSER_COOKIE
 from app.service import mcp_tools
 from app.service.health import Counters
 from app.service.uploads import too_large
@@ -91,6 +92,12 @@ class Guards:
                 set_headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     set_headers[name] = value
+                if path == "/" and BROWSER_COOKIE not in headers.get("cookie", ""):
+                    kept = "HttpOnly; Path=/; SameSite=Lax; Max-Age=31536000"
+                    secure = "; Secure" if scope["scheme"] == "https" else ""
+                    set_headers.append(
+                        "set-cookie", f"{BROWSER_COOKIE}={secrets.token_urlsafe(24)}; {kept}{secure}"
+                    )
             await send(message)
 
         no = self._refusal(scope["method"], path, headers)

@@ -41,7 +41,7 @@ def logged(as_json: bool) -> str:
 def test_errors_are_told_without_their_words(as_json: bool) -> None:
     text = logged(as_json)
     assert "ValueError" in text
-    assert "<string>:9" in text
+    assert "<string>:8" in text
     assert "secret" not in text
     assert "cancelled" not in text
     assert "GET" not in text

@@ -43,6 +43,16 @@ def test_every_answer_says_what_browsers_may_do() -> None:
         assert headers["referrer-policy"] == "no-referrer"
 
 
+def test_browsers_are_told_apart_by_what_no_script_can_read() -> None:
+    server = client()
+    first, again = server.get("/").headers.get("set-cookie", ""), server.get("/").headers.get("set-cookie")
+    assert first.startswith("longt5-browser=")
+    assert len(first.partition("=")[2].partition(";")[0]) >= 32
+    assert "HttpOnly" in first and "SameSite=Lax" in first
+    assert again is None  # it has one
+    assert "set-cookie" not in client().get("/gradio_api/info").headers
+
+
 def test_a_space_is_reached_by_its_name_and_shown_in_a_page_of_the_hub() -> None:
     host = Host.of({"SPACE_ID": "a/b", "SPACE_HOST": "a-b.hf.space", "GRADIO_SERVER_NAME": "0.0.0.0"})
     server = TestClient(Guards(Starlette(), Settings(), host, Counters()), base_url="https://a-b.hf.space")

@@ -80,7 +80,7 @@ class Desk:
         """Ends the work on a paper, soon if it is going on, at once if it waits; what was read and written is kept."""
         if self._end(paper):
             _rest(paper, "stopped")
-            self.changed()
+        self.changed()
 
     def changed(self) -> None:
         """Wakes whoever waits for a change."""

@@ -66,6 +66,11 @@ class Paper:
         return self.state in ("waiting", "reading", "summarizing")
 
     @property
+    def stopping(self) -> bool:
+        """Whether its work has been told to end and has not yet."""
+        return self.busy and self.stop.is_set()
+
+    @property
     def title(self) -> str:
         """What to call it."""
         return (self.document.title if self.document else "") or self.name

@@ -27,6 +27,8 @@ def shelf(papers: Sequence[Paper], shown: Paper | None, ahead: dict[str, int]) -
 
 def state(paper: Paper, ahead: int = 0) -> str:
     """In a few words how far a paper is."""
+    if paper.stopping:
+        return "stopping"
     if paper.state == "waiting":
         return "waits for its turn" + (f", {ahead} before it" if ahead else "")
     if paper.state in ("reading", "summarizing"):
@@ -58,7 +60,7 @@ def _item(paper: Paper, shown: bool, ahead: int) -> str:
     current = ' aria-current="true"' if shown else ""
     title, key = text(paper.title), text(paper.id)
     name = f'<span class="shelf-name">{text(paper.name)}</span>' if paper.name != paper.title else ""
-    stop = _button("stop", key, f"Stop {title}", "\u25a0") if paper.busy else ""
+    stop = _button("stop", key, f"Stop {title}", "\u25a0") if paper.busy and not paper.stopping else ""
     return (
         f'<li class="shelf-{paper.state}"><button type="button" class="shelf-open" data-action="open" '
         f'data-paper="{key}"{current}><span class="shelf-title">{title}</span>{name}'

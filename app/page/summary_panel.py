@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -27,6 +27,7 @@ from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Done, Working
 
 READY = Status("Ready to summarize.", kind="done")
+STOPPING = Status("Stopping")
 STOPPED = Status("Stopped.", kind="idle")
 KEPT = Status("Stopped.", "What was written until then is kept.", kind="idle")
 EXAMPLE = Status("An example.", "Click a sentence to see where it comes from.", kind="done")
@@ -110,7 +111,7 @@ class SummaryPanel:
             control.input(self._tell_reading, settings, self._found, queue=False, **PRIVATE)
         self._copy.click(None, None, None, js=COPY_JS)
         for kind, button in self._downloads.items():
-            button.click(partial(self._export, kind), None, [self._courier, self._status], **PRIVATE)
+            button.click(self._exporter(kind), None, [self._courier, self._status], **PRIVATE)
 
     @property
     def chosen(self) -> gr.State:
@@ -142,7 +143,7 @@ class SummaryPanel:
                 value="Summarize again" if written else "Summarize",
                 variant="secondary" if written else "primary",
             ),
-            self._stop: gr.update(interactive=paper.busy, visible=paper.busy),
+            self._stop: gr.update(interactive=paper.busy and not paper.stopping, visible=paper.busy),
             self._status: presentation.status(status),
             self._summary: self._written(paper),
             self._exports: gr.update(visible=written and tab.paper is not None),
@@ -166,6 +167,8 @@ class SummaryPanel:
 
     def _status_of(self, paper: Paper) -> Status:
         """The line about a paper's state."""
+        if paper.stopping:
+            return STOPPING
         if paper.state in ("failed", "locked"):
             return Status(paper.problem, kind="error")
         if paper.state == "done" and paper.summary is not None:
@@ -240,11 +243,15 @@ class SummaryPanel:
         document = (self.shelf.tab(request).paper or self._sample.paper()).document
         return summary_presentation.found(document, self._settings.shown(values)) if document else gr.skip()
 
-    def _export(self, kind: str, request: gr.Request) -> tuple[Any, Any]:
-        summary = self.shelf.tab(request).summary
-        if summary is None:
-            return gr.skip(), presentation.status(NO_SUMMARY)
+    def _exporter(self, kind: str) -> Callable[[gr.Request], tuple[Any, Any]]:
         form = export.FORMATS[kind]
-        content = form.write(summary)
-        data = content.encode("utf-8") if isinstance(content, str) else content
-        return parcel(export.file_name(summary, kind), form.mime, data), gr.skip()
+
+        def save(request: gr.Request) -> tuple[Any, Any]:
+            summary = self.shelf.tab(request).summary
+            if summary is None:
+                return gr.skip(), presentation.status(NO_SUMMARY)
+            content = form.write(summary)
+            data = content.encode("utf-8") if isinstance(content, str) else content
+            return parcel(export.file_name(summary, kind), form.mime, data), gr.skip()
+
+        return save

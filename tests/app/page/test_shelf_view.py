@@ -14,6 +14,13 @@ from app.summarizing.summary import Queued, Read, Working
 from tests.app.page.papers import document, summary
 
 
+def test_a_stop_is_said_at_once() -> None:
+    paper = Paper("x", state="summarizing")
+    paper.stop.set()
+    assert state(paper) == "stopping"
+    assert 'data-action="stop"' not in shelf([paper], None, {})
+
+
 @pytest.mark.parametrize(
     ("paper", "words"),
     [

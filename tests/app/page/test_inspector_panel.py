@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from app.page.sessions import Sessions
 
 from app.documents import Document, Page, undivided
 from app.inspecting.views import ALL_HEADS, VIEWS
 from app.models import ModelStore
 from app.page.inspector_panel import InspectorPanel
-from app.page.sessions import Sessions
 from app.page.summary_panel import SummaryPanel
 from app.settings import Settings
 from app.summarizing.settings import SummarySettings

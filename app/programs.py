@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 BROKEN = "Something went wrong on our side, and it has been written to the log. Please try again."
 MOST_SUMMARIES = 200
-MOST_OF_A_VISITOR = 20
+MOST_OF_A_VISITOR = 10
 
 
 class Programs:

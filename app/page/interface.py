@@ -25,6 +25,7 @@ COURIER_JS = """
 window.longt5.send = (kind, detail) => trigger('click', detail);
 watch('value', () => window.longt5.save(props.value));
 """
+MOST_SESSIONS = 500  # of which Gradio keeps the properties of every component, some 300 kB each
 ACCENT, ACCENT_STRONG = "#0f766e", "#115e59"
 
 
@@ -49,6 +50,7 @@ def build(settings: Settings, store: ModelStore, programs: Programs, uploads: Up
     # People see and wait in our own queues (`ModelStore.turns` and `readers`); this one only bounds requests. Each that
     # waits holds a thread, and so does whoever looks at what was made meanwhile.
     page.max_threads = most_threads(settings)
+    page.state_session_capacity = MOST_SESSIONS
     page.queue(max_size=8 * settings.queue_size, default_concurrency_limit=4)
     return page
 

@@ -162,7 +162,16 @@ class Settings:
     )
     max_pages: int = _setting(_natural, "500", "Longest paper that is accepted, in pages.")
     max_characters: int = _setting(_natural, "3000000", "Longest text that is accepted.")
-    reading_seconds: int = _setting(_natural, "300", "Longest time for reading one file.")
+    max_recognized_pages: int = _setting(
+        _natural,
+        "100",
+        "Most pages of one file whose text is recognized on their pictures, if Tesseract is installed.",
+    )
+    reading_seconds: int = _setting(
+        _natural,
+        "300",
+        "Longest time for reading one file, and again for recognizing its pages that are pictures.",
+    )
     reading_memory_bytes: int = _setting(_bytes, "1GiB", "Most memory for the process that reads a file.")
     readers: int = _setting(_natural, "2", "How many files are read at once, each in a process of its own.")
     queue_size: int = _setting(
@@ -212,6 +221,7 @@ class Settings:
             max_bytes=self.max_upload_bytes,
             max_pages=self.max_pages,
             max_characters=self.max_characters,
+            max_recognized_pages=self.max_recognized_pages,
             seconds=self.reading_seconds,
             memory_bytes=self.reading_memory_bytes,
         )

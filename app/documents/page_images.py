@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import os
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from app.documents.document import DocumentError, MiB, PasswordNeeded, ReadingLimits
 from app.documents.guarded_child import TICK_SECONDS, GuardedChild
-from app.documents.places import PageCharacters
+from app.documents.page_characters import PageCharacters
 from app.work import check
 
 RENDERER = Path(__file__).with_name("page_renderer.py")
@@ -39,7 +40,10 @@ PAGE_CHARACTERS = 100_000
 _LIMITS = ReadingLimits()
 _CLOSED = "This paper was closed; open it again to see its pages."
 _GONE = "The file of this paper is no longer here; choose it again to see its pages."
-_CANNOT_OPEN = "The pages of this PDF cannot be shown, because it is damaged; read its text instead."
+_CANNOT_OPEN = (
+    "The pages of this PDF cannot be shown, because it is damaged or too complex; read its text instead."
+)
+_BUSY = "The pages of this PDF cannot be shown now, because the server is too busy; try it again in a minute."
 _REFUSALS = {
     "encryption": "The pages of this PDF are protected in a way that cannot be opened here; read its text instead.",
     "memory": "Showing the pages of this PDF needs more memory than is allowed here; read its text instead.",
@@ -50,10 +54,13 @@ _PASSWORDS = {
     "wrong-password": "This password does not open the PDF; check it and type it again.",
 }
 _FAILURES = {
-    "damaged": "Page {page} of this PDF is damaged and cannot be shown; read its text instead.",
+    "damaged": "Page {page} of this PDF is damaged or too complex and cannot be shown; read its text instead.",
     "memory": "Showing page {page} of this PDF needs more memory than is allowed here; read its text instead.",
     "time": "Showing page {page} of this PDF took too long and was stopped; read its text instead.",
 }
+
+# Both halves of a character, or one that has lost the other.
+_HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
 
 T = TypeVar("T")
 Question = dict[str, Any]
@@ -214,8 +221,10 @@ class PageImages:
         try:
             with open(self._path, "rb") as file:
                 return GuardedChild(RENDERER, file.fileno(), orders)
-        except OSError:
+        except (FileNotFoundError, PermissionError):
             raise DocumentError(_GONE) from None
+        except OSError:  # no more descriptors, processes or memory
+            raise DocumentError(_BUSY) from None
 
     def _exchange(self, child: GuardedChild, question: Question, stop: threading.Event | None) -> Answer:
         deadline = time.monotonic() + ANSWER_PATIENCE * self._limits.page_seconds
@@ -325,7 +334,13 @@ def _page_image(answer: Answer) -> PageImage:
 def _page_characters(answer: Answer) -> PageCharacters:
     text = str(answer["text"])
     boxes = np.frombuffer(base64.b64decode(answer["boxes"], validate=True), np.float32).reshape(len(text), 4)
-    return PageCharacters(text, _on_image(boxes, answer["page_box"], answer["rotation"]))
+    second_halves = [found.start() + 1 for found in _HALVES.finditer(text) if len(found[0]) == 2]
+    boxes = np.delete(boxes, second_halves, axis=0)
+    return PageCharacters(_HALVES.sub(_join, text), _on_image(boxes, answer["page_box"], answer["rotation"]))
+
+
+def _join(halves: re.Match[str]) -> str:
+    return halves[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _on_image(boxes: NDArray[np.float32], page_box: list[float], rotation: int) -> NDArray[np.float32]:

@@ -13,9 +13,9 @@ Then each line of stdin is a question, and a line of stdout its answer:
     {"ask": "image", "page": 3, "scale": 1.5}
         {"jpeg": base64, "width": 918, "height": 1188}: in pixels; the scale is pixels a point.
     {"ask": "characters", "page": 3}
-        {"text": "...", "boxes": base64, "page_box": [left, bottom, right, top], "rotation": 90}: the boxes are float32,
-        `(characters, 4)`, as left, top, right, bottom; they and the page's box are in points, y grows upwards, before
-        the page is turned clockwise by `rotation`.
+        {"text": "...", "boxes": base64, "page_box": [left, bottom, right, top], "rotation": 90}: the text is UTF-16,
+        characters beyond it come in halves; the boxes are float32, `(len(text), 4)`, as left, top, right, bottom; they
+        and the page's box are in points, y grows upwards, before the page is turned clockwise by `rotation`.
     {"failed": "memory" | "damaged"}
         The answer to any of them where there is none.
 
@@ -82,7 +82,7 @@ class _Paper:
                 pdfium.FPDFText_GetLooseCharBox(text_page, number, box)
             codes = [pdfium.FPDFText_GetUnicode(text_page, number) for number in range(count)]
             return {
-                "text": "".join(map(_character, codes)),
+                "text": "".join(map(chr, codes)),
                 "boxes": base64.b64encode(bytes(boxes)).decode(),
                 "page_box": opened.get_bbox(),
                 "rotation": opened.get_rotation(),
@@ -98,24 +98,20 @@ def _sound_size(width: float, height: float) -> tuple[float, float]:
     return width, height
 
 
-def _character(code: int) -> str:
-    """One character for each code, so that it keeps its box: halves of characters and numbers too large are none."""
-    return "\ufffd" if 0xD800 <= code < 0xE000 or code > sys.maxunicode else chr(code)
-
-
 def _say(**message: Any) -> None:
-    sys.stdout.buffer.write(json.dumps(message, ensure_ascii=False).encode() + b"\n")
+    # Not as ASCII: reading that joins the halves of a character, and each has its box.
+    line = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()
 
 
-def _open(file_descriptor: int, password: str | None) -> Any:
-    """The PDF; None, and that is said, if it can't be opened."""
+def open_pdf(file_descriptor: int, password: str | None) -> Any:
+    """The PDF; if it can't be opened, the word for that in the message `refused`."""
     import pypdfium2
     import pypdfium2.raw as pdfium
 
-    with os.fdopen(file_descriptor, "rb") as file:
-        file.seek(0)
-        data = file.read()
+    # By position: children that read one file side by side share the place where it would be read next.
+    data = os.pread(file_descriptor, os.fstat(file_descriptor).st_size, 0)
     for word in dict.fromkeys((password or "", "")):
         try:
             pdf = pypdfium2.PdfDocument(data, password=word)
@@ -126,10 +122,8 @@ def _open(file_descriptor: int, password: str | None) -> Any:
         else:
             return pdf
     if code == pdfium.FPDF_ERR_PASSWORD:
-        _say(refused="wrong-password" if password else "password")
-    else:
-        _say(refused="encryption" if code == pdfium.FPDF_ERR_SECURITY else "damaged")
-    return None
+        return "wrong-password" if password else "password"
+    return "encryption" if code == pdfium.FPDF_ERR_SECURITY else "damaged"
 
 
 def _answer(paper: _Paper, question: dict[str, Any]) -> dict[str, Any]:
@@ -148,8 +142,10 @@ def main() -> None:
     limit_resources(orders.pop("memory_bytes"), orders.pop("cpu_seconds"))
     idle_seconds = orders.pop("idle_seconds")
     try:
-        pdf = _open(orders.pop("file_descriptor"), orders.pop("password"))
-        if pdf is not None:
+        pdf = open_pdf(orders.pop("file_descriptor"), orders.pop("password"))
+        if isinstance(pdf, str):
+            _say(refused=pdf)
+        else:
             paper = _Paper(pdf, **orders)
             _say(open=True)
             signal.alarm(idle_seconds)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.documents.document import Document, Page
-from app.documents.text_alignment import Alignment, Integers, align, fold
+from app.documents.page_characters import Boxes, PageCharacters
+from app.documents.text_alignment import Alignment, Integers, align, fold, letters_of
 
 Rectangle = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of the page's image, from its upper left corner."""
-Boxes = NDArray[np.float32]
 
 # Fewer of a passage's letters and digits than this share are no place to lead anybody to.
 FOUND_SHARE = 0.3
@@ -22,19 +22,6 @@ FOUND_SHARE = 0.3
 SPACE = 4.0
 # A point this far from a letter, in fractions of the page, still means it.
 NEAR = 0.02
-# So many letters around one that has no counterpart in the text, one that has is looked for.
-NEIGHBOURS = 30
-
-
-@dataclass(frozen=True, eq=False)
-class PageCharacters:
-    """What can be seen on a page, character by character, in the order of the file."""
-
-    text: str
-    boxes: Boxes
-    """`(characters, 4)`: left, top, right, bottom as fractions of the page's image, from its upper left corner; without
-    area for what is not drawn."""
-
 
 CharactersOf = Callable[[int], PageCharacters | None]
 """The characters of a page by its number, None where they are not known."""
@@ -80,20 +67,20 @@ def position_at(document: Document, page: int, x: float, y: float, characters: P
         None where nothing stands, or nothing that became part of the text (a page number, a figure).
     """
     character = _character_at(characters.boxes, x, y)
-    if character is None:
+    if character is None or not 1 <= page <= len(document.pages):
         return None
     owner = document.pages[page - 1]
     alignment = _aligned(document, owner, characters)
-    from_page = np.full(len(alignment.other.text), -1)
-    known = np.flatnonzero(alignment.to_other >= 0)
-    from_page[alignment.to_other[known]] = known
-    letter = int(np.searchsorted(alignment.other.origins, character))
-    low = max(0, letter - NEIGHBOURS)
-    near = low + np.flatnonzero(from_page[low : letter + NEIGHBOURS] >= 0)
-    if not len(near):
+    letters = np.flatnonzero(alignment.to_other >= 0)
+    if not len(letters):
         return None
-    nearest = near[np.argmin(np.abs(near - letter))]
-    return owner.start + int(alignment.text.origins[from_page[nearest]])
+    # A sign belongs to the letter beside it; of two to the one before.
+    distances = alignment.other.origins[alignment.to_other[letters]] - character
+    nearest = int(np.argmin(np.abs(distances) + 0.5 * (distances > 0)))
+    box = characters.boxes[character + distances[nearest]]
+    if _distances(box[None], x, y)[0] > NEAR:
+        return None
+    return owner.start + int(alignment.text.origins[letters[nearest]])
 
 
 _ALIGNMENTS: WeakKeyDictionary[PageCharacters, tuple[str, Alignment]] = WeakKeyDictionary()
@@ -113,18 +100,43 @@ def _find_on_page(
     document: Document, page: Page, start: int, end: int, characters: PageCharacters
 ) -> Place | None:
     alignment = _aligned(document, page, characters)
-    first, last = np.searchsorted(alignment.text.origins, [start - page.start, end - page.start])
+    origins = alignment.text.origins
+    first, last = np.searchsorted(origins, [start - page.start, end - page.start])
     letters = alignment.to_other[first:last]
     found = letters[letters >= 0]
     if not len(found) or len(found) < FOUND_SHARE * len(letters):
         return None
-    rectangles = _rectangles(characters, alignment.other.origins[found])
+    signs_before = int(origins[first]) - (start - page.start)
+    signs_after = end - page.start - int(origins[last - 1]) - 1
+    shown = _with_signs(characters.text, alignment.other.origins, found, signs_before, signs_after)
+    rectangles = _rectangles(characters.boxes[shown])
     return Place(page.number, rectangles, len(found) == len(letters)) if rectangles else None
 
 
-def _rectangles(characters: PageCharacters, found: Integers) -> tuple[Rectangle, ...]:
+def _with_signs(text: str, origins: Integers, found: Integers, before: int, after: int) -> Integers:
+    """The characters of a page that show found letters, and the signs and spaces between and around those.
+
+    Args:
+        origins: of the page's letters in its text.
+        found: letters of the page, in the order of the passage.
+        before: how many signs the passage has before its first letter.
+        after: and behind its last one.
+    """
+    breaks = np.flatnonzero(np.diff(found) != 1) + 1
+    runs = [[int(origins[run[0]]), int(origins[run[-1]]) + 1] for run in np.split(found, breaks)]
+    while before and runs[0][0] and _is_sign(text[runs[0][0] - 1]):
+        before, runs[0][0] = before - 1, runs[0][0] - 1
+    while after and runs[-1][1] < len(text) and _is_sign(text[runs[-1][1]]):
+        after, runs[-1][1] = after - 1, runs[-1][1] + 1
+    return np.concatenate([np.arange(start, end) for start, end in runs])
+
+
+def _is_sign(character: str) -> bool:
+    return not character.isspace() and not letters_of(character)
+
+
+def _rectangles(boxes: Boxes) -> tuple[Rectangle, ...]:
     """One rectangle around the characters of each line, in the order of the characters."""
-    boxes = characters.boxes[found].astype(np.float64)
     boxes = boxes[(boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])]
     if not len(boxes):
         return ()
@@ -168,9 +180,13 @@ def _character_at(boxes: Boxes, x: float, y: float) -> int | None:
     drawn = np.flatnonzero((boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3]))
     if not len(drawn):
         return None
-    left, top, right, bottom = boxes[drawn].T
-    distances = np.maximum(np.maximum(left - x, x - right), 0) + np.maximum(
-        np.maximum(top - y, y - bottom), 0
-    )
+    distances = _distances(boxes[drawn], x, y)
     nearest = int(np.argmin(distances))
     return int(drawn[nearest]) if distances[nearest] <= NEAR else None
+
+
+def _distances(boxes: Boxes, x: float, y: float) -> NDArray[np.float32]:
+    """How far each box is from a point, along the edges of the page."""
+    left, top, right, bottom = boxes.T
+    across = np.maximum(np.maximum(left - x, x - right), 0)
+    return across + np.maximum(np.maximum(top - y, y - bottom), 0)

@@ -69,5 +69,5 @@ def _between(left: str, right: str) -> str:
         # "state of the art" finds "state-of-the-art" and the other way round, but no words that stand together.
         return "[ -]+" if "-" not in right else "[ -]*"
     if left.isalpha() and right.isalpha():
-        return " ?" if _UNSPACED.match(left) and _UNSPACED.match(right) else "(?:- ?)?"
-    return "" if left.isdecimal() and right.isdecimal() else " ?"
+        return " *" if _UNSPACED.match(left) and _UNSPACED.match(right) else "(?:- *)?"
+    return "" if left.isdecimal() and right.isdecimal() else " *"

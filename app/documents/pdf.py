@@ -372,6 +372,8 @@ def _why_nothing(found: PdfText) -> str:
         if not found.scans.installed:
             return _NO_TESSERACT
         return _NOT_RECOGNIZED if found.scans.failed else _NO_TEXT
+    if found.end == "interrupted":
+        return _REFUSALS["interrupted"]
     reasons = [*found.failed.values(), *([found.end] if found.end in _REFUSALS else [])]
     return _REFUSALS[max(sorted(set(reasons)), key=reasons.count)] if reasons else _DAMAGED
 

@@ -48,85 +48,98 @@ NO_FILE = (
 )
 
 
+WHOLE = {"type": "integer", "minimum": 0, "default": 0}
+SUMMARY_ID = {"type": "string", "description": "The summary_id that summarize answered."}
+WINDOW = {**WHOLE, "description": "Which part of a paper that was read in several, counted from 0."}
+
+
 def tools(settings: Settings) -> list[types.Tool]:
     """What is on offer, each with the JSON schema of its arguments."""
+    return [_summarize(settings), _models(), _attention_overview(), _attention_map()]
+
+
+def _summarize(settings: Settings) -> types.Tool:
     web = ", or its arXiv id, DOI or address on the web" if settings.allow_urls else ""
-    whole = {"type": "integer", "minimum": 0, "default": 0}
-    summary_id = {"type": "string", "description": "The summary_id that summarize answered."}
-    window = {**whole, "description": "Which part of a paper that was read in several, counted from 0."}
-    return [
-        _tool(
-            "summarize",
-            "Summarizes a whole paper, and says for each sentence of the summary on which passages and pages of the "
-            "paper it rests. The answer has the summary, its sentences with their evidence, what was read and what was "
-            "left out, and a summary_id with which the attention tools can be asked about it.",
-            {
-                "file": {
-                    "type": "string",
-                    "description": "The paper, a PDF, text or Markdown file: a data: address with its content in "
-                    f"base64, or the path that POST /gradio_api/upload answered{web}.",
-                },
-                "model": {
-                    "type": "string",
-                    "description": "One of the names that the tool models lists; the first of them if left out.",
-                },
-                "settings": {
-                    **schema(),
-                    "description": "What to change from the model's defaults, which the tool models lists.",
-                },
-                "password": {"type": "string", "description": "The password of an encrypted PDF."},
+    return _tool(
+        "summarize",
+        "Summarizes a whole paper, and says for each sentence of the summary on which passages and pages of the "
+        "paper it rests. The answer has the summary, its sentences with their evidence, what was read and what was "
+        "left out, and a summary_id with which the attention tools can be asked about it.",
+        {
+            "file": {
+                "type": "string",
+                "description": "The paper, a PDF, text or Markdown file: a data: address with its content in "
+                f"base64, or the path that POST /gradio_api/upload answered{web}.",
             },
-            required=["file"],
-        ),
-        _tool(
-            "models",
-            "Lists the models on offer, the default first, each with its longest input in tokens and the defaults of "
-            "its settings.",
-            {},
-        ),
-        _tool(
-            "attention_overview",
-            "Tells how every head of the encoder attended to the paper of a summary: the share of its attention on "
-            "global blocks (0 to 1), its mean distance (in tokens) and its entropy (in nats), each as a list of layers "
-            "with one number a head. It also lists the views, pages and tokens that there are to ask "
-            "attention_map about.",
-            {"summary_id": summary_id, "window": window},
-            required=["summary_id"],
-        ),
-        _tool(
-            "attention_map",
-            "Answers the attention of one layer and head as an array of at most 512 x 512 weights, with the tokens "
-            "that its rows and columns stand for and their texts.",
-            {
-                "summary_id": summary_id,
-                "view": {
-                    "type": "string",
-                    "enum": list(VIEWS),
-                    "default": next(iter(VIEWS)),
-                    "description": "Which attention: "
-                    + "; ".join(f"{view.name}: {view.caption}" for view in VIEWS.values()),
-                },
-                "layer": {**whole, "description": "The layer of the view's stack, counted from 0."},
-                "head": {
-                    "type": "integer",
-                    "minimum": ALL_HEADS,
-                    "default": ALL_HEADS,
-                    "description": "The head, counted from 0; -1 is the mean of all.",
-                },
-                "start": {**whole, "description": "The first token of the paper to show."},
-                "count": {
-                    **whole,
-                    "description": "How many tokens to show; 0 shows all. More than 512 are pooled.",
-                },
-                "window": window,
-                "sentence": {
-                    **whole,
-                    "description": "Which sentence of the summary, counted from 0, for the view cross.",
-                },
+            "model": {
+                "type": "string",
+                "description": "One of the names that the tool models lists; the first of them if left out.",
             },
-            required=["summary_id"],
-        ),
-    ]
+            "settings": {
+                **schema(),
+                "description": "What to change from the model's defaults, which the tool models lists.",
+            },
+            "password": {"type": "string", "description": "The password of an encrypted PDF."},
+        },
+        required=["file"],
+    )
+
+
+def _models() -> types.Tool:
+    return _tool(
+        "models",
+        "Lists the models on offer, the default first, each with its longest input in tokens and the defaults of "
+        "its settings.",
+        {},
+    )
+
+
+def _attention_overview() -> types.Tool:
+    return _tool(
+        "attention_overview",
+        "Tells how every head of the encoder attended to the paper of a summary: the share of its attention on "
+        "global blocks (0 to 1), its mean distance (in tokens) and its entropy (in nats), each as a list of layers "
+        "with one number a head. It also lists the views, pages and tokens that there are to ask "
+        "attention_map about.",
+        {"summary_id": SUMMARY_ID, "window": WINDOW},
+        required=["summary_id"],
+    )
+
+
+def _attention_map() -> types.Tool:
+    return _tool(
+        "attention_map",
+        "Answers the attention of one layer and head as an array of at most 512 x 512 weights, with the tokens "
+        "that its rows and columns stand for and their texts.",
+        {
+            "summary_id": SUMMARY_ID,
+            "view": {
+                "type": "string",
+                "enum": list(VIEWS),
+                "default": next(iter(VIEWS)),
+                "description": "Which attention: "
+                + "; ".join(f"{view.name}: {view.caption}" for view in VIEWS.values()),
+            },
+            "layer": {**WHOLE, "description": "The layer of the view's stack, counted from 0."},
+            "head": {
+                "type": "integer",
+                "minimum": ALL_HEADS,
+                "default": ALL_HEADS,
+                "description": "The head, counted from 0; -1 is the mean of all.",
+            },
+            "start": {**WHOLE, "description": "The first token of the paper to show."},
+            "count": {
+                **WHOLE,
+                "description": "How many tokens to show; 0 shows all. More than 512 are pooled.",
+            },
+            "window": WINDOW,
+            "sentence": {
+                **WHOLE,
+                "description": "Which sentence of the summary, counted from 0, for the view cross.",
+            },
+        },
+        required=["summary_id"],
+    )
 
 
 def _tool(

@@ -368,12 +368,12 @@ def _why_nothing(found: PdfText) -> str:
     """The sentence for a PDF that opened and gave no text at all."""
     if found.end == "done" and not found.count:
         return _NO_PAGES
+    if found.end == "interrupted" or (found.end in _REFUSALS and not found.pages):
+        return _REFUSALS[found.end]
     if not found.failed and not found.unread:
         if not found.scans.installed:
             return _NO_TESSERACT
         return _NOT_RECOGNIZED if found.scans.failed else _NO_TEXT
-    if found.end == "interrupted":
-        return _REFUSALS["interrupted"]
     reasons = [*found.failed.values(), *([found.end] if found.end in _REFUSALS else [])]
     return _REFUSALS[max(sorted(set(reasons)), key=reasons.count)] if reasons else _DAMAGED
 

@@ -58,6 +58,7 @@
       this.asText = !layout.drawn;
       this.build();
       if (layout.problem) this.say(layout.problem);
+      if (this.passages.length) this.choose(this.chosen); // chosen before its pages were here
       window.dispatchEvent(new Event('longt5-link'));
     }
 

@@ -21,7 +21,7 @@ from app.page.visitors import Visitor, Visitors
 from app.settings import EMBEDDED_MODEL, Settings
 from app.summarizing.settings import SummarySettings
 from app.summarizing.summarizer import summarize
-from app.summarizing.summary import Done, Evidence, Part, Sentence, Summary, WindowTrace
+from app.summarizing.summary import Done, Evidence, Part, Sentence, Summary
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "example" / "longt5-explained.pdf"
 SUMMARY = EXAMPLE.with_name("summary.json")
@@ -43,10 +43,8 @@ class Example:
                 summary = load(SUMMARY, document)
                 if summary is not None and summary.settings.model not in self._store.choices:
                     summary = None
-                state = "read" if summary is None else "done"
-                self._paper = Paper(
-                    EXAMPLE.name, EXAMPLE, state=state, document=document, summary=summary, own_file=False
-                )
+                self._paper = Paper(EXAMPLE.name, EXAMPLE, document=document, summary=summary, own_file=False)
+                self._paper.state = "read" if summary is None else "done"
             return self._paper
 
     def copy(self, visitors: Visitors, visitor: Visitor) -> Paper:
@@ -87,7 +85,7 @@ def load(path: Path, document: Document) -> Summary | None:
         pages_read=tuple(content["pages_read"]),
         notes=tuple(content["notes"]),
         seconds=content["seconds"],
-        windows=tuple(WindowTrace(**_tuples(window)) for window in content["windows"]),
+        windows=(),
     )
 
 

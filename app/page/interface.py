@@ -27,6 +27,7 @@ watch('value', () => window.longt5.save(props.value));
 """
 MOST_SESSIONS = 500  # of which Gradio keeps the properties of every component, some 300 kB each
 ACCENT, ACCENT_STRONG = "#0f766e", "#115e59"
+QUIET, QUIET_DARK = "#526071", "#a3b0c2"  # contrasts of 6.3 and 8.5 to what they stand on
 
 
 def build(settings: Settings, store: ModelStore, programs: Programs, uploads: Uploads) -> gr.Blocks:
@@ -90,6 +91,12 @@ def theme() -> gr.themes.Base:
         font=sans,
         font_mono=["ui-monospace", "SFMono-Regular", "monospace"],
         radius_size=gr.themes.sizes.radius_md,
+    )
+    theme.set(
+        body_text_color_subdued=QUIET,
+        body_text_color_subdued_dark=QUIET_DARK,
+        block_info_text_color=QUIET,
+        block_info_text_color_dark=QUIET_DARK,
     )
     # White on this teal has a contrast of 5.5, on Gradio's own one of 2.5.
     return theme.set(

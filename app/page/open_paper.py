@@ -134,8 +134,9 @@ class OpenPaper:
             return []
 
     def _characters(self, number: int) -> PageCharacters | None:
-        if self._images is None:
-            return None
+        seen = self.document.recognized.get(number)
+        if seen is not None or self._images is None:
+            return seen
         try:
             return self._images.characters(number)
         except DocumentError:

@@ -21,7 +21,7 @@ from app.page.parcels import parcel
 from app.page.presentation import Status
 from app.page.settings_panel import PRIVATE, SettingsPanel
 from app.page.shelf_panel import GONE, ShelfPanel
-from app.page.streaming import Update, cumulative
+from app.page.streaming import Update
 from app.page.visitors import Tab, Visitors
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Done, Working
@@ -154,7 +154,8 @@ class SummaryPanel:
         """Which sentence of a paper was chosen last, if there is such a one."""
         index, sentences = paper.look.sentence, paper.summary.sentences if paper.summary else ()
         known = index is not None and 0 <= index < len(sentences)
-        return {self.inspect: gr.update(visible=known), self._chosen: index if known else -1}
+        inspectable = known and paper.summary is not None and bool(paper.summary.windows)  # not the example's
+        return {self.inspect: gr.update(visible=inspectable), self._chosen: index if known else -1}
 
     def _written(self, paper: Paper) -> str:
         """What there is of the summary."""
@@ -191,8 +192,8 @@ class SummaryPanel:
             return
         paper.password = values[self._password]
         tab.visitor.desk.start(paper, "reading", reading(paper, self._store, paper.password))
-        yield from cumulative(self.shelf.follow(tab, values))
-        if paper.state == "read":
+        yield from self.shelf.follow(tab, values)
+        if paper.document is not None:
             yield {self._password: ""}  # a wrong one stays, to be mended
 
     def _summarize(self, values: Update, request: gr.Request) -> Any:

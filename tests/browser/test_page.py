@@ -19,8 +19,10 @@ OpenPage = Callable[..., Page]
 
 
 # What a sentence says, without the word of caution that screen readers hear.
-WORDS_JS = "sentence => [...sentence.cloneNode(true).childNodes].map(" \
+WORDS_JS = (
+    "sentence => [...sentence.cloneNode(true).childNodes].map("
     "node => node.nodeType === 3 ? node.data : node.firstChild.data).join('')"
+)
 
 
 def drop(page: Page, path: Path) -> None:
@@ -32,6 +34,7 @@ def read(page: Page, path: Path) -> None:
     drop(page, path)
     expect(page.locator("#status")).to_contain_text("Ready to summarize")
     expect(page.locator("#summarize")).to_be_enabled()
+    expect(page.locator("#summary-text")).to_have_count(0)  # the example's has gone
 
 
 def summarize(page: Page, path: Path) -> None:

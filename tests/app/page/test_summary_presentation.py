@@ -33,7 +33,13 @@ def evil() -> Document:
     [
         found(evil(), SETTINGS),
         parts(
-            (Part("section", (Sentence(EVIL, 0, 0, 3, (Evidence(0, 30, 1, EVIL[:30], 0.5),), ((0, 5),)),), EVIL),),
+            (
+                Part(
+                    "section",
+                    (Sentence(EVIL, 0, 0, 3, (Evidence(0, 30, 1, EVIL[:30], 0.5),), ((0, 5),)),),
+                    EVIL,
+                ),
+            ),
             evil(),
             HOSTILE[3],
         ),
@@ -103,7 +109,8 @@ def test_what_is_not_in_the_paper_is_marked_and_nothing_is_lost(words: str, cuts
 def test_what_will_be_read_is_said_with_a_switch_for_what_is_left_out() -> None:
     cut = TEXT.index("The cost")
     paper = replace(
-        document(), sections=(Section("1 Method", 0, cut), Section("References", cut, len(TEXT), "references"))
+        document(),
+        sections=(Section("1 Method", 0, cut), Section("References", cut, len(TEXT), "references")),
     )
     shown = read_html(found(paper, SETTINGS))
     assert "Reads all 2 pages; leaves out reference list (page 2)." in shown.text

@@ -231,7 +231,7 @@ def _why_nothing(found: PdfText) -> str:
     """The sentence for a PDF that opened and gave no text at all."""
     if found.end == "done" and not found.count:
         return _NO_PAGES
-    if not found.failed and not found.unread:
+    if found.end == "done" and not found.failed and not found.unread:
         return _NO_TEXT
     reasons = [*found.failed.values(), *([found.end] if found.end in _REFUSALS else [])]
     return _REFUSALS[max(sorted(set(reasons)), key=reasons.count)] if reasons else _DAMAGED

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("longt5", "app")
-PRODUCT = ("app", "gradio", "plotly", "pypdf")
+PRODUCT = ("app", "gradio", "plotly", "pypdf", "pypdfium2")
 ROOMS = ("documents", "summarizing", "inspecting")
 # What uses the model, and is used by no part of it.
 USERS_OF_THE_MODEL = ("longt5.training", "longt5.evaluation")
@@ -96,6 +96,13 @@ def test_the_child_that_reads_pdfs_imports_pypdf_and_the_standard_library() -> N
 def test_only_the_child_touches_pypdf() -> None:
     assert not arrows(("app",), ("pypdf",), but=("app.documents.pdf_reader", "app.pdf_text"))
     assert not arrows(("app",), ("app.pdf_text",), but=("app.documents.pdf_reader", "app.pdf_text"))
+
+
+def test_the_child_that_draws_pages_imports_pdfium_and_pillow() -> None:
+    names = {name.partition(".")[0] for name in imports("app.documents.page_renderer")}
+    # pillow is what pdfium's bitmap turns itself into.
+    assert names - sys.stdlib_module_names == {"pypdfium2", "pdf_reader"}
+    assert not arrows(PACKAGES, ("pypdfium2",), but=("app.documents.page_renderer",))
 
 
 def circles() -> Iterator[list[str]]:

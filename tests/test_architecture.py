@@ -105,6 +105,11 @@ def test_the_child_that_draws_pages_imports_pdfium_and_pillow() -> None:
     assert not arrows(PACKAGES, ("pypdfium2",), but=("app.documents.page_renderer",))
 
 
+def test_the_child_that_recognizes_pages_imports_nothing_but_that() -> None:
+    names = {name.partition(".")[0] for name in imports("app.documents.page_recognizer")}
+    assert names - sys.stdlib_module_names == {"page_renderer", "pdf_reader"}
+
+
 def circles() -> Iterator[list[str]]:
     """Modules that import each other in a ring, each ring once."""
     finished: set[str] = set()

@@ -92,7 +92,9 @@ def read(
         if b"%PDF-" in head:
             file.seek(0)
             pdf = read_pdf(file, password, limits, on_page, stop)
-            return _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
+            document = _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
+            recognized = {number: page.characters for number, page in pdf.scans.pages.items()}
+            return replace(document, recognized=recognized)
         data = head + file.read()
         if not data.strip():
             raise DocumentError(_EMPTY)

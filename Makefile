@@ -7,6 +7,8 @@
 #   make bench      speed and memory against transformers, and of the app, on small models: some minutes
 #   make screenshot makes the README's picture again
 #   make example    writes assets/example/longt5-explained.pdf again
+#   make example-summary   writes the summary of it that the first screen shows again
+#   make axe        fetches axe-core, with which the browser tests look for faults of accessibility
 #   make clean      removes the environment and the caches
 #
 # Another interpreter: make run PYTHON=python3.12
@@ -19,7 +21,7 @@ BIN    := $(VENV)/bin
 READY     := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 
-.PHONY: run test test-all lint format bench example screenshot clean browser tesseract
+.PHONY: run test test-all lint format bench example example-summary axe screenshot clean browser tesseract
 
 run: $(READY)
 	$(BIN)/python app.py
@@ -48,6 +50,14 @@ bench: $(READY)
 
 example: $(DEV_READY)
 	$(BIN)/python assets/example/make_example_paper.py
+
+example-summary: $(READY)
+	$(BIN)/python -m app.page.example
+
+axe: tests/browser/node_modules/axe-core/axe.min.js
+
+tests/browser/node_modules/axe-core/axe.min.js:
+	npm install --prefix tests/browser --no-save --no-package-lock --ignore-scripts --no-audit --no-fund axe-core@4.10.3
 
 screenshot: $(DEV_READY) browser
 	LONGT5_SCREENSHOT=assets/screenshot.png $(BIN)/python -m pytest -q tests/browser/test_screenshot.py

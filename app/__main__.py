@@ -1,7 +1,7 @@
 """The same job from a terminal: `python -m app paper.pdf [more files]`.
 
 Summaries go to standard output, progress, notes and complaints to standard error. `--json` prints one array
-with an object (see export.py) for each file that could be summarized. Exit code 0: all were; 1: some could
+with an object (see app/export/data.py) for each file that could be summarized. Exit code 0: all were; 1: some could
 not be; 2: wrong usage; 130: stopped with Ctrl-C.
 """
 
@@ -98,7 +98,7 @@ def _run(options: argparse.Namespace) -> int:
                 print(f"{path}: {error}", file=sys.stderr)
                 failed = True
                 continue
-            output.add(path, export.to_json(summary) if options.json else summary.text)
+            output.add(path, export.to_json(summary) if options.json else export.plain(summary))
             if not options.quiet:
                 for note in summary.notes:
                     print(f"{path}: {note}", file=sys.stderr)

@@ -24,8 +24,8 @@ from app.inspecting.inspection import Inspection, answer, within
 from app.inspecting.views import ALL_HEADS, VIEWS, Question
 from app.models import ModelStore
 from app.page import presentation
+from app.page.desk import BROKEN
 from app.page.sessions import Session, Sessions
-from app.page.summary_panel import BROKEN
 from app.summarizing.settings import SummaryError, changed, schema
 from app.summarizing.summarizer import summarize
 from app.summarizing.summary import Done

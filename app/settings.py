@@ -153,7 +153,17 @@ class Settings:
     )
     reading_memory_bytes: int = _setting(_bytes, "1GiB", "Most memory for the process that reads a file.")
     queue_size: int = _setting(_natural, "20", "How many people may wait for the model at once.")
-    session_seconds: int = _setting(_natural, "3600", "How long an idle page keeps its paper.")
+    session_seconds: int = _setting(
+        _natural, "3600", "How long papers of somebody who does nothing are kept."
+    )
+    kept_papers_bytes: int = _setting(
+        _bytes, "2GiB", "Room for the papers and summaries of all visitors together, on disk and in memory."
+    )
+    allow_urls: bool = _setting(
+        _switch,
+        "0",
+        "Fetch papers by arXiv id, DOI or address: from the open web only, never from private networks.",
+    )
     host: str | None = _setting(str, None, "Address to serve on. Unset: Gradio's choice.")
     port: int | None = _setting(_port, None, "Port to serve on. Unset: Gradio's choice.")
     mcp: bool = _setting(_switch, "0", "Offer the functions as MCP tools too.")

@@ -30,7 +30,7 @@
   };
 
   const longt5 = {
-    copy: (from, button) => copyText(document.getElementById(from).innerText).then(
+    copy: (text, button) => copyText(text).then(
       () => say(button, 'Copied'), () => say(button, 'Copying is not allowed here')),
 
     // A file from the server, as {name, mime, data: base64}.

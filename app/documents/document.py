@@ -91,6 +91,10 @@ class Document:
     """All of the text, in order; a text without headings is one section."""
     notes: tuple[str, ...]
     """Sentences to show: what could not be read, or only in part."""
+    authors: tuple[str, ...] = ()
+    """What the file says of itself; empty where it says nothing that could be names."""
+    year: int | None = None
+    """When the file was made, as it says itself."""
     language: str | None = None
     """ISO 639-1 code of the language that most of the text is in; None where that can't be told."""
     recognized: Mapping[int, PageCharacters] = field(default_factory=dict)

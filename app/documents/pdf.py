@@ -116,6 +116,8 @@ class PdfText:
     pages: Pages = field(default_factory=list)
     """Clean lines of each page; empty for a page that could not be read."""
     title: str | None = None
+    author: str | None = None
+    creation_date: str | None = None
     """What the file says of itself."""
     labels: Sequence[str] | None = None
     """What it says is printed on each page."""
@@ -290,6 +292,7 @@ def _read_text(
                 found.end = message["end"]
             elif "page" not in message:
                 found.count, found.title, found.labels = message["pages"], message["title"], message["labels"]
+                found.author, found.creation_date = message["author"], message["creation_date"]
             else:
                 found.characters += _cost(text for text, *_ in message.get("lines", ()))
                 if found.characters > limits.max_characters:

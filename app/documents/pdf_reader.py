@@ -3,7 +3,7 @@
 `python pdf_reader.py` takes its orders as one JSON object, a line of stdin (see `main`), reads the PDF from an
 inherited file descriptor and writes one JSON object a line on stdout:
 
-    {"pages": 12, "title": "...", "labels": ["i", "ii", "1", ...]}
+    {"pages": 12, "title": "...", "author": "...", "creation_date": "2022-05-03 ...", "labels": ["i", "ii", "1", ...]}
         The file is open. Labels: what it says is printed on each page; null if it says nothing.
     {"page": 1, "lines": [[text, x, y, size, bold, font], ...], "hidden": 0, "notes": 0, "cut": false}
         A page; x, y, size in points, y grows upwards; font is "" where a line has several. Letters that are left out:
@@ -49,7 +49,7 @@ TIGHT_LIMITS: dict[str, Any] = {
     "page_tree_maximum_entries": 5_000,
     "array_maximum_element_count": 20_000,
 }
-TITLE_CHARACTERS = 500
+METADATA_CHARACTERS = 2_000
 LABEL_CHARACTERS = 20
 # If that many pages at the start are too much, so is the document.
 HOPELESS_PAGES = 5
@@ -123,7 +123,8 @@ def read_pdf(
     if pages > max_pages:
         _say(refused="pages", pages=pages)
         return
-    _say(pages=pages, title=_title(reader), labels=_labels(reader, page_seconds))
+    said = {what: _said(reader, what) for what in ("title", "author", "creation_date")}
+    _say(pages=pages, **said, labels=_labels(reader, page_seconds))
 
     read = partial(read_page, fonts={}, most_characters=page_characters)
     lost_seconds = 0.0
@@ -185,12 +186,13 @@ def _read_page(reader: Any, number: int, read: Callable[[Any], Any], page_second
     return None
 
 
-def _title(reader: Any) -> str | None:
+def _said(reader: Any, what: str) -> str | None:
+    """What the file says of itself under this name."""
     try:
-        title = reader.metadata.title if reader.metadata else None
-    except Exception:  # wrong types, bad encodings: a file without a title
+        said = getattr(reader.metadata, what) if reader.metadata else None
+    except Exception:  # wrong types, bad encodings, dates that are none: a file that does not say
         return None
-    return str(title)[:TITLE_CHARACTERS] if title else None
+    return str(said)[:METADATA_CHARACTERS] if said else None
 
 
 def _labels(reader: Any, seconds: float) -> list[str] | None:

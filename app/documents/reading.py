@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
+from app.documents.authors import names_in, year_in
 from app.documents.document import (
     Document,
     DocumentError,
@@ -94,7 +95,8 @@ def read(
             pdf = read_pdf(file, password, limits, on_page, stop)
             document = _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
             recognized = {number: page.characters for number, page in pdf.scans.pages.items()}
-            return replace(document, recognized=recognized)
+            authors, year = names_in(pdf.author), year_in(pdf.creation_date)
+            return replace(document, recognized=recognized, authors=authors, year=year)
         data = head + file.read()
         if not data.strip():
             raise DocumentError(_EMPTY)

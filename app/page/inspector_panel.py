@@ -27,11 +27,13 @@ from app.inspecting.inspection import (
 from app.inspecting.views import ALL_HEADS, VIEWS, Question
 from app.models import ModelStore
 from app.page import presentation
+from app.page.desk import BROKEN
+from app.page.parcels import parcel
 from app.page.presentation import Status
-from app.page.sessions import Session, Sessions
 from app.page.settings_panel import PRIVATE
 from app.page.streaming import Update, cumulative
-from app.page.summary_panel import BROKEN, SummaryPanel, parcel
+from app.page.summary_panel import SummaryPanel
+from app.page.visitors import Tab, Visitors
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary
 from app.work import Stopped
@@ -55,9 +57,9 @@ log = logging.getLogger(__name__)
 class InspectorPanel:
     """Builds the tab where it is made, inside a `gr.Blocks` context; `wire` connects it to the summary."""
 
-    def __init__(self, store: ModelStore, sessions: Sessions, courier: gr.HTML) -> None:
+    def __init__(self, store: ModelStore, visitors: Visitors, courier: gr.HTML) -> None:
         self._store = store
-        self._sessions = sessions
+        self._visitors = visitors
         self._courier = courier
         self._status = gr.HTML(presentation.status(Status(EMPTY, kind="idle")), elem_id="map-status")
         with gr.Column(visible=False, elem_id="inspector") as self._all:
@@ -154,10 +156,10 @@ class InspectorPanel:
 
     def _want(self, chosen: int, request: gr.Request) -> dict[str, Any]:
         """From a chosen sentence to its cross-attention, by way of `_enter`."""
-        self._sessions.open(str(request.session_hash)).wanted = chosen
+        self._visitors.tab(str(request.session_hash)).wanted = chosen
         return gr.update(selected="attention")
 
-    def _enter(self, session: Session, values: Update) -> Iterator[Update]:
+    def _enter(self, session: Tab, values: Update) -> Iterator[Update]:
         summary, held, chosen = session.summary, session.inspection, session.wanted
         session.wanted = None
         if summary is None:
@@ -174,17 +176,17 @@ class InspectorPanel:
         elif (held is None or held.summary is not summary) and session.opening is not summary:
             yield from self._open(session, summary, Question(0, FIRST_VIEW, 0, 0, 0, 0, 0), values)
 
-    def _change_part(self, session: Session, values: Update) -> Iterator[Update]:
+    def _change_part(self, session: Tab, values: Update) -> Iterator[Update]:
         if session.inspection is not None:
             asked = replace(session.inspection.question, window=values[self._part], start=0, count=0)
             yield from self._open(session, session.inspection.summary, asked, values)
 
-    def _change_statistic(self, session: Session, values: Update) -> Iterator[Update]:
+    def _change_statistic(self, session: Tab, values: Update) -> Iterator[Update]:
         if session.inspection is not None:
             yield self._overview_of(session.inspection, values)
 
     def _ask(
-        self, change: Callable[[Inspection, Question], Question | None], session: Session, values: Update
+        self, change: Callable[[Inspection, Question], Question | None], session: Tab, values: Update
     ) -> Iterator[Update]:
         """Draws what `change` makes of the question that the controls ask; None leaves the map as it is."""
         held = session.inspection
@@ -192,10 +194,10 @@ class InspectorPanel:
         if held is not None and asked is not None:
             yield from self._show(session, held, asked, values)
 
-    def _redraw(self, session: Session, values: Update) -> Iterator[Update]:
+    def _redraw(self, session: Tab, values: Update) -> Iterator[Update]:
         return self._ask(lambda held, asked: asked, session, values)
 
-    def _go_to(self, session: Session, values: Update) -> Iterator[Update]:
+    def _go_to(self, session: Tab, values: Update) -> Iterator[Update]:
         held = session.inspection
         if held is not None:
             spans = {page: (start, end) for page, start, end in held.outline.pages}
@@ -210,7 +212,7 @@ class InspectorPanel:
 
     # Answers
 
-    def _open(self, session: Session, summary: Summary, asked: Question, values: Update) -> Iterator[Update]:
+    def _open(self, session: Tab, summary: Summary, asked: Question, values: Update) -> Iterator[Update]:
         """Fills the tab for one window of a summary: its lists, its overview, its first map."""
         session.opening = summary
         try:
@@ -239,7 +241,7 @@ class InspectorPanel:
         }
         yield from self._show(session, held, asked, values)
 
-    def _show(self, session: Session, held: Inspection, asked: Question, values: Update) -> Iterator[Update]:
+    def _show(self, session: Tab, held: Inspection, asked: Question, values: Update) -> Iterator[Update]:
         """Draws the map that is asked for, and the overview with its head framed."""
         asked = within(held.outline, asked)
         view = VIEWS[asked.view]
@@ -311,7 +313,7 @@ class InspectorPanel:
         return parcel(f"{_stem(held)}.npz", "application/octet-stream", content)
 
     def _drawn(self, request: gr.Request) -> Inspection:
-        session = self._sessions.find(str(request.session_hash))
+        session = self._visitors.tab(str(request.session_hash))
         held = None if session is None else session.inspection
         if held is None or held.labelled is None:
             raise gr.Error("The map is no longer here: please open it again.", print_exception=False)
@@ -324,7 +326,7 @@ class InspectorPanel:
         """The handler with its session looked up, whose failures become the status line."""
 
         def run(values: Update, request: gr.Request) -> Iterator[Update]:
-            session = self._sessions.open(str(request.session_hash))
+            session = self._visitors.tab(str(request.session_hash))
             yield {self._status: gr.skip()}  # Gradio empties every output of a generator that yields nothing
             try:
                 yield from handler(session, values)

@@ -12,41 +12,42 @@ from app.models import ModelStore
 from app.page.inspector_panel import InspectorPanel
 from app.page.sessions import Sessions
 from app.page.summary_panel import SummaryPanel
+from app.page.visitors import Visitors
 from app.settings import Settings
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-TITLE = "LongT5 paper summaries"
-HEADER = (
-    f"<header><h1>{TITLE}</h1><p>Drop in a whole paper. Read its summary, check each sentence against its "
-    "page, and look into the attention of the model that wrote it.</p></header>"
-)
+SCRIPTS = ("app.js", "paper.js", "summary.js")
+TITLE = "LongT5 Reader"
+HEADER = f"<header><h1>{TITLE}</h1><p>What a paper says, and where it says so.</p></header>"
 # Saves files in the browser and brings clicks in figures to the server; draws nothing itself.
 COURIER_JS = """
 window.longt5.send = (kind, detail) => trigger('click', detail);
 watch('value', () => window.longt5.save(props.value));
 """
 ACCENT, ACCENT_STRONG = "#0f766e", "#115e59"
+QUIET, QUIET_DARK = "#526071", "#a3b0c2"  # contrasts of 6.3 and 8.5 to what they stand on
 OLDEST_FILE = 3600  # seconds: what is left behind by uploads that were broken off
 
 
 def build(settings: Settings, store: ModelStore) -> gr.Blocks:
     """The page and its API, not yet served."""
     sessions = Sessions(settings.session_seconds)
+    visitors = Visitors(settings.session_seconds, settings.kept_papers_bytes)
     with gr.Blocks(
-        title=TITLE, delete_cache=(OLDEST_FILE // 4, OLDEST_FILE), analytics_enabled=False
+        title=TITLE, delete_cache=(OLDEST_FILE // 4, OLDEST_FILE), analytics_enabled=False, fill_width=True
     ) as page:
-        gr.HTML(HEADER, elem_id="header")
+        gr.HTML(HEADER, elem_id="header", apply_default_css=False)
         courier = gr.HTML(html_template="", js_on_load=COURIER_JS, elem_id="courier")
-        with gr.Tabs(selected="summary") as tabs:
+        with gr.Tabs(selected="summary", elem_id="tabs") as tabs:
             with gr.Tab("Summary", id="summary"):
-                summary = SummaryPanel(store, sessions, courier)
+                summary = SummaryPanel(store, visitors, courier)
             with gr.Tab("Attention", id="attention") as tab:
-                inspector = InspectorPanel(store, sessions, courier)
+                inspector = InspectorPanel(store, visitors, courier)
         inspector.wire(tab, tabs, summary)
         Api(store, sessions)
 
         def leave(request: gr.Request) -> None:
-            sessions.drop(str(request.session_hash))
+            visitors.leave(str(request.session_hash))
 
         page.unload(leave)
     # People see and wait in the model's own queue (`ModelStore.turns`); this one only bounds requests.
@@ -70,7 +71,9 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "favicon_path": str(ASSETS / "favicon.png"),
         "theme": theme(),
         "css": (ASSETS / "app.css").read_text(encoding="utf-8"),
-        "head": f"<script>{(ASSETS / 'app.js').read_text(encoding='utf-8')}</script>",
+        "head": "".join(
+            f"<script>{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS
+        ),
     }
 
 
@@ -84,6 +87,12 @@ def theme() -> gr.themes.Base:
         font=sans,
         font_mono=["ui-monospace", "SFMono-Regular", "monospace"],
         radius_size=gr.themes.sizes.radius_md,
+    )
+    theme.set(
+        body_text_color_subdued=QUIET,
+        body_text_color_subdued_dark=QUIET_DARK,
+        block_info_text_color=QUIET,
+        block_info_text_color_dark=QUIET_DARK,
     )
     # White on this teal has a contrast of 5.5, on Gradio's own one of 2.5.
     return theme.set(

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.models import ModelProfile, ModelStore
-from app.summarizing.settings import SETTINGS, Setting, SummarySettings, changed
+from app.summarizing.settings import SETTINGS, Setting, SummaryError, SummarySettings, changed
 
 CONDITIONAL = [name for name, setting in SETTINGS.items() if setting.when]
 DECIDING = {condition.setting for setting in SETTINGS.values() for condition in setting.when}
@@ -24,17 +24,16 @@ class SettingsPanel:
     def __init__(self, store: ModelStore) -> None:
         self._store = store
         profile = store.profile(store.choices[0])
-        with gr.Row(elem_id="first-settings"):
-            self._by_name = {
-                name: _control(setting, profile) for name, setting in SETTINGS.items() if not setting.folded
-            }
         with gr.Accordion("Settings", open=False, elem_id="settings"):
             self._model = gr.Dropdown(
-                list(store.choices), value=profile.name, label="Model", interactive=True, elem_id="model"
+                list(store.choices),
+                value=profile.name,
+                label="Model",
+                interactive=True,
+                elem_id="model",
+                visible=len(store.choices) > 1,
             )
-            self._by_name |= {
-                name: _control(setting, profile) for name, setting in SETTINGS.items() if setting.folded
-            }
+            self._by_name = {name: _control(setting, profile) for name, setting in SETTINGS.items()}
         self.controls = [self._model, *self._by_name.values()]
         self._model.input(self._defaults, self._model, list(self._by_name.values()), **PRIVATE)
         deciding = {self._by_name[name] for name in DECIDING}
@@ -50,6 +49,17 @@ class SettingsPanel:
         said = {name: values[control] for name, control in self._by_name.items()}
         given = {name: value for name, value in said.items() if SETTINGS[name].has_effect(said)}
         return changed(self._store.profile(values[self._model]).defaults, given)
+
+    def control(self, name: str) -> Any:
+        """The control of one setting."""
+        return self._by_name[name]
+
+    def shown(self, values: Mapping[Any, Any]) -> SummarySettings:
+        """The same as `settings`, for showing: where something can't be used, the model's own."""
+        try:
+            return self.settings(values)
+        except SummaryError:
+            return self._store.profile(values[self._model]).defaults
 
     def _defaults(self, model: str) -> list[Any]:
         profile = self._store.profile(model)

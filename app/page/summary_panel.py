@@ -1,123 +1,115 @@
-"""The first tab of the page: a paper goes in, its summary grows, each sentence shows its evidence."""
+"""The first tab of the page: a paper's pages stand beside its summary, and each sentence leads to its page."""
 
 from __future__ import annotations
 
-import base64
-import json
-import logging
-import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
 from app import export
-from app.documents import DocumentError, PasswordNeeded
 from app.models import ModelStore
-from app.page import presentation
+from app.page import presentation, summary_presentation
+from app.page.example import Example
+from app.page.jobs import reading, summarizing
+from app.page.links import Look
+from app.page.open_paper import open_paper
+from app.page.paper_view import PaperView
+from app.page.papers import Paper
+from app.page.parcels import parcel
 from app.page.presentation import Status
-from app.page.sessions import Session, Sessions
 from app.page.settings_panel import PRIVATE, SettingsPanel
-from app.page.streaming import Update, cumulative
+from app.page.shelf_panel import GONE, ShelfPanel
+from app.page.streaming import Update
+from app.page.visitors import Tab, Visitors
 from app.summarizing.settings import SummaryError
-from app.summarizing.summarizer import read, summarize
-from app.summarizing.summary import Done, Event, Read, Summary, Working
-from app.work import Stopped
+from app.summarizing.summary import Done, Working
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "example" / "longt5-explained.pdf"
-REFRESH = 0.12  # seconds between two looks of the same line: quick enough for words, easy on the network
-BROKEN = "Something went wrong on our side, and it has been written to the log. Please try again."
-WELCOME = Status("Drop in a paper, or try the example.", kind="idle")
+READY = Status("Ready to summarize.", kind="done")
+STOPPING = Status("Stopping")
+STOPPED = Status("Stopped.", kind="idle")
+KEPT = Status("Stopped.", "What was written until then is kept.", kind="idle")
+EXAMPLE = Status("An example.", "Click a sentence to see where it comes from.", kind="done")
+NO_SUMMARY = Status("The summary is no longer here: please make it again.", kind="error")
+EMPTY = "The summary appears here: a TL;DR, the summary, the sections, and behind each sentence its pages."
 
-SENTENCES_JS = """
-const choose = (sentence) => {
-  for (const other of element.querySelectorAll('.sentence'))
-    other.setAttribute('aria-pressed', other === sentence);
-  trigger('click', {sentence: Number(sentence.dataset.sentence)});
-};
+SUMMARY_JS = "window.longt5.summary.start(element, trigger, watch);"
+COPY_JS = "() => window.longt5.copy(document.getElementById('summary-text').dataset.plain, 'copy')"
+SWITCH_JS = """
 element.addEventListener('click', (event) => {
-  const sentence = event.target.closest('.sentence');
-  if (sentence) choose(sentence);
-});
-element.addEventListener('keydown', (event) => {
-  if ((event.key === 'Enter' || event.key === ' ') && event.target.matches('.sentence')) {
-    event.preventDefault();
-    choose(event.target);
-  }
+  const { switch: setting } = event.target.dataset;
+  if (setting) trigger('click', { setting });
 });
 """
-READY = Status("Ready to summarize.", kind="done")
-CHOOSE = "Choose a sentence of the summary to see the passages and pages it rests on."
-LOCKED = "locked"  # key of an update that is for `_read` and not for the page
-
-log = logging.getLogger(__name__)
-
-
-def parcel(name: str, mime: str, content: bytes) -> str:
-    """A file for the courier, which saves it in the browser: no copy of it stays on the server."""
-    data = base64.b64encode(content).decode("ascii")
-    return json.dumps({"name": name, "mime": mime, "data": data, "sent": time.time()})
 
 
 class SummaryPanel:
-    """Builds the tab where it is made, inside a `gr.Blocks` context, and wires it."""
+    """Builds the tab where it is made, inside a `gr.Blocks` context, the doors and the list of papers included.
 
-    def __init__(self, store: ModelStore, sessions: Sessions, courier: gr.HTML) -> None:
+    What it shows of a paper is `shown`, a view of the shelf, which follows the work on the visitor's papers.
+    """
+
+    def __init__(self, store: ModelStore, visitors: Visitors, courier: gr.HTML) -> None:
         self._store = store
-        self._sessions = sessions
+        self._visitors = visitors
         self._courier = courier
+        self._sample = Example(store)
+        self.shelf = ShelfPanel(store, visitors, courier)
+        with gr.Column(elem_id="door", elem_classes=["first"]) as self._door:
+            self.shelf.build_doors()
+        self.shelf.build_list()
         with gr.Row(elem_id="workspace"):
-            with gr.Column(scale=4, min_width=300, elem_id="input-column"):
-                self._file = gr.File(label="PDF, text or Markdown", elem_id="file", height=150)
-                self._example = gr.Button("Try the example", elem_id="example", size="sm")
-                with gr.Group(visible=False) as self._locked:
-                    self._password = gr.Textbox(
-                        label="Password of the file", type="password", elem_id="password", max_length=200
-                    )
-                    self._unlock = gr.Button("Open the file", size="sm", elem_id="unlock")
-                self._found = gr.HTML(elem_id="found")
-                self._settings = SettingsPanel(store)
-            with gr.Column(scale=7, min_width=300, elem_id="output-column"):
-                with gr.Row(elem_id="actions"):
-                    self._start = gr.Button(
-                        "Summarize", variant="primary", interactive=False, scale=3, elem_id="summarize"
-                    )
-                    self._stop = gr.Button("Stop", interactive=False, scale=1, min_width=90, elem_id="stop")
-                self._status = gr.HTML(presentation.status(WELCOME), elem_id="status")
-                self._summary = gr.HTML(elem_id="summary", js_on_load=SENTENCES_JS)
-                with gr.Row(visible=False, elem_id="exports") as self._exports:
-                    self._copy = gr.Button("Copy", size="sm", min_width=70, elem_id="copy")
-                    self._downloads = {
-                        kind: gr.Button(label, size="sm", min_width=70, elem_id=f"download-{kind}")
-                        for kind, label in (("md", "Markdown"), ("txt", "Text"), ("json", "JSON"))
-                    }
-                self._evidence = gr.HTML(elem_id="evidence")
-                self.inspect = gr.Button(
-                    "Show this sentence\u2019s attention", size="sm", visible=False, elem_id="inspect"
-                )
+            with gr.Column(scale=6, min_width=320, elem_id="paper-column"):
+                self._paper = PaperView()
+            with gr.Column(scale=5, min_width=320, elem_id="summary-column", elem_classes="summary-scroll"):
+                self._build_summary()
         self._chosen = gr.State(-1)
         self._wire()
 
-    def _wire(self) -> None:
-        shown = [
-            self._file, self._locked, self._password, self._found, self._start, self._stop, self._status,
-            self._summary, self._exports, self._evidence, self.inspect,
-        ]  # fmt: skip
-        # Waiting for the model happens inside, where the position in the queue can be shown and Stop works.
-        work: dict[str, Any] = {"concurrency_limit": None, "concurrency_id": "work", **PRIVATE}
-        self._file.upload(self._read_upload, self._file, shown, **work)
-        self._example.click(self._read_example, None, shown, **work)
-        for trigger in (self._unlock.click, self._password.submit):
-            trigger(self._read_locked, self._password, shown, **work)
-        self._start.click(self._start_summary, set(self._settings.controls), shown, **work)
-        self._stop.click(self._halt, None, None, queue=False, **PRIVATE)
-        self._summary.click(
-            self._show_evidence, None, [self._evidence, self.inspect, self._chosen], queue=False, **PRIVATE
+    def _build_summary(self) -> None:
+        self._found = gr.HTML(elem_id="found", js_on_load=SWITCH_JS, apply_default_css=False)
+        with gr.Group(visible=False) as self._locked:
+            self._password = gr.Textbox(
+                label="Password of the file", type="password", elem_id="password", max_length=200
+            )
+            self._unlock = gr.Button("Open the file", size="sm", elem_id="unlock")
+        with gr.Row(elem_id="actions"):
+            self._start = gr.Button("Summarize", variant="primary", interactive=False, elem_id="summarize")
+            self._stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="stop")
+        self._settings = SettingsPanel(self._store)
+        self._status = gr.HTML(presentation.status(Status("")), elem_id="status", apply_default_css=False)
+        self._summary = gr.HTML(elem_id="summary", js_on_load=SUMMARY_JS, apply_default_css=False)
+        self.inspect = gr.Button(
+            "Show this sentence\u2019s attention", size="sm", visible=False, elem_id="inspect"
         )
-        self._copy.click(None, None, None, js="() => window.longt5.copy('summary-text', 'copy')")
+        with gr.Row(visible=False, elem_id="exports") as self._exports:
+            small: dict[str, Any] = {"size": "sm", "min_width": 70}
+            self._copy = gr.Button("Copy", elem_id="copy", **small)
+            self._downloads = {
+                kind: gr.Button(form.label, elem_id=f"download-{kind}", **small)
+                for kind, form in export.FORMATS.items()
+            }
+
+    def _wire(self) -> None:
+        outputs = [
+            self._door, self._paper.component, self._found, self._locked, self._start, self._stop, self._status,
+            self._summary, self._exports, self.inspect, self._chosen,
+        ]  # fmt: skip
+        shown = [*self.shelf.wire(self._settings, [self.shown], outputs), self._password]
+        settings = set(self._settings.controls)
+        watching: dict[str, Any] = {"concurrency_limit": None, "concurrency_id": "work", **PRIVATE}
+        for trigger in (self._unlock.click, self._password.submit):
+            trigger(self._open_locked, {self._password, *settings}, shown, **watching)
+        self._start.click(self._summarize, settings, shown, **watching)
+        self._stop.click(self._halt, None, None, queue=False, **PRIVATE)
+        chosen = [self.inspect, self._chosen, self.shelf.memory]
+        self._summary.click(self._choose, None, chosen, queue=False, **PRIVATE)
+        switches = [self._settings.control(name) for name in summary_presentation.SWITCHES]
+        self._found.click(self._switch, settings, [self._found, *switches], queue=False, **PRIVATE)
+        for control in switches:
+            control.input(self._tell_reading, settings, self._found, queue=False, **PRIVATE)
+        self._copy.click(None, None, None, js=COPY_JS)
         for kind, button in self._downloads.items():
             button.click(self._exporter(kind), None, [self._courier, self._status], **PRIVATE)
 
@@ -126,189 +118,141 @@ class SummaryPanel:
         """Index of the chosen sentence, -1 while there is none."""
         return self._chosen
 
-    # Reading a file
+    # What it shows
 
-    def _read_upload(self, path: str, request: gr.Request) -> Iterator[Update]:
-        session = self._sessions.open(_key(request))
-        session.forget_upload()
-        yield from cumulative(self._read(session, Path(path), Path(path).name, upload=True))
-
-    def _read_example(self, request: gr.Request) -> Iterator[Update]:
-        session = self._sessions.open(_key(request))
-        session.forget_upload()
-        yield from cumulative(self._read(session, EXAMPLE, EXAMPLE.name))
-
-    def _read_locked(self, password: str, request: gr.Request) -> Iterator[Update]:
-        session = self._sessions.open(_key(request))
-        if session.upload is None:
-            yield self._line(Status("The file is no longer here: please choose it again.", kind="error"))
-            return
-        name = session.upload_name or session.upload.name
-        yield from cumulative(self._read(session, session.upload, name, password=password, upload=True))
-
-    def _read(
-        self, session: Session, path: Path, name: str, *, password: str | None = None, upload: bool = False
-    ) -> Iterator[Update]:
-        """Reads a file and shows what was found; an upload is deleted unless it waits for its password."""
-
-        def show(event: Event) -> Update | None:
-            if not isinstance(event, Read):
-                return None
-            session.document = event.document
-            return {self._found: presentation.found(event.document)}
-
-        session.document = session.summary = None
-        locked = False
-        try:
-            yield {
-                self._file: None,
-                self._found: "",
-                self._locked: gr.update(visible=False),
-                **({} if password else {self._password: ""}),  # a wrong one stays, to be mended
-                **self._empty(),
-            }
-            events = partial(read, path, self._store, name=name, password=password)
-            for update in self._follow(session, events, show, until=Read):
-                if LOCKED in update:
-                    locked = True
-                else:
-                    yield update
-            if locked and upload:
-                session.upload, session.upload_name = path, name
-                yield {self._locked: gr.update(visible=True)}
-        finally:
-            if upload and not locked:
-                path.unlink(missing_ok=True)
-                session.upload = session.upload_name = None
-
-    # Summarizing
-
-    def _start_summary(self, values: Update, request: gr.Request) -> Iterator[Update]:
-        yield from cumulative(self._summarize(self._sessions.open(_key(request)), values))
-
-    def _summarize(self, session: Session, values: Update) -> Iterator[Update]:
-        document = session.document
-        if document is None:
-            yield self._line(Status("The paper is no longer here: please choose it again.", kind="error"))
-            return
-
-        def show(event: Event) -> Update | None:
-            if isinstance(event, Working):
-                return {self._summary: presentation.parts(event.parts)}
-            if isinstance(event, Done):
-                session.summary = event.summary
-                return {
-                    self._summary: presentation.summary(event.summary),
-                    self._evidence: presentation.hint(CHOOSE),
-                    self._exports: gr.update(visible=True),
-                }
-            return None
-
-        session.summary = None
-        yield self._empty()
-        try:
-            settings = self._settings.settings(values)
-        except SummaryError as error:
-            yield self._line(Status(str(error), kind="error"))
-            return
-        yield from self._follow(session, partial(summarize, document, settings, self._store), show)
-
-    def _follow(
-        self,
-        session: Session,
-        events: Callable[..., Generator[Event, None, None]],
-        show: Callable[[Event], Update | None],
-        until: type = Done,
-    ) -> Iterator[Update]:
-        """Runs the pipeline, `events(stop=...)`, and yields what the page shows; whatever happens, it can go on."""
-        stop = session.begin()
-        last: tuple[type | None, float] = (None, 0.0)
-        end = Status("Stopped.", kind="idle")
-        result: Update = {}
-        try:
-            yield {self._stop: gr.update(interactive=True), self._start: gr.update(interactive=False)}
-            with closing(events(stop=stop)) as stream:
-                for event in stream:
-                    if stop is not session.stop:
-                        break  # a newer request of the same page: nothing of this one may be kept
-                    now = time.monotonic()
-                    if isinstance(event, until):
-                        end = READY if isinstance(event, Read) else presentation.status_of(event)
-                        result = show(event) or {}
-                        break
-                    if last[0] is type(event) and now - last[1] < REFRESH:
-                        continue
-                    last = (type(event), now)
-                    yield {**self._line(presentation.status_of(event)), **(show(event) or {})}
-        except PasswordNeeded as error:
-            end = Status(str(error), kind="error")
-            yield {LOCKED: True}
-        except (DocumentError, SummaryError) as error:
-            end = Status(str(error), kind="error")
-        except Stopped:
-            end = Status("Stopped.", kind="idle")
-        except Exception:
-            log.exception("unexpected error")
-            end = Status(BROKEN, kind="error")
-        finally:
-            superseded = stop is not session.stop
-            session.end(stop)
-        if not superseded:  # else the page already shows what came after
-            # One update with everything: as soon as the button can be pressed, nothing of this run may follow.
-            yield {
-                **result,
-                **self._line(end),
-                self._stop: gr.update(interactive=False),
-                self._start: gr.update(interactive=session.document is not None),
-            }
-
-    def _halt(self, request: gr.Request) -> None:
-        session = self._sessions.find(_key(request))
-        if session is not None:
-            session.stop.set()
-
-    # What can be done with a summary
-
-    def _show_evidence(self, event: gr.EventData, request: gr.Request) -> tuple[Any, Any, int]:
-        summary = self._finished(request)
-        index = event.sentence
-        if summary is None or not isinstance(index, int) or not 0 <= index < len(summary.sentences):
-            return presentation.hint(CHOOSE), gr.update(visible=False), -1
-        page = presentation.evidence(summary.document, summary.sentences[index])
-        return page, gr.update(visible=True), index
-
-    def _exporter(self, kind: str) -> Callable[..., tuple[Any, Any]]:
-        write, mime = {
-            "md": (export.to_markdown, "text/markdown"),
-            "txt": (export.to_text, "text/plain"),
-            "json": (export.to_json, "application/json"),
-        }[kind]
-
-        def save(request: gr.Request) -> tuple[Any, Any]:
-            summary = self._finished(request)
-            if summary is None:
-                gone = Status("The summary is no longer here: please make it again.", kind="error")
-                return gr.skip(), presentation.status(gone)
-            name = f"{Path(summary.document.name).stem or 'paper'}-summary.{kind}"
-            return parcel(name, mime, write(summary).encode("utf-8")), gr.skip()
-
-        return save
-
-    def _finished(self, request: gr.Request) -> Summary | None:
-        session = self._sessions.find(_key(request))
-        return None if session is None else session.summary
-
-    def _line(self, line: Status) -> Update:
-        return {self._status: presentation.status(line)}
-
-    def _empty(self) -> Update:
+    def shown(self, tab: Tab, values: Update) -> Update:
+        """Everything that the tab shows of its paper as it is now; of the example while there is none."""
+        paper = tab.paper or self._sample.paper()
+        document = paper.document
+        if document is not None and (paper.pages is None or paper.pages.document is not document):
+            limits = self._store.settings.reading_limits
+            paper.pages = open_paper(document, paper.file, limits, paper.password)
+        written = paper.summary is not None and paper.state != "summarizing"
+        status = self._status_of(paper)
+        if tab.paper is None:
+            status = Status(tab.notice, kind="error") if tab.notice else EXAMPLE if written else READY
         return {
-            self._summary: "",
-            self._evidence: "",
-            self._exports: gr.update(visible=False),
-            self.inspect: gr.update(visible=False),
+            self._door: gr.update(elem_classes=["later" if tab.visitor.papers else "first"]),
+            self._paper.component: paper.pages.key if paper.pages else None,
+            self._found: summary_presentation.found(document, self._settings.shown(values))
+            if document
+            else "",
+            self._locked: gr.update(visible=paper.state == "locked"),
+            self._start: gr.update(
+                interactive=document is not None and not paper.busy,
+                value="Summarize again" if written else "Summarize",
+                variant="secondary" if written else "primary",
+            ),
+            self._stop: gr.update(interactive=paper.busy and not paper.stopping, visible=paper.busy),
+            self._status: presentation.status(status),
+            self._summary: self._written(paper),
+            self._exports: gr.update(visible=written and tab.paper is not None),
+            **self._choice(paper),
         }
 
+    def _choice(self, paper: Paper) -> Update:
+        """Which sentence of a paper was chosen last, if there is such a one."""
+        index, sentences = paper.look.sentence, paper.summary.sentences if paper.summary else ()
+        known = index is not None and 0 <= index < len(sentences)
+        inspectable = known and paper.summary is not None and bool(paper.summary.windows)  # not the example's
+        return {self.inspect: gr.update(visible=inspectable), self._chosen: index if known else -1}
 
-def _key(request: gr.Request) -> str:
-    return str(request.session_hash)
+    def _written(self, paper: Paper) -> str:
+        """What there is of the summary."""
+        if paper.document is not None and paper.state == "summarizing":
+            if isinstance(paper.progress, Working) and paper.progress.parts:
+                return summary_presentation.parts(paper.progress.parts, paper.document, paper.id)
+        elif paper.summary is not None:
+            return summary_presentation.summary(paper.summary, paper.id)
+        return presentation.hint(EMPTY)
+
+    def _status_of(self, paper: Paper) -> Status:
+        """The line about a paper's state."""
+        if paper.stopping:
+            return STOPPING
+        if paper.state in ("failed", "locked"):
+            return Status(paper.problem, kind="error")
+        if paper.state == "done" and paper.summary is not None:
+            return presentation.status_of(Done(paper.summary))
+        if paper.state == "stopped":
+            return KEPT if paper.summary is not None else STOPPED
+        if paper.state == "read":
+            return READY
+        if paper.progress is not None:
+            return presentation.status_of(paper.progress)
+        return Status("Waiting for your other papers" if paper.state == "waiting" else "Starting")
+
+    # What is done with a paper
+
+    def _open_locked(self, values: Update, request: gr.Request) -> Any:
+        tab = self.shelf.tab(request)
+        paper = tab.paper
+        if paper is None or paper.state != "locked":
+            gr.Warning(GONE)
+            return
+        paper.password = values[self._password]
+        tab.visitor.desk.start(paper, "reading", reading(paper, self._store, paper.password))
+        yield from self.shelf.follow(tab, values)
+        if paper.document is not None:
+            yield {self._password: ""}  # a wrong one stays, to be mended
+
+    def _summarize(self, values: Update, request: gr.Request) -> Any:
+        tab = self.shelf.tab(request)
+        try:
+            settings = self._settings.settings(values)
+            if tab.paper is None:
+                tab.show(self._sample.copy(self._visitors, tab.visitor))
+        except SummaryError as error:
+            yield {self._status: presentation.status(Status(str(error), kind="error"))}
+            return
+        paper = tab.paper
+        if paper is None or paper.document is None:
+            yield {self._status: presentation.status(Status(GONE, kind="error"))}
+            return
+        if not paper.busy:
+            paper.look = Look()
+            work = summarizing(paper, settings, self._store)
+            tab.visitor.desk.start(paper, "summarizing", work, first=True)
+        yield from self.shelf.follow(tab, values)
+
+    def _halt(self, request: gr.Request) -> None:
+        tab = self.shelf.tab(request)
+        if tab.paper is not None:
+            tab.visitor.desk.stop(tab.paper)
+
+    def _choose(self, event: gr.EventData, request: gr.Request) -> Update:
+        tab = self.shelf.tab(request)
+        paper = tab.paper or self._sample.paper()
+        index = event._data.get("sentence") if isinstance(event._data, dict) else None
+        if tab.paper is None:  # everybody's: who chose what in it is not kept
+            paper = replace(paper)
+        if isinstance(index, int) and not isinstance(index, bool):
+            paper.look = replace(paper.look, sentence=index)
+        return {**self._choice(paper), **self.shelf.remember(tab)}
+
+    # What of it is read
+
+    def _switch(self, values: Update, event: gr.EventData, request: gr.Request) -> Update:
+        """Turns a setting about, by the link in the line that says what is read."""
+        if event.setting not in summary_presentation.SWITCHES:
+            return {self._found: gr.skip()}
+        control = self._settings.control(event.setting)
+        turned = not values[control]
+        return {control: turned, self._found: self._tell_reading({**values, control: turned}, request)}
+
+    def _tell_reading(self, values: Update, request: gr.Request) -> Any:
+        document = (self.shelf.tab(request).paper or self._sample.paper()).document
+        return summary_presentation.found(document, self._settings.shown(values)) if document else gr.skip()
+
+    def _exporter(self, kind: str) -> Callable[[gr.Request], tuple[Any, Any]]:
+        form = export.FORMATS[kind]
+
+        def save(request: gr.Request) -> tuple[Any, Any]:
+            summary = self.shelf.tab(request).summary
+            if summary is None:
+                return gr.skip(), presentation.status(NO_SUMMARY)
+            content = form.write(summary)
+            data = content.encode("utf-8") if isinstance(content, str) else content
+            return parcel(export.file_name(summary, kind), form.mime, data), gr.skip()
+
+        return save

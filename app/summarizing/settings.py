@@ -55,8 +55,6 @@ class Setting:
     """All that must hold for the setting to have an effect."""
     option: str | None = None
     """Its name in the terminal where that is not the field's."""
-    folded: bool = True
-    """Whether the page keeps it among the further settings."""
 
     @property
     def kind(self) -> type:
@@ -144,14 +142,12 @@ class SummarySettings:
             "usual": "the model’s usual",
             **{name: f"{name}, {words} words" for name, words in LENGTHS.items()},
         },
-        folded=False,
     )
     writing: str = setting(
         "own words",
         "Write in",
         "Own words are free; quotes are whole sentences of the paper, in which nothing is changed.",
         choices={"own words": "own words", "quotes": "quotes: whole sentences of the paper"},
-        folded=False,
     )
     long_papers: str = setting(
         "windows",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from app.settings import EMBEDDED_MODEL
 from tests.page_server import HOSTILE, PASSWORD, SENTENCES, paper_pdf, serve, tiny_model
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -38,7 +39,9 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("server")
     (folder / "uploads").mkdir()
-    with serve(tiny_model(folder / "tiny-longt5"), folder / "uploads") as address:
+    tiny = tiny_model(folder / "tiny-longt5")
+    # The model that the example was summarized with is on offer too: its summary is shown, and it is never loaded.
+    with serve(tiny, folder / "uploads", LONGT5_MODELS=f"{tiny},{EMBEDDED_MODEL}") as address:
         yield address
 
 

@@ -12,8 +12,9 @@ from app.documents import Document, Page, undivided
 from app.inspecting.views import ALL_HEADS, VIEWS
 from app.models import ModelStore
 from app.page.inspector_panel import InspectorPanel
-from app.page.sessions import Sessions
+from app.page.papers import Paper
 from app.page.summary_panel import SummaryPanel
+from app.page.visitors import Visitors
 from app.settings import Settings
 from app.summarizing.settings import SummarySettings
 from app.summarizing.summarizer import summarize
@@ -29,13 +30,13 @@ class Tab:
 
     def __init__(self, store: ModelStore) -> None:
         self.store = store
-        self.sessions = Sessions(60)
+        self.visitors = Visitors(60, 2**30)
         self.summaries: dict[str, Summary] = {}
         with gr.Blocks():
             courier = gr.HTML()
             with gr.Tabs() as tabs, gr.Tab() as tab:
-                self.panel = InspectorPanel(store, self.sessions, courier)
-            self.panel.wire(tab, tabs, SummaryPanel(store, self.sessions, courier))
+                self.panel = InspectorPanel(store, self.visitors, courier)
+            self.panel.wire(tab, tabs, SummaryPanel(store, self.visitors, courier))
         self.controls = {
             name: getattr(self.panel, f"_{name}")
             for name in "part statistic view layer head sentence scale from count page".split()
@@ -49,8 +50,9 @@ class Tab:
             document = Document("x.txt", "X", text, (Page(1, 0, len(text)),), undivided(text), ())
             *_, done = summarize(document, SummarySettings(model, max_new_tokens=40, num_beams=1), self.store)
             self.summaries[model] = done.summary
-        session = self.sessions.open("page")
-        session.summary, session.inspection = self.summaries[model], None
+        tab = self.visitors.tab("page")
+        tab.paper = Paper("x.txt", summary=self.summaries[model])
+        tab.inspection = None
 
     def send(self, handler: Any, **changes: Any) -> dict[Any, Any]:
         """An event with the controls as they are, but for some; component -> the value that it ends with."""

@@ -1,0 +1,45 @@
+"""Keeps a tab in step with what is done for its visitor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+from app.page.streaming import Update
+from app.page.visitors import Tab
+
+REFRESH = 0.12  # seconds between two looks: quick enough for words, easy on the network
+WAIT = 1.0
+
+View: TypeAlias = Callable[[Tab, Update], Update]
+"""What a panel shows of a tab as it is now: each of its components with its whole value, the same ones each time.
+The second argument is what the settings' controls say."""
+
+
+def follow(tab: Tab, values: Update, views: Sequence[View]) -> Iterator[Update]:
+    """What the page shows, now and whenever it changes, until no work is left or the tab turns to something else.
+
+    In between only what has changed since the beginning is sent: somebody may be reading the rest. A browser that is
+    busy draws the latest only of what arrives meanwhile, so the end is sent whole again.
+    """
+    showing, version = tab.turn(), -1
+    last: Update = {}
+    changed: set[Any] = set()
+    while True:
+        version = tab.visitor.desk.wait(version, WAIT)
+        if tab.showing != showing or tab.closed:
+            return
+        working = tab.visitor.working  # before the look: what is seen then is the end of it
+        now: Update = {}
+        for view in views:
+            now |= view(tab, values)
+        changed |= {component for component in last if now[component] != last[component]}
+        if not last or not working:
+            yield now
+        elif now != last:
+            yield {component: now[component] for component in changed}
+        if not working:
+            return
+        last = now
+        time.sleep(REFRESH)

@@ -1,4 +1,4 @@
-"""What a PDF takes to become a Document beyond what pypdf itself takes for it."""
+"""What a PDF takes to become a Document, and what pypdf takes to extract its text."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class PdfTimes:
     app: float
     """From the path to the Document."""
     pypdf: float
-    """A process like the app's that makes the same calls of pypdf; start and import included."""
+    """A process like the app's in which pypdf extracts the text; start and import included."""
     calls: float
-    """Those calls alone."""
+    """The extraction alone."""
 
 
 def time_pdfs(files: Sequence[Path], repeats: int) -> dict[str, PdfTimes]:
@@ -54,7 +54,7 @@ def time_pdfs(files: Sequence[Path], repeats: int) -> dict[str, PdfTimes]:
 
 
 def _plain(file: Path) -> float:
-    """Seconds of pypdf's calls."""
+    """Seconds that pypdf takes to extract the text."""
     limits = json.dumps(TIGHT_LIMITS)
     command = [sys.executable, "-m", "benchmarks._plain_pypdf", str(file.resolve()), limits]
     return float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)

@@ -1,7 +1,7 @@
-"""A process that reads a PDF as the app's reader does, with pypdf's part of the work alone.
+"""A process in which pypdf itself extracts the text of a PDF, under the limits of the app's reader.
 
-`python -m benchmarks._plain_pypdf FILE LIMITS` prints the seconds that pypdf's calls took, without the import of
-pypdf; the limits are a JSON object of those that the app sets.
+`python -m benchmarks._plain_pypdf FILE LIMITS` prints the seconds that it took, without the import of pypdf; the
+limits are a JSON object of those that the app sets.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def print_pdfs(folder: Path, repeats: int) -> None:
     if not files:
         raise SystemExit(f"There are no PDFs in {folder}.")
     timed = time_pdfs(files, repeats)
-    print("\n| PDF | pages | app, s | pypdf, s | beyond it | its calls alone, s |")
+    print("\n| PDF | pages | app, s | pypdf, s | beyond it | its extraction alone, s |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     lines = [(name, t.pages, t.app, t.pypdf, t.calls) for name, t in timed.items()]
     sums = [sum(column) for column in list(zip(*lines))[1:]]
@@ -80,7 +80,7 @@ def print_pdfs(folder: Path, repeats: int) -> None:
         seconds = f"{digits(app)} | {digits(pypdf)} | {app / pypdf - 1:.0%} | {digits(calls)}"
         print(f"| {name} | {pages} | {seconds} |")
     print(
-        "\npypdf is a process of its own that makes the same calls as the app's reader, start and import included."
+        "\npypdf is a process of its own that extracts the text without looking at it, start and import included."
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# Of the project: what a program imports from it is found from there, wherever this process was started.
 ROOT = Path(__file__).parents[2]
 # The parent looks for a stop and for a passed deadline this often.
 TICK_SECONDS = 0.1

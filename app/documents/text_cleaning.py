@@ -97,10 +97,23 @@ ADDRESS_CHARACTERS = 300
 # An address or a range of numbers that goes on in the next line.
 _BROKEN_ADDRESS = re.compile(r"(?:https?://|www\.|doi\.org/)\S*[/._\-=&?]$")
 _BROKEN_RANGE = re.compile(r"\d[-–]$")
-_FIRST_PARTS = frozenset(["self", "cross", "well"])
+# Shorter halves are rather syllables.
+LEAST_SECOND_PART = 4
+# Words that others are joined to, and those that are joined to others.
+_FIRST_PARTS = re.compile(
+    r"self|cross|well|high|low|free|full|half|long|short|open|large|small|real|single|double|"
+    r"two|three|four|five|six|seven|eight|nine|ten|first|second|third|(?:four|fif|six|seven|eigh|nin|ten)th|"
+    r"(?:thir|four|fif|six|seven|eigh|nine)teen(?:th)?|(?:twen|thir|for|fif|six|seven|eigh|nine)t(?:y|ieth)"
+)
+# What is no word of its own: halves of highlighted, shortening, freedom, longitudinal, reality, tension.
+_SUFFIX = re.compile(
+    r"light\w*|en(?:ed|ing|s|er)|dom\w*|ness\w*|itud\w*|i[sz]\w+|it(?:y|ies)|ly|est|ware|hold\w*|lands?|ways?|"
+    r"ers?|ing|ed|sions?|sors?\w*|dency|ary|mark\w*"
+)
 _SECOND_PARTS = frozenset(
-    "art aware based bound centered centric dependent driven free guided independent level like oriented related "
-    "rich scale sensitive specific trained wide wise".split()
+    "art aware based bound centered centric dependent dimensional driven free grained guided independent level like "
+    "oriented quality related resolution rich scale sensitive sharing software specific stakes story term trained "
+    "wide wise".split()
 )
 WORD = re.compile(r"[^\W\d_]+(?:[-\u2010'’][^\W\d_]+)*")
 _LAST_WORD = re.compile(WORD.pattern + "$")
@@ -235,6 +248,8 @@ def keeps_hyphen(first: str, second: str, words: Counter[str]) -> bool:
     if not second[0].islower():
         return True
     # state-of-the- + art, self- + attention, rule- + based: two words of their own rather than halves of one.
-    if "-" in head or len(head) == 1 or head in _FIRST_PARTS or tail.partition("-")[0] in _SECOND_PARTS:
+    if "-" in head or len(head) == 1 or tail.partition("-")[0] in _SECOND_PARTS:
+        return True
+    if _FIRST_PARTS.fullmatch(head) and len(tail) >= LEAST_SECOND_PART and not _SUFFIX.fullmatch(tail):
         return True
     return len(head) > 3 and len(tail) > 3 and words[head] > 1 and words[tail] > 1

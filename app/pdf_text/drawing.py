@@ -6,12 +6,23 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from pypdf.errors import DependencyError, LimitReachedError
 
 from app.pdf_text.content import operations
 from app.pdf_text.fonts import Font
+from app.pdf_text.geometry import (
+    IDENTITY,
+    SLANTED_TURN,
+    Matrix,
+    direction,
+    finite,
+    product,
+    unturned,
+    upright,
+)
 
 # Form objects drawn on one page, and inside each other.
 MOST_FORMS, DEEPEST_FORM = 300, 12
@@ -22,17 +33,13 @@ MOST_CODE_BYTES = 4
 MOST_STATES = 1_000
 # Painted areas that are kept to tell whether white text stands on one.
 MOST_BOXES, MOST_COORDINATES = 2_000, 1_000
-# Text that is turned by so many degrees from the sides of the page, or more, is a slanted stamp.
-SLANTED = 8.0
 # A jump forward by this many type sizes parts a run, and one backward by half of one.
 JUMP, BACK_JUMP = 1.0, 0.5
+# Strings follow each other if the next begins no more than this before the last one ends.
+KERNING = 0.15
 # Colours so near to white are white.
 _WHITE = 0.985
 _INVISIBLE_MODES = (3, 7)
-_SLANTED_TURN = 4
-
-Matrix = tuple[float, float, float, float, float, float]
-IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 
 class PlacedGlyph(NamedTuple):
@@ -196,7 +203,11 @@ class _Artist:
         self._resources: Any = {}
         self._path: list[float] = []
         self._boxes: list[tuple[float, float, float, float]] = []
-        self._operators: dict[bytes, Callable[[list[Any]], None]] = {
+        self._operators = self._known_operators()
+
+    def _known_operators(self) -> dict[bytes, Callable[[list[Any]], None]]:
+        """What each operator that text depends on does with its operands."""
+        return {
             b"q": self._save,
             b"Q": self._restore,
             b"cm": self._concatenate,
@@ -340,7 +351,8 @@ class _Artist:
         if font is None:
             font = state.font = _font(None)
         a, b, c, d, e, f = product(self._tm, state.ctm)
-        turn, along, up, step, height = _place(a, b, c, d, e + state.rise * c, f + state.rise * d)
+        turn, step, height = direction(a, b, c, d)
+        along, up = upright(turn, finite(e + state.rise * c), finite(f + state.rise * d))
         stretch = step * state.scale
         size = state.size
         glyphs: list[PlacedGlyph] = []
@@ -367,29 +379,36 @@ class _Artist:
         self._tm = (ta, tb, tc, td, te + advance * ta, tf + advance * tb)
         if glyphs:
             em = abs(size) * height * font.em
-            self._add(_sound(glyphs), turn, _finite(up), min(max(_finite(em), 0.1), 1000.0), font.name)
+            self._add(_sound(glyphs), turn, finite(up), min(max(finite(em), 0.1), 1000.0), font.name)
         self._characters_left = left
         if left < 0:
             raise _PageFull
 
     def _add(self, glyphs: list[PlacedGlyph], turn: int, y: float, size: float, font: str) -> None:
         hidden = self._is_hidden(turn, glyphs, y, size)
-        first = 0
-        for number in range(1, len(glyphs)):
-            gap = glyphs[number].start - glyphs[number - 1].end
-            if gap > JUMP * size or gap < -BACK_JUMP * size:
-                self.drawing.runs.append(Run(turn, glyphs[first:number], y, size, font, hidden))
-                first = number
-        self.drawing.runs.append(Run(turn, glyphs[first:], y, size, font, hidden))
+        runs = self.drawing.runs
+        ends = [
+            number
+            for number in range(1, len(glyphs))
+            if not -BACK_JUMP * size <= glyphs[number].start - glyphs[number - 1].end <= JUMP * size
+        ]
+        pieces = [glyphs[first:end] for first, end in pairwise([0, *ends, len(glyphs)])]
+        if runs:
+            # Many programs show every letter by itself: what begins where the last run ends is part of it.
+            last = runs[-1]
+            same = (last.turn, last.y, last.size, last.font, last.hidden) == (turn, y, size, font, hidden)
+            if same and -KERNING * size < glyphs[0].start - last.end < JUMP * size:
+                last.glyphs += pieces.pop(0)
+        runs += [Run(turn, piece, y, size, font, hidden) for piece in pieces]
 
     def _is_hidden(self, turn: int, glyphs: list[PlacedGlyph], y: float, size: float) -> bool:
         state = self._state
         if state.mode in _INVISIBLE_MODES or state.transparent:
             return True
-        if turn == _SLANTED_TURN:
+        if turn == SLANTED_TURN:
             return False
         middle = (glyphs[0].start + glyphs[-1].end) / 2
-        x, height = _unturned(turn, middle, y + size / 4)
+        x, height = unturned(turn, middle, y + size / 4)
         left, bottom, right, top = self._box
         if not (left <= x <= right and bottom <= height <= top):
             return True
@@ -477,42 +496,6 @@ def _matrix(operands: list[Any]) -> Matrix:
     return a, b, c, d, e, f
 
 
-def product(m: Matrix, n: Matrix) -> Matrix:
-    """The matrix that does `m` first and then `n`."""
-    return (
-        m[0] * n[0] + m[1] * n[2],
-        m[0] * n[1] + m[1] * n[3],
-        m[2] * n[0] + m[3] * n[2],
-        m[2] * n[1] + m[3] * n[3],
-        m[4] * n[0] + m[5] * n[2] + n[4],
-        m[4] * n[1] + m[5] * n[3] + n[5],
-    )
-
-
-def _place(
-    a: float, b: float, c: float, d: float, x: float, y: float
-) -> tuple[int, float, float, float, float]:
-    """Quarter turns, places along and across the line as if it stood upright, and the scales along and across."""
-    a, b, c, d, x, y = (_finite(value) for value in (a, b, c, d, x, y))
-    degrees = math.degrees(math.atan2(b, a))
-    turn = round(degrees / 90) % 4
-    along, up = ((x, y), (y, -x), (-x, -y), (-y, x))[turn]
-    step = math.hypot(a, b)
-    if abs(degrees - 90 * round(degrees / 90)) > SLANTED:
-        turn = _SLANTED_TURN
-    return turn, along, up, step, math.hypot(c, d)
-
-
-def _unturned(turn: int, along: float, up: float) -> tuple[float, float]:
-    """The place on the page of a place along and across a turned line."""
-    return ((along, up), (-up, along), (-along, -up), (up, -along))[turn]
-
-
-def _finite(value: float) -> float:
-    """Coordinates of hostile files are infinite, NaN or 10^38; none of those is on a page."""
-    return value if math.isfinite(value) and abs(value) < 1e6 else 0.0
-
-
 def _sound(glyphs: list[PlacedGlyph]) -> list[PlacedGlyph]:
     """The glyphs, at places that exist; those of text written backwards end after they begin."""
     last, first = glyphs[-1], glyphs[0]
@@ -521,5 +504,5 @@ def _sound(glyphs: list[PlacedGlyph]) -> list[PlacedGlyph]:
     return [
         glyph._replace(start=min(start, end), end=max(start, end))
         for glyph in glyphs
-        for start, end in [(_finite(glyph.start), _finite(glyph.end))]
+        for start, end in [(finite(glyph.start), finite(glyph.end))]
     ]

@@ -131,3 +131,26 @@ def test_nothing_is_added_or_moved(pages: list[list[Line]]) -> None:
 def test_dotless_i_is_no_roman_number() -> None:
     pages = [page(*body(n), "ı", last=40) for n in range(1, 4)]
     assert without_furniture(pages)
+
+
+def test_a_notice_of_many_lines_on_every_page_goes() -> None:
+    notice = [f"Line {number} of a notice, which says that no one has looked at this." for number in "abcdef"]
+    pages = [
+        [*page(*body(number)), *(Line(text, 90, 90 - 9 * row, 7) for row, text in enumerate(notice))]
+        for number in range(4)
+    ]
+    assert texts(without_furniture(pages)) == [body(number) for number in range(4)]
+
+
+def test_a_stamp_in_the_middle_of_every_page_goes() -> None:
+    pages = [page(*body(number)) for number in range(4)]
+    for lines in pages:
+        lines.insert(4, Line("32S 33R", 300, 651.5, 10))
+    assert texts(without_furniture(pages)) == [body(number) for number in range(4)]
+
+
+def test_captions_at_one_height_stay() -> None:
+    pages = [page(*body(number)) for number in range(4)]
+    for number, lines in enumerate(pages):
+        lines.insert(4, Line(f"Figure {number}: What was measured", 72, 651.5, 10))
+    assert sum("Figure" in line for lines in texts(without_furniture(pages)) for line in lines) == 4

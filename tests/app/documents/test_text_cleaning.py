@@ -103,3 +103,43 @@ def test_joining_loses_nothing_but_hyphens(lines: list[str]) -> None:
     assert joined.replace(" ", "").replace("-", "").replace("\u2010", "") == "".join(lines).replace(
         " ", ""
     ).replace("-", "").replace("\u2010", "")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        ("a thirteenth-", "story window", True),
+        ("the free-", "software movement", True),
+        ("for high-", "stakes trials", True),
+        ("of file-", "sharing services", True),
+        ("a two-", "stage design", True),
+        ("it high-", "lighted that", False),
+        ("for short-", "ening it", False),
+        ("the long-", "itudinal data", False),
+        ("under ten-", "sion", False),
+        ("his meth-", "odology", False),
+        ("the dis-", "tribution", False),
+    ],
+)
+def test_compounds_at_a_line_end_keep_their_hyphen(first: str, second: str, kept: bool) -> None:
+    assert join_lines([first, second], Counter()) == first[: None if kept else -1] + second
+
+
+def test_no_space_between_ideographs_at_a_line_end() -> None:
+    assert join_lines(["移动一个", "常数，用于", "ADCP 测量"], Counter()) == "移动一个常数，用于 ADCP 测量"
+
+
+@pytest.mark.parametrize(
+    ("drawn", "clean"),
+    [
+        ("\u2f42\u2f08\u2ed3", "文人长"),
+        ("\ufefb", "\u0644\u0627"),
+        ("L I T E R A T U R", "LITERATUR"),
+        ("A B C", "A B C"),
+        ("\u0645\u06cc\u200c\u0634\u0648\u062f", "\u0645\u06cc\u200c\u0634\u0648\u062f"),
+        ("shelf\u200cful", "shelfful"),
+    ],
+)
+def test_look_alikes_and_joiners(drawn: str, clean: str) -> None:
+    assert clean_characters(drawn) == clean
+    assert clean_characters(clean) == clean

@@ -10,12 +10,17 @@ from app.pdf_text.content import operations
 from tests.app.pdf_files import show
 from tests.app.pdf_text.drawn import read, texts, tj
 
-LEFT = ["the left column says so", "in four lines of text", "that end at the gutter", "and then it stops"]
+LEFT = [
+    "the left column of this page says so",
+    "in four lines of the text",
+    "that end at the white strip",
+    "and there they stop",
+]
 RIGHT = [
-    "while the right one has",
-    "four other lines that",
+    "while the right one of the two has",
+    "four other lines of it that",
     "are read after the left",
-    "and not between them",
+    "and not in between them",
 ]
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longt5.text.sentences import split_sentences
+from longt5.text.sentences import is_whole_sentence, split_sentences
 
 
 def sentences(text: str) -> list[str]:
@@ -35,6 +35,24 @@ def sentences(text: str) -> list[str]:
             ["smith et al . found it in fig. 3 .", "why ?", "nobody knew ."],
         ),
         ("It goes on ... and on.", ["It goes on ... and on."]),
+        (
+            "It holds.12 The rest fails.3,4 p53 was high.",
+            ["It holds.12", "The rest fails.3,4", "p53 was high."],
+        ),
+        (
+            "It was kept.5–7 α-Synuclein is low. mTOR rises.",
+            ["It was kept.5–7", "α-Synuclein is low.", "mTOR rises."],
+        ),
+        ("See Fig.2 The v2.0 End.", ["See Fig.2 The v2.0 End."]),
+        ("of the subject.Systems that work.", ["of the subject.", "Systems that work."]),
+        ("We call torch.Tensor objects.", ["We call torch.Tensor objects."]),
+        ("他说：“好。”然后走了。我们来了！对吗？", ["他说：“好。”", "然后走了。", "我们来了！", "对吗？"]),
+        ("彼は「行く。」と言った。次の文。", ["彼は「行く。」と言った。", "次の文。"]),
+        ("यह है। वह है।", ["यह है।", "वह है।"]),
+        ("Es ist z. B. Wasser. Am 3. Mai nicht.", ["Es ist z. B. Wasser.", "Am 3. Mai nicht."]),
+        ("Vgl. Abb. 3 bzw. Tab. 4. Dann so.", ["Vgl. Abb. 3 bzw. Tab. 4.", "Dann so."]),
+        ("Это см. рис. 3. Далее так.", ["Это см. рис. 3.", "Далее так."]),
+        ("the variable x. We see it.", ["the variable x.", "We see it."]),
         ("", []),
         (" \n\t ", []),
     ],
@@ -44,7 +62,7 @@ def test_cases_by_hand(text: str, expected: list[str]) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(alphabet="aB1 .!?\n)(\"'é", max_size=80))
+@given(st.text(alphabet="aB1 .!?。é\n)(\"'é", max_size=80))
 def test_ranges_are_in_order_and_leave_out_white_space_only(text: str) -> None:
     position = 0
     for start, end in split_sentences(text):
@@ -52,3 +70,20 @@ def test_ranges_are_in_order_and_leave_out_white_space_only(text: str) -> None:
         assert start < end and text[start:end] == text[start:end].strip()
         position = end
     assert not text[position:].strip()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "whole"),
+    [
+        ("Étale maps were drawn for each of the harbours.", True),
+        ("p53 was found in all of the cells.", True),
+        ("β-Catenin was found in all of the cells.5,6", True),
+        ("结果显示，该方法的内存消耗随长度线性增长。", True),
+        ("Это было так и не иначе, как раньше.", True),
+        ("and so it was found in all of the cells.", False),
+        ("It was found in all of the", False),
+        ("速度快。", False),
+    ],
+)
+def test_whole_sentences(sentence: str, whole: bool) -> None:
+    assert is_whole_sentence(sentence) == whole

@@ -149,7 +149,8 @@ class ModelStore:
         self, loaded: LoadedModel, input_ids: Tokens, encoded: EncodedText, summary_ids: Tokens
     ) -> TeacherForced:
         """What the decoder made of a summary of `input_ids`, kept like the encoder states."""
-        key = (loaded.profile.name, input_ids, summary_ids)
+        seen = encoded.attention_mask.bool().cpu().numpy().tobytes()
+        key = (loaded.profile.name, input_ids, seen, summary_ids)
         return self._kept.get(key, lambda: teacher_force(loaded.model, encoded, summary_ids))
 
     def _path(self, name: str) -> str:

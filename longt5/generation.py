@@ -4,9 +4,11 @@ Both run in the caller's thread, without gradients. `longt5.interruption` is the
 `on_progress` ends them as well.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,7 +30,7 @@ class EncodedText:
     input_ids: Tensor
     """`(1, length)`."""
     attention_mask: Tensor
-    """`(1, length)`."""
+    """`(1, length)`; 0 at what a decoder does not see."""
     last_hidden_state: Tensor
     """`(1, length, d_model)`."""
     layer_inputs: tuple[Tensor, ...]
@@ -38,6 +40,22 @@ class EncodedText:
     def hidden_states(self) -> tuple[Tensor, ...]:
         """All that is large of it."""
         return (*self.layer_inputs, self.last_hidden_state)
+
+    def showing(self, shown: Tensor) -> EncodedText:
+        """The same text, of which a decoder sees some tokens only, as a section of it; `shown` is `(length,)` bool.
+
+        The encoder has read all of it: what is seen knows what stands around it.
+        """
+        mask = self.attention_mask * shown.to(self.attention_mask)
+        return replace(self, attention_mask=mask)
+
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """Ids `(1, seen)` and states `(1, seen, d_model)` of what a decoder sees: nothing is computed for the rest."""
+        if bool(self.attention_mask.all()):
+            return self.input_ids, self.last_hidden_state
+        index = self.attention_mask[0].nonzero()[:, 0]
+        states = self.last_hidden_state[:, index.to(self.last_hidden_state.device)]
+        return self.input_ids[:, index.to(self.input_ids.device)], states
 
 
 @torch.inference_mode()
@@ -91,10 +109,11 @@ def write(
     if on_progress is not None:
         processors.append(_Reporter(on_progress))
     with nullcontext() if seed is None else _SeededSampling(seed):
+        input_ids, states = encoded.seen()
         sequences = model.generate(
-            encoded.input_ids,
-            attention_mask=encoded.attention_mask,
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoded.last_hidden_state),
+            input_ids,
+            attention_mask=torch.ones_like(input_ids),
+            encoder_outputs=BaseModelOutput(last_hidden_state=states),
             generation_config=generation_config,
             logits_processor=processors,
         )

@@ -210,12 +210,12 @@ class _Decoder:
 
     @classmethod
     def at_start(cls, model: LongT5ForConditionalGeneration, encoded: EncodedText) -> _Decoder:
-        source = encoded.last_hidden_state
+        input_ids, source = encoded.seen()
         start = torch.tensor([[model.generation_config.decoder_start_token_id]], device=source.device)
         output = model(
             encoder_outputs=BaseModelOutput(last_hidden_state=source), decoder_input_ids=start, use_cache=True
         )
-        paper = _as_bytes(encoded.input_ids[0].tolist())
+        paper = _as_bytes(input_ids[0].tolist())
         unread = torch.ones(source.shape[:2], dtype=torch.long, device=source.device)
         return cls(model, paper, source, unread, output.past_key_values, output.logits[0, -1].float())
 

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longt5.text.citations import without_citations
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("It was shown [4] that it holds [1, 3–5].", "It was shown that it holds."),
+        ("It holds (Guo et al., 2022).", "It holds."),
+        ("It holds (Guo and Ni 2022a,b; see Schlacht et al., 2014).", "It holds."),
+        ("It is lost (Figure 3) and found (see Table 2A).", "It is lost and found."),
+        ("Results (Fig. 2, Additional file 1) were clear.", "Results were clear."),
+        ("Guo et al. (2022) train it.", "Guo et al. train it."),
+        ("As in machine learning [9, 25, 38], data compression [12, 39] and theory [8,26].",
+         "As in machine learning, data compression and theory."),
+        ("All x in [0, 1] are kept.", "All x in [0, 1] are kept."),
+        ("The vector v = [1, 2] is kept.", "The vector v = [1, 2] is kept."),
+        ("Mice (n = 12) were used (p < 0.05).", "Mice (n = 12) were used (p < 0.05)."),
+        ("In summer (June 1998) it rained.", "In summer (June 1998) it rained."),
+        ("A method (LSTM) works (as expected).", "A method (LSTM) works (as expected)."),
+    ],
+)  # fmt: skip
+def test_citations_and_pointers_go_and_all_else_stays(sentence: str, expected: str) -> None:
+    assert without_citations(sentence) == expected
+
+
+@given(st.text(alphabet="ab1 2[](),.;—FigTable Guo et al 2022", max_size=80))
+def test_only_brackets_are_taken_out(sentence: str) -> None:
+    kept = without_citations(sentence)
+    letters = iter(sentence)
+    assert all(letter in letters for letter in kept)  # a subsequence

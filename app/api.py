@@ -19,9 +19,10 @@ import numpy as np
 
 from app import export
 from app.documents import DocumentError
-from app.inspecting import figures, inspector
-from app.inspecting.inspection import Inspection, answer, within
-from app.inspecting.views import ALL_HEADS, VIEWS, Question
+from app.inspecting import inspector
+from app.inspecting.inspection import Inspection, answer, first_question, within
+from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY, Question
+from app.inspecting.views import VIEWS
 from app.models import ModelStore
 from app.page import presentation
 from app.page.sessions import Session, Sessions
@@ -31,6 +32,7 @@ from app.summarizing.summarizer import summarize
 from app.summarizing.summary import Done
 
 log = logging.getLogger(__name__)
+MAPS = tuple(name for name, view in VIEWS.items() if view.is_map)
 UNKNOWN = "No summary of that summary_id is kept: summarize the paper again."
 
 
@@ -121,11 +123,12 @@ class Api:
 
         Returns:
             layers, heads, views, tokens and pages of the window; global_share (0 to 1), mean_distance (tokens) and
-            entropy (nats), each as a list of layers with one number a head.
+            entropy (nats), each as a list of layers with one number a head, and names, what each head does.
         """
         with _plainly():
             held = self._inspect(summary_id, window)
-        outline, found = held.outline, held.statistics
+        outline, overview = held.outline, held.overviews["encoder"]
+        found = overview.statistics.measures
         return {
             "layers": outline.encoder_layers,
             "decoder_layers": outline.decoder_layers,
@@ -133,19 +136,20 @@ class Api:
             "views": [
                 {"name": view.name, "shows": view.caption, "layers": view.layers(outline)}
                 for view in VIEWS.values()
-                if view.exists(outline)
+                if view.is_map and view.exists(outline)
             ],
             "tokens": outline.tokens,
             "pages": [{"page": page, "start": start, "end": end} for page, start, end in outline.pages],
-            "global_share": _digits(found.global_share),
-            "mean_distance": _digits(found.mean_distance),
-            "entropy": _digits(found.entropy),
+            "global_share": _digits(found["global_share"]),
+            "mean_distance": _digits(found["mean_distance"]),
+            "entropy": _digits(found["entropy"]),
+            "names": [[name.name if name else "" for name in layer] for layer in overview.names],
         }
 
     def attention_map(
         self,
         summary_id: str,
-        view: str = next(iter(VIEWS)),
+        view: str = MAPS[0],
         layer: int = 0,
         head: int = ALL_HEADS,
         start: int = 0,
@@ -163,24 +167,26 @@ class Api:
             start: first token of the paper to show.
             count: how many tokens to show; 0 for all. More than 512 are pooled.
             window: which part of a paper that was read in several, from 0; a sentence has its own.
-            sentence: which sentence of the summary, from 0, for views of one.
+            sentence: which sentence of the summary, from 0, for views of one; -1 for the whole summary.
         """
         with _plainly():
             session = self._session(summary_id)
             assert session.summary is not None
-            if view not in VIEWS:
-                raise SummaryError(f"There is no view {view!r}; there are {', '.join(VIEWS)}.")
-            if VIEWS[view].of_sentence and 0 <= sentence < len(session.summary.sentences):
+            if view not in MAPS:
+                raise SummaryError(f"There is no view {view!r}; there are {', '.join(MAPS)}.")
+            of_sentence = "sentence" in VIEWS[view].controls
+            if of_sentence and 0 <= sentence < len(session.summary.sentences):
                 window = session.summary.sentences[sentence].window
             held = self._inspect(summary_id, window)
-            asked = Question(window, view, layer, head, sentence, start, count or held.outline.tokens)
+            sentence = sentence if of_sentence else WHOLE_SUMMARY
+            option = VIEWS[view].options[0][1]
+            asked = Question(window, view, layer, head, sentence, start, count or held.outline.tokens, option)
             if replace(within(held.outline, asked), count=asked.count) != asked:
                 raise SummaryError(
                     "There is no such layer, head, sentence or token: ask /attention_overview."
                 )
             asked = within(held.outline, asked)
-            labelled = answer(self._store, held, asked, session.begin_maps())
-        found = figures.arrays(labelled)
+            found = answer(self._store, held, asked, session.begin_maps()).arrays
         named = ("row_spans", "column_spans", "row_texts", "column_texts", "pooling")
         return {"weights": _digits(found["weights"]), **{name: found[name].tolist() for name in named}}
 
@@ -199,13 +205,13 @@ class Api:
             raise SummaryError(f"This paper was read in {len(summary.windows)} part(s), numbered from 0.")
         if held is None or held.summary is not summary or held.question.window != window:
             outline = inspector.outline(self._store, summary, window)
-            statistics = inspector.overview(self._store, summary, window, session.begin_maps())
-            asked = Question(window, next(iter(VIEWS)), 0, ALL_HEADS, 0, 0, outline.tokens)
-            held = session.inspection = Inspection(summary, outline, statistics, within(outline, asked))
+            overview = inspector.overview(self._store, summary, window, session.begin_maps())
+            asked = first_question(outline, window)
+            held = session.inspection = Inspection(summary, outline, {"encoder": overview}, asked)
         return held
 
 
-Api.attention_map.__annotations__["view"] = Literal[tuple(VIEWS)]  # the schema names every view
+Api.attention_map.__annotations__["view"] = Literal[MAPS]  # the schema names every view
 
 
 @contextmanager

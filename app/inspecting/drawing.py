@@ -10,9 +10,9 @@ import numpy as np
 MAX_CELLS = 512  # along a side of a heat map: what a browser draws at once
 
 Scale = Literal["log", "linear"]
-Measure = Literal["share", "difference", "nats", "tokens", "cosine"]
-"""What numbers are: shares of attention (0 to 1), a difference of two shares (-1 to 1), nats, tokens, or a change of
-cosine (0 to 2). Each has one colour scale with fixed ends in every figure, "nats" and "tokens" from 0 to their largest."""
+Measure = Literal["share", "difference", "change"]
+"""What numbers are: shares of attention (0 to 1), a difference of two shares (-1 to 1), or how far a state moved (1 less
+its cosine to where it was). Each has one colour scale with fixed ends in every figure."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,6 @@ class Tile:
     """For whoever points at it: its name with measure and threshold, and its other measures."""
     number: str
     """The measure that the grid is sorted by, as it is written, e.g. "42 %"."""
-    value: float
-    """The same as a number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +119,8 @@ class ColouredText:
     """`(n, globals shown)`: what each word gives to the global blocks that lie among the words."""
     block_of_word: np.ndarray
     """`(n,)` column of `blocks`, -1 where a word has none."""
+    sentence_of_word: np.ndarray
+    """`(n,)`: equal for words of one sentence."""
     strip: np.ndarray
     """`(n, bins)`: what each word gives to the globals of each equal part of the whole paper."""
     cross: np.ndarray

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,16 @@ from app.summarizing.summary import Summary, WindowTrace
 from app.work import check
 from longt5.generation import EncodedText
 from longt5.interruption import interruptible
-from longt5.maps import AttentionMap, HeadStatistics, TeacherForced, head_statistics
+from longt5.maps import (
+    AttentionMap,
+    HeadName,
+    HeadStatistics,
+    TeacherForced,
+    decoder_statistics,
+    head_statistics,
+    name_heads,
+)
+from longt5.maps.statistics import Stack
 
 QUOTE_CHARACTERS = 200
 
@@ -37,6 +47,8 @@ class Label:
     """1-based page of its first token; None for offsets and for summary tokens."""
     quote: str
     """For the hover: the text it stands for, at most 200 characters."""
+    section: str = ""
+    """Heading of the section that its first token stands in."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +59,8 @@ class LabelledMap:
     row_labels: tuple[Label, ...]
     column_labels: tuple[Label, ...]
     tokens: tuple[str, ...] = ()
-    """Band of single tokens only: texts of the tokens from `tokens_start` on. The key of the cell in row i
-    and column of offset o is `tokens[map.row_spans[i][0] + o - tokens_start]`. Empty for other maps."""
+    """Of a band: texts of the tokens from `tokens_start` on. The key of the cell in row i and column of offset o is
+    `tokens[map.row_spans[i][0] + o - tokens_start]`. Empty for other maps."""
     tokens_start: int = 0
 
 
@@ -64,8 +76,8 @@ class Outline:
     decoder_layers: int
     heads: int
     local_radius: int
-    has_globals: bool
-    """False for models with local attention only."""
+    globals: int
+    """Global blocks; 0 for models with local attention only, and for a text shorter than a block."""
     global_block_size: int
     sentences: tuple[int, ...]
     """Indices into `Summary.sentences` of those written from this window."""
@@ -75,6 +87,7 @@ def outline(store: ModelStore, summary: Summary, window: int) -> Outline:
     """What there is to choose from in a window."""
     trace = _trace(summary, window)
     config = store.profile(summary.settings.model).config
+    has_globals = config.encoder_attention_type == "transient-global"
     pages = _page_of_tokens(summary, trace)
     numbers, firsts = np.unique(pages, return_index=True)
     bounds = [*firsts.tolist(), len(pages)]
@@ -85,18 +98,36 @@ def outline(store: ModelStore, summary: Summary, window: int) -> Outline:
         decoder_layers=config.num_decoder_layers,
         heads=config.num_heads,
         local_radius=config.local_radius,
-        has_globals=config.encoder_attention_type == "transient-global",
+        globals=len(trace.input_ids) // config.global_block_size if has_globals else 0,
         global_block_size=config.global_block_size,
         sentences=tuple(i for i, sentence in enumerate(summary.sentences) if sentence.window == window),
     )
 
 
+@dataclass(frozen=True)
+class Overview:
+    """What every head of a stack does, in numbers and in names."""
+
+    statistics: HeadStatistics
+    names: tuple[tuple[HeadName | None, ...], ...]
+    """For each layer and head."""
+
+
 def overview(
-    store: ModelStore, summary: Summary, window: int, stop: threading.Event | None = None
-) -> HeadStatistics:
-    """For every encoder layer and head: share of attention on globals, mean distance, entropy."""
-    with encoded_window(store, summary, window, stop) as held:
-        return head_statistics(held.loaded.model, held.encoded)
+    store: ModelStore,
+    summary: Summary,
+    window: int,
+    stop: threading.Event | None = None,
+    stack: Stack = "encoder",
+    kept: dict[str, Overview] | None = None,
+) -> Overview:
+    """What every head of a stack does."""
+    with encoded_window(store, summary, window, stop, kept) as held:
+        return held.overview(stack)
+
+
+def _named(statistics: HeadStatistics) -> Overview:
+    return Overview(statistics, tuple(map(tuple, name_heads(statistics))))
 
 
 @dataclass(frozen=True)
@@ -108,12 +139,36 @@ class EncodedWindow:
     trace: WindowTrace
     loaded: LoadedModel
     encoded: EncodedText
+    kept: dict[str, Overview]
+    """Overviews by stack, made when they are first asked for; they outlive this loan."""
+
+    def overview(self, stack: Stack) -> Overview:
+        """What every head of a stack does in this window."""
+        if stack not in self.kept:
+            if stack == "encoder":
+                self.kept[stack] = _named(
+                    head_statistics(self.loaded.model, self.encoded, self.punctuation())
+                )
+            else:
+                found = decoder_statistics(
+                    self.loaded.model, self.shown(), self.teacher_forced(), self.punctuation()
+                )
+                self.kept.update({statistics.stack: _named(statistics) for statistics in found})
+        return self.kept[stack]
+
+    def shown(self) -> EncodedText:
+        """The encoded text as far as the decoder was shown it."""
+        return self.encoded
 
     def teacher_forced(self) -> TeacherForced:
         """What the decoder made of the tokens written."""
         return self.store.teacher_forced(
-            self.loaded, self.trace.input_ids, self.encoded, self.trace.summary_ids
+            self.loaded, self.trace.input_ids, self.shown(), self.trace.summary_ids
         )
+
+    def punctuation(self) -> tuple[int, ...]:
+        """Ids of the tokens that are nothing but punctuation."""
+        return punctuation_ids(self.loaded.tokenizer)
 
     def token(self, index: int) -> str:
         """A token as the paper has it; prefix, end token and lone white space as the tokenizer has them."""
@@ -131,8 +186,9 @@ class EncodedWindow:
                 continue
             start, end = self.trace.offsets[first][0], self.trace.offsets[after - 1][1]
             token = self.token(first)
-            quote = shorten(self.summary.document.text[start:end] or token, QUOTE_CHARACTERS)
-            labels.append(Label(token, int(pages[first]), quote))
+            document = self.summary.document
+            quote = shorten(document.text[start:end] or token, QUOTE_CHARACTERS)
+            labels.append(Label(token, int(pages[first]), quote, document.section_of(start).heading))
         return tuple(labels)
 
     def written_labels(self, spans: np.ndarray) -> tuple[Label, ...]:
@@ -151,16 +207,36 @@ def offset_labels(spans: np.ndarray) -> tuple[Label, ...]:
     return tuple(_offset_label(first, after) for first, after in spans.tolist())
 
 
+@lru_cache(maxsize=2)  # a walk over the vocabulary: 30 ms for 32,000 tokens
+def punctuation_ids(tokenizer: Any) -> tuple[int, ...]:
+    """Ids of a tokenizer's tokens that hold no letter and no digit; special tokens are none of them."""
+    special = set(tokenizer.all_special_ids)
+    texts = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    return tuple(
+        index
+        for index, text in enumerate(texts)
+        if index not in special and text.strip("\u2581") and not any(map(str.isalnum, text))
+    )
+
+
 @contextmanager
 def encoded_window(
-    store: ModelStore, summary: Summary, window: int, stop: threading.Event | None = None
+    store: ModelStore,
+    summary: Summary,
+    window: int,
+    stop: threading.Event | None = None,
+    kept: dict[str, Overview] | None = None,
 ) -> Iterator[EncodedWindow]:
-    """Lends out the model and the encoder states of a window."""
+    """Lends out the model and the encoder states of a window.
+
+    Args:
+        kept: overviews of this window that were made before; new ones are put there.
+    """
     trace = _trace(summary, window)
     with store.use(summary.settings.model, stop) as loaded, interruptible(partial(check, stop)):
         encoded = store.encoded(loaded, trace.input_ids)
         try:
-            yield EncodedWindow(store, summary, trace, loaded, encoded)
+            yield EncodedWindow(store, summary, trace, loaded, encoded, {} if kept is None else kept)
         except ValueError as error:  # no such layer, head or range; the sentence says which
             raise SummaryError(str(error)) from error
 

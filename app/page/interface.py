@@ -69,9 +69,13 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "footer_links": ["api", "settings"],
         "favicon_path": str(ASSETS / "favicon.png"),
         "theme": theme(),
-        "css": (ASSETS / "app.css").read_text(encoding="utf-8"),
-        "head": f"<script>{(ASSETS / 'app.js').read_text(encoding='utf-8')}</script>",
+        "css": "\n".join(_asset(name) for name in ("app.css", "figures.css")),
+        "head": "".join(f"<script>{_asset(name)}</script>" for name in ("app.js", "figures.js")),
     }
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def theme() -> gr.themes.Base:

@@ -34,6 +34,8 @@ class Session:
     """What its attention tab shows."""
     opening: Summary | None = None
     """The summary whose attention tab is being filled."""
+    link: str = ""
+    """The question in the address that the page was opened with; its first inspection asks it."""
     wanted: int | None = None
     """Sentence whose attention was asked for; whichever event comes to the tab first takes it."""
     maps_stop: threading.Event = field(default_factory=threading.Event)

@@ -120,7 +120,7 @@ class EncoderWeights:
             ids = self.block_ids[:, start : start + n]
             bias = global_bias_rows(self.global_bias, ids.to(self.global_bias.device)).to(device)
         is_text = self.mask[start : start + n]
-        visible = self._visible(start, n)
+        visible = self.visible(start, n)
         weights = tile_weights(
             queries[None],
             keys[None],
@@ -133,7 +133,7 @@ class EncoderWeights:
             weights = weights.masked_fill_(~is_text[:, None].to(device), 0.0)
         return weights[..., :width], weights[..., width:]
 
-    def _visible(self, start: int, n: int) -> Tensor:
+    def visible(self, start: int, n: int) -> Tensor:
         """(n, 2 * radius + 1 + globals): which of them n queries may attend to."""
         width = 2 * self.radius + 1
         visible = self.padded_mask[start : start + n + 2 * self.radius].unfold(0, width, 1)
@@ -154,6 +154,8 @@ class TeacherForced:
     """Without the start token."""
     hidden_states: tuple[Tensor, ...]
     """`(summary tokens, d_model)` for each layer, as its cross-attention gets them."""
+    self_inputs: tuple[Tensor, ...]
+    """The same as its self-attention gets them."""
 
 
 @torch.inference_mode()
@@ -173,17 +175,21 @@ def teacher_force(
     if not summary_ids:
         raise ValueError("The summary is empty, so it has no cross-attention to show.")
     written = tuple(int(token) for token in summary_ids)
-    states: list[Tensor] = []
+    states: list[Tensor] = []  # of self- and cross-attention in turn
     decoder_input_ids = torch.tensor([[_start_token(model), *written[:-1]]])
-    cross_attentions = [block.layer[1].EncDecAttention for block in decoder.block]
-    with before_each(cross_attentions, lambda _layer, inputs: states.append(inputs[0][0])):
+    attentions = [
+        attention
+        for block in decoder.block
+        for attention in (block.layer[0].SelfAttention, block.layer[1].EncDecAttention)
+    ]
+    with before_each(attentions, lambda _index, inputs: states.append(inputs[0][0])):
         decoder(
             input_ids=_on_device_of(decoder.embed_tokens, decoder_input_ids),
             encoder_hidden_states=_on_device_of(decoder.embed_tokens, encoded.last_hidden_state),
             encoder_attention_mask=_on_device_of(decoder.embed_tokens, encoded.attention_mask),
             use_cache=False,
         )
-    return TeacherForced(written, tuple(states))
+    return TeacherForced(written, hidden_states=tuple(states[1::2]), self_inputs=tuple(states[::2]))
 
 
 class CrossWeights:
@@ -203,9 +209,10 @@ class CrossWeights:
         heads: Sequence[int],
     ) -> None:
         _check_layer_and_heads("decoder", layer, len(forced.hidden_states), heads, model.config.num_heads)
-        attention = model.decoder.block[layer].layer[1].EncDecAttention
-        self.queries = _project(attention, "q", forced.hidden_states[layer], heads)
-        self.keys = _project(attention, "k", encoded.last_hidden_state[0], heads)
+        self.attention = model.decoder.block[layer].layer[1].EncDecAttention
+        self.heads, self.states = list(heads), encoded.last_hidden_state[0]
+        self.queries = _project(self.attention, "q", forced.hidden_states[layer], heads)
+        self.keys = _project(self.attention, "k", self.states, heads)
         self.padding = ~encoded.attention_mask[0].bool().to(self.keys.device)
 
     def head(self, index: int, start: int, end: int) -> Tensor:
@@ -213,6 +220,37 @@ class CrossWeights:
         interruption_point()
         scores = self.queries[index, start:end] @ self.keys[index].mT
         return scores.masked_fill(self.padding, -torch.inf).softmax(dim=-1)
+
+    def value_norms(self) -> Tensor:
+        """`(heads, source tokens)`: how long the vector is that a head adds to the decoder for each source token.
+
+        With its weight on a token this is what the token weighs in the head's output (Kobayashi et al. 2020,
+        equation 5): heads rest on tokens whose vectors are short, and the weights alone do not show that.
+        """
+        values = _project(self.attention, "v", self.states, self.heads)
+        return output_norms(self.attention, values, self.heads)
+
+
+@torch.inference_mode()
+def self_weights(
+    model: LongT5PreTrainedModel, forced: TeacherForced, layer: int, heads: Sequence[int]
+) -> Tensor:
+    """The decoder's attention to its own past, `(heads, summary tokens, summary tokens)`, float32.
+
+    Row i is the step that wrote summary token i, column j the token that step j read: the start token, or the summary
+    token before j.
+
+    Raises ValueError for a layer or a head that does not exist.
+    """
+    _check_layer_and_heads("decoder", layer, len(forced.self_inputs), heads, model.config.num_heads)
+    attention, owner = (model.decoder.block[i].layer[0].SelfAttention for i in (layer, 0))
+    queries = _project(attention, "q", forced.self_inputs[layer], heads)
+    keys = _project(attention, "k", forced.self_inputs[layer], heads)
+    steps = torch.arange(len(forced.summary_ids))
+    offsets = _on_device_of(owner.relative_attention_bias, steps - steps[:, None])
+    bias = owner.bias_by_offset(owner.relative_attention_bias, offsets)[list(heads)].float()
+    scores = queries @ keys.mT + bias.to(queries.device)
+    return scores.masked_fill((offsets > 0).to(scores.device), -torch.inf).softmax(dim=-1)
 
 
 def _start_token(model: LongT5PreTrainedModel) -> int:
@@ -240,11 +278,22 @@ def _on_device_of(module: nn.Linear | nn.Embedding | LongT5LayerNorm, tensor: Te
     return tensor if device.type == "meta" else tensor.to(device)
 
 
+def output_norms(attention: Projections, values: Tensor, heads: Sequence[int]) -> Tensor:
+    """Norms `(heads, tokens)` of the values `(heads, tokens, d_kv)` once the output projection has them."""
+    size = attention.key_value_proj_dim
+    # The projection of a head's unit vectors is its part of the matrix, also where that is offloaded.
+    units = torch.eye(attention.inner_dim, dtype=torch.float32)
+    rows = attention.o(_on_device_of(attention.o, units)).float().to(values.device)
+    parts = rows.unflatten(0, (attention.n_heads, size))[list(heads)]  # (heads, d_kv, d_model)
+    gram = parts @ parts.mT  # |vO|^2 = v O O' v': never tokens x d_model
+    return ((values @ gram) * values).sum(dim=-1).clamp(min=0).sqrt()
+
+
 def _project(
-    attention: Projections, projection: Literal["q", "k"], hidden_states: Tensor, heads: Sequence[int]
+    attention: Projections, projection: Literal["q", "k", "v"], hidden_states: Tensor, heads: Sequence[int]
 ) -> Tensor:
     """`(tokens, d_model)` -> `(heads, tokens, d_kv)`, float32."""
-    module = attention.q if projection == "q" else attention.k
+    module = getattr(attention, projection)
     return (
         attention.project(module, _on_device_of(module, hidden_states))[:, list(heads)]
         .float()

@@ -35,11 +35,7 @@ class MeasureOfHeads:
     def written(self, value: float) -> str:
         """A value with its unit."""
         if self.unit == "%":
-            return (
-                f"{value:.0%}".replace("%", "\u2009%")
-                if value >= 0.1 or value == 0
-                else f"{100 * value:.1f}\u2009%"
-            )
+            return f"{value:.0%}".replace("%", " %") if value >= 0.1 or value == 0 else f"{100 * value:.1f} %"
         return f"{value:,.0f} tokens" if self.unit == "tokens" else f"{value:.1f} nats"
 
 
@@ -76,7 +72,9 @@ def heat_map(labelled: LabelledMap, sides: Sides, *, title: str = "", measure: M
     else:
         columns = source_axis(sides.columns, labelled.column_labels, attention.column_spans)
     values = np.where(attention.weights > 0, attention.weights, np.nan).astype(np.float32)
-    per_row, per_column = (int(spans[0][1] - spans[0][0]) for spans in (attention.row_spans, attention.column_spans))
+    per_row, per_column = (
+        int(spans[0][1] - spans[0][0]) for spans in (attention.row_spans, attention.column_spans)
+    )
     return Heatmap(values, rows, columns, measure, title, keys, per_row, per_column)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -82,15 +83,21 @@ def around(outline: Outline, question: Question, middle: int, count: int) -> Que
 
 
 def answer(
-    store: ModelStore, held: Inspection, question: Question, stop: threading.Event | None = None
+    store: ModelStore,
+    held: Inspection,
+    question: Question,
+    stop: threading.Event | None = None,
+    progress: Callable[[float], None] = lambda fraction: None,
 ) -> Answer:
     """What a question is answered with.
 
+    Args:
+        progress: told how much of an answer that takes long is done.
     Raises:
         SummaryError: there is no answer, in one sentence.
         Stopped: `stop` was set.
     """
-    with encoded_window(store, held.summary, question.window, stop, held.overviews) as window:
+    with encoded_window(store, held.summary, question.window, stop, held.overviews, progress) as window:
         return VIEWS[question.view].answer(window, question)
 
 

@@ -8,7 +8,7 @@ the window again if its encoder states are no longer kept. Ranges of tokens are 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -141,6 +141,8 @@ class EncodedWindow:
     encoded: EncodedText
     kept: dict[str, Overview]
     """Overviews by stack, made when they are first asked for; they outlive this loan."""
+    progress: Callable[[float], None]
+    """Told how much of an answer that takes long is done, 0..1."""
 
     def overview(self, stack: Stack) -> Overview:
         """What every head of a stack does in this window."""
@@ -226,6 +228,7 @@ def encoded_window(
     window: int,
     stop: threading.Event | None = None,
     kept: dict[str, Overview] | None = None,
+    progress: Callable[[float], None] = lambda fraction: None,
 ) -> Iterator[EncodedWindow]:
     """Lends out the model and the encoder states of a window.
 
@@ -236,7 +239,9 @@ def encoded_window(
     with store.use(summary.settings.model, stop) as loaded, interruptible(partial(check, stop)):
         encoded = store.encoded(loaded, trace.input_ids)
         try:
-            yield EncodedWindow(store, summary, trace, loaded, encoded, {} if kept is None else kept)
+            yield EncodedWindow(
+                store, summary, trace, loaded, encoded, {} if kept is None else kept, progress
+            )
         except ValueError as error:  # no such layer, head or range; the sentence says which
             raise SummaryError(str(error)) from error
 

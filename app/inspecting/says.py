@@ -86,10 +86,17 @@ def where(labelled: LabelledMap, who: str) -> str:
     return f"{who} gave {percent(share / seen)} to \u201c{shorten(heading, 40)}\u201d, {passage}."
 
 
+def place(labelled: LabelledMap, row: int) -> str:
+    """The passage of the paper that gets most of a row, and how much."""
+    weights = np.nan_to_num(labelled.map.weights[row])
+    column = int(np.argmax(weights))
+    best = labelled.column_labels[column]
+    page = f", p. {best.page}" if best.page else ""
+    return f"\u201c{shorten(best.quote or best.text, 60)}\u201d ({percent(float(weights[column]))}{page})"
+
+
 def percent(share: float) -> str:
     """A share in words that fit a sentence: 42 %, 3.1 %, under 0.1 %."""
     if 0 < share < 0.001:
-        return "under 0.1\u2009%"
-    return (
-        f"{share:.0%}".replace("%", "\u2009%") if share >= 0.1 or share == 0 else f"{100 * share:.1f}\u2009%"
-    )
+        return "under 0.1 %"
+    return f"{share:.0%}".replace("%", " %") if share >= 0.1 or share == 0 else f"{100 * share:.1f} %"

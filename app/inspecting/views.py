@@ -6,18 +6,30 @@ An entry is a `View`: the question it answers, the arrays, how they are drawn, w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from app.inspecting import says
 from app.inspecting.coloured_text import coloured_text
-from app.inspecting.drawing import Panel
+from app.inspecting.drawing import MAX_CELLS, Axis, Bars, Panel
 from app.inspecting.figures import Sides, arrays, head_tiles, heat_map, pooling_note
-from app.inspecting.inspector import EncodedWindow, LabelledMap, Outline, offset_labels
+from app.inspecting.inspector import EncodedWindow, Label, LabelledMap, Outline, offset_labels, shorten
 from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY, Question
-from longt5.maps import AttentionMap, band_map, cross_map, global_map, self_map
+from longt5.maps import (
+    AttentionMap,
+    band_map,
+    cross_attention_heads,
+    cross_map,
+    global_map,
+    global_spans,
+    rollout,
+    self_map,
+    source_shares,
+    unit_spans,
+    value_zeroing,
+)
 from longt5.maps.statistics import Stack
 
 Control = Literal["layer", "head", "sentence", "range", "sort"]
@@ -64,6 +76,8 @@ class View:
     """The side of the map that holds the tokens of the paper, where a click comes closer."""
     exists: Callable[[Outline], bool] = lambda outline: True
     """Whether a model and its summary have it."""
+    cost: str = ""
+    """How long it takes, in words; empty where that is no time at all."""
 
     def layers(self, outline: Outline) -> int:
         """How many layers there are to choose from."""
@@ -72,7 +86,7 @@ class View:
     @property
     def is_map(self) -> bool:
         """Whether its arrays are `weights` with spans and texts of rows and columns."""
-        return "range" in self.controls and self.name != "text"
+        return self.name in ("band", "global", "self", "cross", "flow", "zeroing")
 
 
 def _heads(window: EncodedWindow, question: Question) -> tuple[int, ...]:
@@ -193,6 +207,97 @@ def _cross(window: EncodedWindow, question: Question) -> Answer:
     return _map_answer(window, labelled, _CROSS, what, "columns")
 
 
+# What flows
+
+
+def _flow(window: EncodedWindow, question: Question) -> Answer:
+    steps = _steps(window, question)
+    model, length = window.loaded.model, len(window.trace.input_ids)
+    looked = np.zeros(length, dtype=np.float32)
+    forced, shown = window.teacher_forced(), window.shown()
+    for _, _, weights in cross_attention_heads(model, shown, forced):
+        looked += weights[slice(*steps)].mean(axis=0)
+    rows = rollout(model, window.encoded, looked / looked.sum(), window.progress)
+    spans = _parts(length, model.config.global_block_size)
+    shares = np.add.reduceat(rows, spans[:, 0], axis=1).astype(np.float32)
+    layers = len(rows) - 1
+    labels = [
+        Label("what the decoder sees" if i == 0 else f"below layer {layers - i}", None, "")
+        for i in range(layers + 1)
+    ]
+    labelled = LabelledMap(
+        AttentionMap(shares, unit_spans(np.arange(layers + 1)), spans, 0, (), "cross", "mean"),
+        tuple(labels),
+        window.source_labels(spans),
+    )
+    top, bottom = says.place(labelled, 0), says.place(labelled, layers)
+    what = f"The decoder looked most at {top}; traced down to the words that were read, most comes from {bottom}."
+    panel = replace(
+        heat_map(labelled, _FLOW),
+        rows=Axis(
+            _FLOW.rows,
+            tuple(label.text for label in labels),
+            tuple((i, label.text) for i, label in enumerate(labels)),
+        ),
+    )
+    size = int(spans[0, 1] - spans[0, 0])
+    return Answer((panel,), what, arrays(labelled), spans, f"A column is the sum over {size} tokens.")
+
+
+def _parts(length: int, block_size: int) -> np.ndarray:
+    """`(parts, 2)`: the text in parts of whole blocks, at most `MAX_CELLS` of them."""
+    size = block_size * -(-length // (block_size * MAX_CELLS))
+    starts = np.arange(0, length, size)
+    return np.stack([starts, np.append(starts[1:], length)], axis=1)
+
+
+def _zeroing(window: EncodedWindow, question: Question) -> Answer:
+    end = min(question.end, question.start + MOST_ZEROED)
+    moved = value_zeroing(
+        window.loaded.model, window.encoded, question.layer, question.start, end, window.progress
+    )
+    spans = global_spans(window.loaded.model, window.encoded)
+    group = -(-moved.shape[1] // MAX_CELLS)
+    starts = np.arange(0, moved.shape[1], group)
+    pooled = np.maximum.reduceat(moved, starts, axis=1)
+    columns = np.stack([spans[starts, 0], spans[np.append(starts[1:], len(spans)) - 1, 1]], axis=1)
+    labelled = LabelledMap(
+        AttentionMap(pooled, unit_spans(np.arange(question.start, end)), columns, question.layer, (), "global",
+                     "none" if group == 1 else "mean"),
+        window.source_labels(unit_spans(np.arange(question.start, end))),
+        window.source_labels(columns),
+    )  # fmt: skip
+    row, column = np.unravel_index(int(pooled.argmax()), pooled.shape)
+    block, token = labelled.column_labels[column], labelled.row_labels[row]
+    what = (
+        f"In layer {question.layer} the block \u201c{shorten(block.quote, 60)}\u201d matters most, to "
+        f"\u201c{token.text}\u201d, which moves by {pooled.max():.2g} without it."
+    )
+    note = f"At most {MOST_ZEROED} tokens at once." if question.count > MOST_ZEROED else ""
+    panel = heat_map(labelled, _GLOBAL, measure="change")
+    return Answer((panel,), what, arrays(labelled), labelled.map.row_spans, note)
+
+
+def _source(window: EncodedWindow, question: Question) -> Answer:
+    first, last = _steps(window, question)
+    shares = source_shares(window.loaded.model, window.shown(), window.teacher_forced())[first:last]
+    labels = window.written_labels(unit_spans(np.arange(first, last)))
+    usual = float(np.median(shares))
+    warned = shares < OWN_WORDS * usual
+    words = tuple(label.text for label in labels)
+    axis = Axis("token that is written", words, tuple(enumerate(words)))
+    runs = " ".join(word for word, own in zip(words, warned) if own)
+    own = f"; it went on by itself most at \u201c{shorten(runs, 80)}\u201d" if warned.any() else ""
+    what = f"Of what writes a word here, {says.percent(usual)} comes from the paper (median){own}."
+    panel = Bars(axis, shares, warned, threshold=OWN_WORDS * usual)
+    numbers = {"shares": shares, "tokens": np.array(words), "warned": warned}
+    return Answer((panel,), what, numbers)
+
+
+MOST_ZEROED = 64  # tokens whose states are computed again for every block
+OWN_WORDS = 0.75  # of the median share of the paper: less is marked
+_FLOW = Sides("from the decoder down to the words", "part of the paper", "blocks")
+
 _ENTRIES = (
     View(
         name="heads",
@@ -270,6 +375,45 @@ _ENTRIES = (
         options=(("attention weights", "attention"), ("weighed by values", "norms")),
         option_label="Cells are",
         zoomed="columns",
+        exists=lambda outline: bool(outline.sentences),
+    ),
+    View(
+        name="flow",
+        label="Flow",
+        question="Through all layers, which words did the summary come from?",
+        caption="The top row is where the decoder looked, mean of all heads. Each row further down follows it through one "
+        "more layer of the encoder and its globals, to the words that were read.",
+        source="Abnar and Zuidema 2020, section 3 (attention rollout)",
+        stack="encoder",
+        controls=frozenset({"sentence"}),
+        answer=_flow,
+        zoomed="columns",
+        exists=lambda outline: bool(outline.sentences),
+        cost="about as long as reading the paper",
+    ),
+    View(
+        name="zeroing",
+        label="Without a block",
+        question="Which global blocks would be missed?",
+        caption="A row is a token, a column a global block whose values are set to zero in this layer; the colour is how far "
+        "the token's state moves (1 less the cosine).",
+        source="Mohebbi et al. 2023, equation 4 (value zeroing)",
+        stack="encoder",
+        controls=frozenset({"layer", "range"}),
+        answer=_zeroing,
+        exists=lambda outline: outline.globals > 0,
+        cost="a pass of the layer's feed-forward network for each token and block",
+    ),
+    View(
+        name="source",
+        label="Paper or own words",
+        question="Where does the model go on by itself?",
+        caption="How much of each step of writing comes from the paper; the rest comes from the words written before. Orange "
+        "is well below the usual: look there for what the paper does not say.",
+        source="Ferrando et al. 2022, section 3 (ALTI+, with the paper as one source)",
+        stack="decoder",
+        controls=frozenset({"sentence"}),
+        answer=_source,
         exists=lambda outline: bool(outline.sentences),
     ),
 )

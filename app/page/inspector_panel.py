@@ -12,6 +12,7 @@ import gradio as gr
 
 from app.inspecting import files, inspector
 from app.inspecting.drawing import Heatmap, Scale, Tiles
+from app.inspecting.figures import MEASURES
 from app.inspecting.inspection import (
     CAUTION,
     CLOSEST,
@@ -29,8 +30,7 @@ from app.inspecting.inspection import (
 )
 from app.inspecting.page_figure import to_fragment
 from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY, Question, changed, from_link
-from app.inspecting.figures import MEASURES
-from app.inspecting.views import VIEWS
+from app.inspecting.views import VIEWS, Answer
 from app.models import ModelStore
 from app.page import presentation
 from app.page.presentation import Status
@@ -41,7 +41,7 @@ from app.page.summary_panel import BROKEN, SummaryPanel, parcel
 from app.page.tour import Tour
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary
-from app.work import Stopped
+from app.work import Stopped, follow
 
 OF_SENTENCE = "cross"  # where a sentence leads to
 EMPTY = "Summarize a paper first: its attention appears here."
@@ -72,6 +72,7 @@ class InspectorPanel:
             self._build_choices()
             self._map = gr.HTML(elem_id="map-figure")
             self._build_range()
+            self._stop = gr.Button("Stop", visible=False, elem_id="map-stop", size="sm")
             with gr.Row(elem_id="map-actions"):
                 small: dict[str, Any] = {"size": "sm", "min_width": 60}
                 self._in = gr.Button("Zoom in", elem_id="zoom-in", **small)
@@ -86,8 +87,8 @@ class InspectorPanel:
     def _build_choices(self) -> None:
         with gr.Row(elem_id="map-choices"):
             self._option = gr.Dropdown(label="Heads of", min_width=180, elem_id="option")
-            self._sort = gr.Dropdown(label="Sorted by", value="", min_width=180, elem_id="sort")
-            self._named = gr.Dropdown(label="Show", value="", min_width=150, elem_id="named")
+            self._sort = gr.Dropdown(label="Sorted by", min_width=180, elem_id="sort")
+            self._named = gr.Dropdown(label="Show", min_width=150, elem_id="named")
             self._layer = gr.Dropdown(label="Layer", min_width=100, visible=False, elem_id="layer")
             self._head = gr.Dropdown(label="Head", min_width=100, visible=False, elem_id="head")
             self._sentence = gr.Dropdown(
@@ -117,7 +118,7 @@ class InspectorPanel:
         shown = [
             self._status, self._all, self._part, self._view, self._option, self._sort, self._named, self._layer,
             self._head, self._sentence, self._heading, self._map, self._range, self._from, self._count, self._page,
-            self._in, self._out, self._pin,
+            self._in, self._out, self._pin, self._stop,
         ]  # fmt: skip
 
         def on(trigger: Callable[..., Any], handler: Callable[..., Iterator[Update]]) -> None:
@@ -146,11 +147,12 @@ class InspectorPanel:
         on(self._in.click, partial(self._ask, partial(_zoomed, 1 / ZOOM)))
         on(self._out.click, partial(self._ask, partial(_zoomed, ZOOM)))
         on(self._pin.click, self._change_pin)
+        self._stop.click(self._end, None, [self._status, self._stop], queue=False, **PRIVATE)
         for button, question in self._tour.wire():
             on(button, partial(self._ask, partial(_toured, question)))
         self._courier.click(self._click, asked, shown, concurrency_id="maps", **PRIVATE)
         for kind, button in self._files.items():
-            button.click(partial(self._save, kind), self._scale, self._courier, **PRIVATE)
+            button.click(self._saver(kind), self._scale, self._courier, **PRIVATE)
         self._link.click(self._copy_link, None, self._courier, **PRIVATE)
 
     # What events ask for
@@ -167,7 +169,11 @@ class InspectorPanel:
             session.inspection = None
             yield {**self._line(EMPTY, "idle"), self._all: gr.update(visible=False)}
         elif chosen is not None and 0 <= chosen < len(summary.sentences):
-            said: dict[str, Any] = {"window": summary.sentences[chosen].window, "view": OF_SENTENCE, "sentence": chosen}
+            said: dict[str, Any] = {
+                "window": summary.sentences[chosen].window,
+                "view": OF_SENTENCE,
+                "sentence": chosen,
+            }
             if held is None or held.summary is not summary or held.question.window != said["window"]:
                 yield from self._open(session, summary, {**said, "head": ALL_HEADS}, values)
             else:
@@ -183,6 +189,13 @@ class InspectorPanel:
 
     def _change_view(self, session: Session, values: Update) -> Iterator[Update]:
         return self._ask(lambda held, asked: _entering(held, asked), session, values)
+
+    def _end(self, request: gr.Request) -> Update:
+        self._sessions.open(str(request.session_hash)).maps_stop.set()
+        return {
+            **self._line("Stopped. The figure is the one before.", "idle"),
+            self._stop: gr.update(visible=False),
+        }
 
     def _change_pin(self, session: Session, values: Update) -> Iterator[Update]:
         held = session.inspection
@@ -243,18 +256,11 @@ class InspectorPanel:
         parts = [(f"part {i + 1} of {len(summary.windows)}", i) for i in range(len(summary.windows))]
         views = [(view.label, name) for name, view in VIEWS.items() if view.exists(outline)]
         pages = [("whole text", 0), *((f"page {page}", page) for page, _, _ in outline.pages)]
-        heads = [("all heads (mean)", ALL_HEADS), *((f"head {i}", i) for i in range(outline.heads))]
-        sentences = [
-            ("the whole summary", WHOLE_SUMMARY),
-            *((f"{i + 1}. {inspector.shorten(summary.sentences[i].text, 80)}", i) for i in outline.sentences),
-        ]
         yield {
             self._all: gr.update(visible=True),
             self._part: gr.update(choices=parts, value=asked.window, visible=len(parts) > 1),
             self._view: gr.update(choices=views, value=asked.view),
             self._page: gr.update(choices=pages, value=0),
-            self._head: gr.update(choices=heads, value=asked.head),
-            self._sentence: gr.update(choices=sentences, value=asked.sentence),
             **self._lists(held, asked),
         }
         yield from self._show(session, held, asked, values)
@@ -262,7 +268,13 @@ class InspectorPanel:
     def _lists(self, held: Inspection, asked: Question) -> Update:
         """The controls of a view: choices and value always go together."""
         view = VIEWS[asked.view]
-        layers = [(f"layer {i}", i) for i in range(view.layers(held.outline))]
+        outline, written = held.outline, held.summary.sentences
+        layers = [(f"layer {i}", i) for i in range(view.layers(outline))]
+        heads = [("all heads (mean)", ALL_HEADS), *((f"head {i}", i) for i in range(outline.heads))]
+        sentences = [
+            ("the whole summary", WHOLE_SUMMARY),
+            *((f"{i + 1}. {inspector.shorten(written[i].text, 80)}", i) for i in outline.sentences),
+        ]
         return {
             self._option: gr.update(
                 choices=list(view.options),
@@ -271,8 +283,10 @@ class InspectorPanel:
                 visible=bool(view.option_label),
             ),
             self._layer: gr.update(choices=layers, value=asked.layer, visible="layer" in view.controls),
-            self._head: gr.update(value=asked.head, visible="head" in view.controls),
-            self._sentence: gr.update(value=asked.sentence, visible="sentence" in view.controls),
+            self._head: gr.update(choices=heads, value=asked.head, visible="head" in view.controls),
+            self._sentence: gr.update(
+                choices=sentences, value=asked.sentence, visible="sentence" in view.controls
+            ),
             self._range: gr.update(visible="range" in view.controls),
             self._in: gr.update(visible="range" in view.controls),
             self._out: gr.update(visible="range" in view.controls),
@@ -314,13 +328,23 @@ class InspectorPanel:
         update = {control: value for control, value in controls.items() if values[control] != value}
         if held.answered is None or asked.view != held.question.view:
             update |= self._lists(held, asked)
-        yield {**self._line("Computing the attention"), **update}
-        held.answered = answer(self._store, held, asked, session.begin_maps())
-        held.question = asked
+        view, stop = VIEWS[asked.view], session.begin_maps()
+        yield {**self._line("Computing the attention", detail=view.cost), **update}
+        found: list[Answer] = []
+
+        def work(report: Callable[[float], None]) -> None:
+            found.append(answer(self._store, held, asked, stop, report))
+
+        for fraction in follow(work, stop):
+            yield {
+                **self._line("Computing the attention", detail=f"{fraction:.0%}", fraction=fraction),
+                self._stop: gr.update(visible=True),
+            }
+        held.answered, held.question = found[0], asked
         figure = drawing(held, values[self._scale] or "log")
-        view = VIEWS[asked.view]
         yield {
             **self._line(held.summary.document.title, "idle"),
+            self._stop: gr.update(visible=False),
             **self._grid_lists(held, asked),
             self._heading: presentation.map_heading(
                 f"{view.question} {title(asked)}", f"{figure.says}", f"{extent(held)} {view.caption}".strip()
@@ -349,8 +373,11 @@ class InspectorPanel:
 
     # Files
 
-    def _save(self, kind: str, scale: Scale, request: gr.Request) -> str:
-        return parcel(*files.file(self._drawn(request), kind, scale or "log"))
+    def _saver(self, kind: str) -> Callable[..., str]:
+        def save(scale: Scale | None, request: gr.Request) -> str:
+            return parcel(*files.file(self._drawn(request), kind, scale or "log"))
+
+        return save
 
     def _copy_link(self, request: gr.Request) -> str:
         """A parcel that is no file: the script copies it, after the page's own address."""
@@ -364,8 +391,8 @@ class InspectorPanel:
             raise gr.Error("The figure is no longer here: please open it again.", print_exception=False)
         return held
 
-    def _line(self, words: str, kind: Any = "busy") -> Update:
-        return {self._status: presentation.status(Status(words, kind=kind))}
+    def _line(self, words: str, kind: Any = "busy", **more: Any) -> Update:
+        return {self._status: presentation.status(Status(words, kind=kind, **more))}
 
     def _guarded(self, handler: Callable[..., Iterator[Update]]) -> Callable[..., Iterator[Update]]:
         """The handler with its session looked up, whose failures become the status line."""

@@ -1,12 +1,15 @@
 """Attention maps: captured weights, what is drawn of them, and statistics of heads."""
 
+from longt5.maps.flow import rollout, source_shares, value_zeroing
 from longt5.maps.maps import (
     AttentionMap,
     band_map,
     cross_attention_heads,
     cross_map,
     global_map,
+    global_spans,
     self_map,
+    unit_spans,
 )
 from longt5.maps.names import HeadName, name_heads
 from longt5.maps.statistics import HeadStatistics, decoder_statistics, head_statistics
@@ -22,8 +25,13 @@ __all__ = [
     "cross_map",
     "decoder_statistics",
     "global_map",
+    "global_spans",
     "head_statistics",
     "name_heads",
+    "rollout",
     "self_map",
+    "source_shares",
     "teacher_force",
+    "unit_spans",
+    "value_zeroing",
 ]

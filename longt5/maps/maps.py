@@ -71,7 +71,7 @@ def band_map(
     start, end = _checked_range("window", (start, end), encoded.input_ids.shape[1])
     weights = EncoderWeights(model, encoded, layer, heads)
     offsets = np.arange(-weights.radius, weights.radius + 1)
-    pool = _Pool((start, end), _unit_spans(offsets))
+    pool = _Pool((start, end), unit_spans(offsets))
     for position, band, _ in weights.chunks(start, end):
         pool.add(position, band.mean(dim=0))
     return pool.attention_map(layer, heads, "band")
@@ -107,6 +107,11 @@ def global_map(
     return pool.attention_map(layer, heads, "global")
 
 
+def global_spans(model: LongT5PreTrainedModel, encoded: EncodedText) -> np.ndarray:
+    """`(globals, 2)`: the tokens of each global block, empty for those that lie in the padding."""
+    return EncoderWeights(model, encoded, 0, (0,)).global_spans.numpy()
+
+
 @torch.inference_mode()
 def cross_map(
     model: LongT5PreTrainedModel,
@@ -135,7 +140,7 @@ def cross_map(
     left, right = _checked_range("source range", columns, encoded.input_ids.shape[1])
     weights = CrossWeights(model, encoded, forced, layer, heads)
     norms = weights.value_norms() if weighting == "norms" else None
-    pool = _Pool((top, bottom), _unit_spans(np.arange(left, right)))
+    pool = _Pool((top, bottom), unit_spans(np.arange(left, right)))
     for start in range(top, bottom, SCORED_QUERIES):
         end = min(start + SCORED_QUERIES, bottom)
         mean = torch.zeros(end - start, right - left, device=weights.keys.device)
@@ -166,7 +171,7 @@ def self_map(
     """
     top, bottom = _checked_range("summary range", rows, len(forced.summary_ids))
     weights = self_weights(model, forced, layer, heads).mean(dim=0)[top:bottom, top:bottom]
-    pool = _Pool((top, bottom), _unit_spans(np.arange(top, bottom)))
+    pool = _Pool((top, bottom), unit_spans(np.arange(top, bottom)))
     pool.add(top, weights)
     return pool.attention_map(layer, heads, "self")
 
@@ -219,7 +224,7 @@ class _Pool:
         )
 
 
-def _unit_spans(positions: np.ndarray) -> np.ndarray:
+def unit_spans(positions: np.ndarray) -> np.ndarray:
     """`(positions, 2)`: a span for each position alone."""
     return np.stack([positions, positions + 1], axis=1)
 

@@ -267,7 +267,9 @@ def _cross_statistics(
         "focus": excess.max(dim=-1).values.mean(),
     }
     pooled = _pooled(weights[None], min(THUMBNAIL, steps), min(THUMBNAIL, tokens))[0]
-    return {name: np.array(value, np.float32) for name, value in measured.items()} | {"thumbnail": pooled.numpy()}
+    return {name: np.array(value, np.float32) for name, value in measured.items()} | {
+        "thumbnail": pooled.numpy()
+    }
 
 
 def _pooled(weights: Tensor, rows: int, columns: int) -> Tensor:

@@ -19,14 +19,13 @@ from app import settings as environment
 from app.summarizing.settings import SETTINGS, Setting, SummaryError, SummarySettings, changed
 from app.summarizing.summary import (
     Done,
-    Encoding,
     Event,
     LoadingModel,
     Queued,
     Read,
     Reading,
     Summary,
-    Writing,
+    Working,
 )
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def _with_progress(
             bar.set_description_str(f"{os.path.basename(path)[:20]}: {_activity(event)}", refresh=False)
             left = getattr(event, "seconds_left", None)
             bar.set_postfix_str(f"about {left:.0f} s left" if left is not None else "", refresh=False)
-            bar.update(max(0.0, 100 * _fraction(event, settings) - bar.n))
+            bar.update(max(0.0, 100 * _fraction(event) - bar.n))
             bar.refresh()
             yield event
 
@@ -165,24 +164,19 @@ def _activity(event: Event) -> str:
         return f"waiting, {event.position} ahead"
     if isinstance(event, LoadingModel):
         return f"loading {event.name}"
-    if isinstance(event, Encoding | Writing):
-        doing = "encoding" if isinstance(event, Encoding) else "writing"
-        return doing + (f" {event.window}/{event.windows}" if event.windows > 1 else "")
-    return "finding evidence"
+    if isinstance(event, Working):
+        return f"{event.doing} {event.step}/{event.steps}"
+    return "done"
 
 
-def _fraction(event: Event, settings: SummarySettings) -> float:
-    """Roughly how much of the work is done: a tenth is reading, the rest is shared by the windows."""
+def _fraction(event: Event) -> float:
+    """Roughly how much of the work is done: a tenth is reading the file."""
     if isinstance(event, Reading):
         return 0.1 * event.page / event.pages if event.pages else 0.0
     if isinstance(event, Read):
         return 0.1
-    if isinstance(event, Encoding):
-        return 0.1 + 0.9 * (event.window - 1 + event.fraction / 2) / event.windows
-    if isinstance(event, Writing):
-        words = len(event.text.split()) / event.window
-        written = min(1.0, words * event.windows / settings.words)
-        return 0.1 + 0.9 * (event.window - 0.5 + written / 2) / event.windows
+    if isinstance(event, Working):
+        return 0.1 + 0.9 * event.fraction
     return 1.0 if isinstance(event, Done) else 0.0
 
 

@@ -11,7 +11,7 @@ The JSON is one object:
     seconds              seconds it took, without waiting in the queue
     settings             every setting by its name, see `SummarySettings`
     summary              the whole text
-    sentences            list of {text, start, end, evidence}: start and end are characters of `summary`;
+    sentences            list of {text, evidence};
                          evidence is a list of {page, quote, score, start, end}, best first: score is a share
                          of attention from 0 to 1, start and end are characters of the text read from the file
 """
@@ -52,8 +52,6 @@ def to_dict(summary: Summary) -> dict[str, Any]:
         "sentences": [
             {
                 "text": sentence.text,
-                "start": sentence.start,
-                "end": sentence.end,
                 "evidence": [_evidence(evidence) for evidence in sentence.evidence],
             }
             for sentence in summary.sentences

@@ -47,6 +47,8 @@ class ModelProfile:
     """Text put before every input; most LongT5 checkpoints want none."""
     quotes_prefix: str
     """The same where quotes are to be chosen: a model may have learned to tell by it what it is asked for."""
+    languages: tuple[str, ...]
+    """ISO 639-1 codes of the languages that it reads; empty where its files don't say."""
     config: LongT5Config
     """Its sizes: layers, heads, local radius, global block."""
 
@@ -294,6 +296,7 @@ def _profile(name: str, path: str, most_input_tokens: int) -> ModelProfile:
         max_input_tokens=max_input_tokens,
         prefix=first("prefix") or "",
         quotes_prefix=first("quotes_prefix") or first("prefix") or "",
+        languages=tuple(first("languages") or ()),
         config=LongT5Config.from_dict(config),
     )
 

@@ -10,16 +10,19 @@ from app.documents.document import (
     Section,
     undivided,
 )
+from app.documents.left_out import LeftOut, left_out
 from app.documents.reading import read
 
 __all__ = [
     "Document",
     "DocumentError",
+    "LeftOut",
     "Page",
     "PasswordNeeded",
     "Reading",
     "ReadingLimits",
     "Section",
+    "left_out",
     "read",
     "undivided",
 ]

@@ -42,6 +42,12 @@ class Page:
     """From 1."""
     start: int
     end: int
+    label: str = ""
+    """The number printed on it, as `iv` or `498`; if it has none, `number`."""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", str(self.number))
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ class Section:
     """A heading and what stands under it, `Document.text[start:end]`; the sections follow each other without gaps."""
 
     heading: str
-    """As printed, with its number; empty for what stands before the first heading."""
+    """As printed, with its number. Empty for what stands before the first heading, for a piece of another kind inside a
+    section (an author's address at the foot of the introduction), and for the rest of that section behind it."""
     start: int
     """Where its heading begins."""
     end: int
@@ -102,9 +109,9 @@ class Document:
 
     @property
     def references(self) -> tuple[int, int] | None:
-        """Range of `text` that is the reference list."""
+        """Range of `text` that is the reference list; the last one where each chapter has its own."""
         found = [section for section in self.sections if section.kind == "references"]
-        return (found[0].start, found[-1].end) if found else None
+        return (found[-1].start, found[-1].end) if found else None
 
     @property
     def body_ranges(self) -> tuple[tuple[int, int], ...]:

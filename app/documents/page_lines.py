@@ -39,6 +39,8 @@ class Line:
     bold: bool = False
     font: str = ""
     """Its name, if the whole line is set in it."""
+    level: int = 0
+    """Of a heading, from 1, where the file says that it is one, as Markdown does."""
 
 
 Pages = list[list[Line]]
@@ -141,7 +143,7 @@ def _key(line: Line, side: str) -> Key:
 
 def _shape(text: str) -> str:
     text = text.casefold().strip()
-    if _PAGE_NUMBER.fullmatch(text) and _page_number(text) is not None:
+    if _PAGE_NUMBER.fullmatch(text) and page_number(text) is not None:
         return "#"
     # The page's number stands left on even pages and right on odd ones, other numbers differ from page to page.
     if any(map(str.isalpha, text)):
@@ -199,7 +201,8 @@ def _is_chapter_head(page: list[Line], number: int, key: Key, levels: set[tuple[
     return line.y > max(others) if side == "top" else line.y < min(others)
 
 
-def _page_number(text: str) -> int | None:
+def page_number(text: str) -> int | None:
+    """The number that a line is, if it is nothing but a page's number, in lower case: `iv`, `- 12 -`, `page 3 of 9`."""
     match = _PAGE_NUMBER.fullmatch(text)
     if match is None:
         return None

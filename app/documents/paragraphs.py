@@ -47,12 +47,14 @@ UNWRAPPED_WIDTH = 140
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A run of lines joined into one; `size` and `bold` are those of its first line."""
+    """A run of lines joined into one; what follows `heading` is said of its first line."""
 
     text: str
     heading: bool
     size: float
     bold: bool
+    font: str = ""
+    level: int = 0
 
 
 def split_paragraphs(
@@ -97,7 +99,7 @@ def _paragraph(group: Group, body: Style, words: Counter[str]) -> Paragraph:
     text = join_lines((line.text for line in group), words)
     first = group[0]
     heading = is_heading(text, first, body) or (len(group) == 1 and is_quiet_heading(first, body))
-    return Paragraph(text, heading, first.size, first.bold)
+    return Paragraph(text, heading, first.size, first.bold, first.font, first.level)
 
 
 def _similar(first: float, second: float) -> bool:

@@ -63,6 +63,8 @@ class PdfText:
     """Clean lines of each page; empty for a page that could not be read."""
     title: str | None = None
     """What the file says of itself."""
+    labels: Sequence[str] | None = None
+    """What it says is printed on each page."""
     count: int = 0
     """Pages of the file, read or not."""
     raw: list[str] = field(default_factory=list)
@@ -153,7 +155,7 @@ def read_pdf(
             if "end" in message:
                 found.end = message["end"]
             elif "page" not in message:
-                found.count, found.title = message["pages"], message["title"]
+                found.count, found.title, found.labels = message["pages"], message["title"], message["labels"]
             else:
                 characters += sum(max(len(text), LINE_CHARACTERS) for text, *_ in message.get("lines", ()))
                 if characters > limits.max_characters:

@@ -3,8 +3,8 @@
 `python pdf_reader.py` takes its orders as one JSON object on stdin (see `main`), reads the PDF from an
 inherited file descriptor and writes one JSON object a line on stdout:
 
-    {"pages": 12, "title": "..."}
-        The file is open.
+    {"pages": 12, "title": "...", "labels": ["i", "ii", "1", ...]}
+        The file is open. Labels: what it says is printed on each page; null if it says nothing.
     {"page": 1, "lines": [[text, x, y, size, bold, font], ...], "cut": false}
         A page; x, y, size in points, y grows upwards; font is "" where a line has several.
         Cut: it had more characters than a page may have.
@@ -48,6 +48,7 @@ TIGHT_LIMITS: dict[str, Any] = {
     "array_maximum_element_count": 20_000,
 }
 TITLE_CHARACTERS = 500
+LABEL_CHARACTERS = 20
 # Bold faces as fonts are really named: Times-Bold, NimbusRomNo9L-Medi, CMBX10, AdvOT3b30f6db.B, Arial-Black.
 BOLD_FONT = re.compile(r"bold|black|heavy|demi|medi(?![a-z])|cmbx|cmssbx|sfbx|\.b$", re.IGNORECASE)
 FONT_CHARACTERS = 60
@@ -218,7 +219,7 @@ def read_pdf(
     if pages > max_pages:
         _say(refused="pages", pages=pages)
         return
-    _say(pages=pages, title=_title(reader))
+    _say(pages=pages, title=_title(reader), labels=_labels(reader, page_seconds))
 
     lost_seconds = 0.0
     only_failures = 0
@@ -274,6 +275,18 @@ def _title(reader: Any) -> str | None:
     except Exception:  # wrong types, bad encodings: a file without a title
         return None
     return str(title)[:TITLE_CHARACTERS] if title else None
+
+
+def _labels(reader: Any, seconds: float) -> list[str] | None:
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        if "/PageLabels" in reader.root_object:
+            return [str(label)[:LABEL_CHARACTERS] for label in reader.page_labels]
+    except (Exception, _PageTooSlow):  # any wrong type in its tree of numbers
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    return None
 
 
 def main() -> None:

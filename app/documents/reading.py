@@ -23,8 +23,9 @@ from app.documents.document import (
     Page,
     Reading,
     ReadingLimits,
-    undivided,
 )
+from app.documents.languages import language_of
+from app.documents.page_labels import page_labels
 from app.documents.page_lines import Pages
 from app.documents.paper_structure import readable
 from app.documents.pdf import LINE_CHARACTERS, read_pdf, too_many_pages
@@ -93,7 +94,7 @@ def read(
         if b"%PDF-" in head:
             file.seek(0)
             pdf = read_pdf(file, password, limits, on_page, stop)
-            return _document(shown, pdf.title, pdf.all_pages, pdf.notes, stop)
+            return _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
         _refuse_other_kinds(head)
         return _read_text(head + file.read(), shown, limits, on_page, stop)
 
@@ -164,13 +165,28 @@ def _read_text(
         for number, line in enumerate(page):
             check(stop)
             page[number] = replace(line, text=clean_characters(line.text))
-    return _document(name, title, pages, notes, stop)
+    return _document(name, title, pages, None, notes, stop)
 
 
 def _document(
-    name: str, title: str | None, pages: Pages, notes: Sequence[str], stop: threading.Event | None
+    name: str,
+    title: str | None,
+    pages: Pages,
+    labels: Sequence[str] | None,
+    notes: Sequence[str],
+    stop: threading.Event | None,
 ) -> Document:
+    labels = page_labels(labels, pages)
     result = run_together(pages, title, fallback_title=name, check=partial(check, stop))
-    ranges = tuple(Page(number, start, end) for number, (start, end) in enumerate(result.page_ranges, 1))
-    sections = undivided(result.text, result.references)
-    return Document(name, result.title, result.text, ranges, sections, tuple(notes))
+    document = Document(
+        name,
+        result.title,
+        result.text,
+        tuple(
+            Page(number, start, end, label)
+            for number, ((start, end), label) in enumerate(zip(result.page_ranges, labels, strict=True), 1)
+        ),
+        result.sections,
+        tuple(notes),
+    )
+    return replace(document, language=language_of(document.text, document.body_ranges))

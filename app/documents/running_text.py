@@ -1,4 +1,4 @@
-"""Lines of pages become one running text, with the range of every page and of the reference list in it."""
+"""Lines of pages become one running text, with the range of every page and section in it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.documents.document import Section
 from app.documents.line_signs import ends_with_hyphen
 from app.documents.page_lines import Pages, without_furniture
-from app.documents.paper_structure import find_references, find_title
 from app.documents.paragraphs import Paragraph, goes_on_after, split_paragraphs
+from app.documents.sections import Part, divide
 from app.documents.text_cleaning import count_words, keeps_hyphen
+from app.documents.titles import find_title
 from app.documents.type_styles import body_style
 
 
@@ -22,7 +24,8 @@ class RunningText:
     text: str
     page_ranges: tuple[tuple[int, int], ...]
     """One for each page, without gaps between them: a line end belongs to the page before it."""
-    references: tuple[int, int] | None
+    sections: tuple[Section, ...]
+    """All of the text, in order, without gaps."""
 
 
 def run_together(
@@ -35,7 +38,7 @@ def run_together(
     if any(line.size for page in pages for line in page):
         pages = [[line for line in page if line.text] for page in pages]
         pages = without_furniture(pages)
-    title = find_title(stated_title, pages[:2], fallback_title)
+    title = find_title(stated_title, pages, fallback_title)
     words = count_words(line.text for page in pages for line in page)
     body = body_style(pages)
 
@@ -44,7 +47,8 @@ def run_together(
     page_starts: list[int | None] = []
     paragraphs: list[Paragraph] = []
     starts: list[int] = []
-    for page in pages:
+    numbers: list[int] = []
+    for page_number, page in enumerate(pages, 1):
         found = split_paragraphs(page, body, words, check=check)
         for number, paragraph in enumerate(found):
             if text:
@@ -56,14 +60,17 @@ def run_together(
             if number == 0:
                 page_starts.append(length)
             starts.append(length)
+            numbers.append(page_number)
             paragraphs.append(paragraph)
             text.append(paragraph.text)
             length += len(paragraph.text)
         if not found:
             page_starts.append(None)
 
-    references = _reference_range(paragraphs, starts, length)
-    return RunningText(title, "".join(text), _page_ranges(page_starts, length), references)
+    parts = divide(paragraphs, numbers, title=title, body_size=body.size)
+    return RunningText(
+        title, "".join(text), _page_ranges(page_starts, length), _sections(parts, starts, length)
+    )
 
 
 def _continue(text: list[str], following: str, words: Counter[str]) -> int:
@@ -88,9 +95,12 @@ def _page_ranges(starts: list[int | None], length: int) -> tuple[tuple[int, int]
     return tuple(reversed(ranges))
 
 
-def _reference_range(paragraphs: list[Paragraph], starts: list[int], length: int) -> tuple[int, int] | None:
-    found = find_references(paragraphs)
-    if found is None:
-        return None
-    first, end = found
-    return starts[first], starts[end] if end < len(starts) else length
+def _sections(parts: tuple[Part, ...], starts: list[int], length: int) -> tuple[Section, ...]:
+    """Parts as ranges of the text: the line end before a section belongs to the one before it."""
+    if not parts:
+        return (Section("", 0, length),)
+    ends = [*(starts[part.start] for part in parts[1:]), length]
+    return tuple(
+        Section(part.heading, starts[part.start], end, part.kind)
+        for part, end in zip(parts, ends, strict=True)
+    )

@@ -55,7 +55,7 @@ def split_pages(text: str, *, markdown: bool) -> tuple[str | None, Pages]:
             if heading[1] == "#" and title is None:
                 title = heading[2]
             # Headings stand alone, with or without empty lines around them.
-            lines += [Line(""), Line(heading[2], bold=True), Line("")]
+            lines += [Line(""), Line(heading[2], bold=True, level=len(heading[1])), Line("")]
         pages.append(lines)
     while len(pages) > 1 and not any(line.text.strip() for line in pages[-1]):
         pages.pop()

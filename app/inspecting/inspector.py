@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from app.documents.page_numbers import page_numbers
 from app.models import LoadedModel, ModelStore
@@ -159,8 +160,13 @@ class EncodedWindow:
         return self.kept[stack]
 
     def shown(self) -> EncodedText:
-        """The encoded text as far as the decoder was shown it."""
-        return self.encoded
+        """The encoded text as far as the decoder was shown it: all of it, or a section."""
+        start, end = self.trace.decoder_reads
+        if (start, end) == (0, len(self.trace.input_ids)):
+            return self.encoded
+        shown = torch.zeros(len(self.trace.input_ids), dtype=torch.bool)
+        shown[start:end] = True
+        return self.encoded.showing(shown)
 
     def teacher_forced(self) -> TeacherForced:
         """What the decoder made of the tokens written."""

@@ -15,17 +15,16 @@ from app.documents import Document
 from app.documents.page_numbers import page_list
 from app.summarizing.summary import (
     Done,
-    Encoding,
     Event,
     Evidence,
-    FindingEvidence,
     LoadingModel,
+    Part,
     Queued,
     Read,
     Reading,
     Sentence,
     Summary,
-    Writing,
+    Working,
 )
 
 SCORES = (
@@ -69,15 +68,14 @@ def status_of(event: Event) -> Status:
         return Status("The paper has been read")
     if isinstance(event, LoadingModel):
         return Status("Loading the model", event.name)
-    if isinstance(event, Encoding):
-        detail = f"{event.fraction:.0%}" + _window(event.window, event.windows) + _left(event.seconds_left)
-        return Status("The model is reading the paper", detail, event.fraction)
-    if isinstance(event, Writing):
-        words = len(event.text.split())
-        detail = _count(words, "word") + _window(event.window, event.windows) + _left(event.seconds_left)
-        return Status("Writing the summary", detail)
-    if isinstance(event, FindingEvidence):
-        return Status("Looking up where each sentence comes from")
+    if isinstance(event, Working):
+        doing = {
+            "reading": "Reading",
+            "writing": "Writing about",
+            "looking up": "Looking up where it comes from:",
+        }
+        detail = f"{event.what} · {event.fraction:.0%}" + _left(event.seconds_left)
+        return Status(doing[event.doing], detail, event.fraction)
     assert isinstance(event, Done)
     return Status(
         "Done",
@@ -117,30 +115,26 @@ def found(document: Document) -> str:
     )
 
 
-def draft(words: str) -> str:
-    """The summary while it is being written."""
-    return (
-        f'<div class="summary draft"><p>{text(words)}<span class="caret" aria-hidden="true"></span></p></div>'
-    )
+def parts(written: Sequence[Part]) -> str:
+    """The parts of a summary: each sentence is a button that shows its evidence."""
+    shown = []
+    number = 0
+    for part in written:
+        sentences = []
+        for sentence in part.sentences:
+            sentences.append(
+                f'<span class="sentence" role="button" tabindex="0" aria-pressed="false" '
+                f'data-sentence="{number}">{text(sentence.text)}</span>'
+            )
+            number += 1
+        heading = f"<h3>{text(part.heading)}</h3>" if part.heading else ""
+        shown.append(f'<section class="part-{part.kind}">{heading}<p>{" ".join(sentences)}</p></section>')
+    return f'<div class="summary" id="summary-text">{"".join(shown)}</div>'
 
 
 def summary(finished: Summary) -> str:
-    """The finished summary: each sentence is a button that shows its evidence."""
-    parts = []
-    end = 0
-    for i, sentence in enumerate(finished.sentences):
-        parts.append(text(finished.text[end : sentence.start]))
-        parts.append(
-            f'<span class="sentence" role="button" tabindex="0" aria-pressed="false" data-sentence="{i}">'
-            f"{text(sentence.text)}</span>"
-        )
-        end = sentence.end
-    parts.append(text(finished.text[end:]))
-    return (
-        f'<div class="summary" id="summary-text"><p>{"".join(parts)}</p></div>'
-        f'<p class="facts">{text(_extent(finished))}</p>'
-        f"{_notes(finished.notes)}"
-    )
+    """The finished summary, and what was read for it."""
+    return f'{parts(finished.parts)}<p class="facts">{text(_extent(finished))}</p>{_notes(finished.notes)}'
 
 
 def evidence(document: Document, sentence: Sentence) -> str:
@@ -211,10 +205,6 @@ def _round(number: int) -> int:
     """Two leading digits are all that an estimate deserves."""
     step = 10 ** max(0, len(str(number)) - 2)
     return round(number / step) * step
-
-
-def _window(window: int, windows: int) -> str:
-    return f" \u00b7 part {window} of {windows}" if windows > 1 else ""
 
 
 def _time(seconds: float) -> str:

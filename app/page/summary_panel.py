@@ -24,7 +24,7 @@ from app.page.settings_panel import PRIVATE, SettingsPanel
 from app.page.streaming import Update, cumulative
 from app.summarizing.settings import SummaryError
 from app.summarizing.summarizer import read, summarize
-from app.summarizing.summary import Done, Event, Read, Summary, Writing
+from app.summarizing.summary import Done, Event, Read, Summary, Working
 from app.work import Stopped
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "example" / "longt5-explained.pdf"
@@ -193,8 +193,8 @@ class SummaryPanel:
             return
 
         def show(event: Event) -> Update | None:
-            if isinstance(event, Writing):
-                return {self._summary: presentation.draft(event.text)}
+            if isinstance(event, Working):
+                return {self._summary: presentation.parts(event.parts)}
             if isinstance(event, Done):
                 session.summary = event.summary
                 return {

@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from longt5.text.sentences import split_sentences
+from longt5.text.citations import without_citations
+from longt5.text.sentences import leans_on_another, may_end_text, split_sentences
 
 # Share of words in common, of all words in either, from which two sentences say the same.
 SAME_WORDS = 0.7
+# Words said twice in a row: "P. mirabilis (Pisauridae) mirabilis (Pisauridae)".
+_STUTTER = re.compile(r"(?<!\S)(\S+(?: \S+){1,7})(?: \1)+(?!\S)")
+# Share of a sentence that must be words; the rest is numbers, names of variables, symbols.
+LEAST_WORDS = 0.66
+_RUN = re.compile(r"[^\W\d_]{31,}")
+_WORD = re.compile(r"\W{0,2}[^\W\d_]{2,}(?:[-’'/][^\W_]+)*\W{0,3}|a|A|I|\W?[A-Z][\w-]*\W{0,2}")
 
 
 @dataclass(frozen=True)
@@ -30,16 +37,41 @@ def decoded(tokenizer: Any, token_ids: Sequence[int]) -> str:
 
 
 def draft_sentences(tokenizer: Any, token_ids: Sequence[int]) -> list[DraftSentence]:
-    """The sentences of the text of `token_ids`, in order."""
+    """The sentences of the text of `token_ids`, in order, without the citations copied with them."""
     text = decoded(tokenizer, token_ids)
     # A token's end in the text is the length of the text up to it. Bytes of an unfinished character decode
     # to a replacement sign, maybe longer than what it becomes: hence the running maximum and the cap.
     lengths = (len(decoded(tokenizer, token_ids[: i + 1])) for i in range(len(token_ids)))
     ends = [min(end, len(text)) for end in accumulate(lengths, max)]
     return [
-        DraftSentence(text[start:end], bisect_right(ends, start), bisect_left(ends, end) + 1)
+        DraftSentence(sentence, bisect_right(ends, start), bisect_left(ends, end) + 1)
         for start, end in split_sentences(text)
+        if (sentence := _STUTTER.sub(r"\1", without_citations(text[start:end])))
     ]
+
+
+def finished_sentences(tokenizer: Any, token_ids: Sequence[int]) -> list[DraftSentence]:
+    """The same of a text that may break off within its last sentence, which is left out then."""
+    drafts = draft_sentences(tokenizer, token_ids)
+    return [
+        draft for number, draft in enumerate(drafts, 1) if number < len(drafts) or may_end_text(draft.text)
+    ]
+
+
+def presentable(drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
+    """The whole sentences, without debris of formulas and tables and without first ones that hang in the air."""
+    kept = [draft for draft in drafts if may_end_text(draft.text) and _reads_well(draft.text)]
+    while len(kept) > 1 and leans_on_another(kept[0].text):
+        del kept[0]
+    return kept
+
+
+def _reads_well(sentence: str) -> bool:
+    """Whether most of a sentence is words, and none of them a run of letters that is none."""
+    chunks = sentence.split()
+    return not _RUN.search(sentence) and sum(
+        _WORD.fullmatch(chunk) is not None for chunk in chunks
+    ) >= LEAST_WORDS * len(chunks)
 
 
 def without_repeats(

@@ -2,62 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-from app.documents.page_numbers import page_list
+from app.documents import Document
+from app.documents.left_out import left_out
+from app.documents.page_numbers import page_list, pages_of
+from app.summarizing.plan import Plan
+from app.summarizing.settings import SummarySettings
+from app.summarizing.windows import TokenizedText
 
 
 def reading_notes(
+    document: Document,
+    settings: SummarySettings,
+    plan: Plan,
+    read: int,
     *,
-    windows: int,
-    max_input_tokens: int,
-    tokens_read: int,
-    tokens_cut: int,
-    pages_cut: Sequence[int],
-    end_read: bool,
-    reference_tokens: int,
-    reference_pages: Sequence[int],
     repeats_dropped: int,
     ends_early: bool,
+    complete: bool,
 ) -> tuple[str, ...]:
-    """What was read, in how many windows, and everything that was left out.
+    """What was read, in how many parts, and everything that was left out.
 
     Args:
-        tokens_cut: tokens left out because of the input limit; `pages_cut`: pages of which not a token was read
-            because of it; `end_read`: whether they stand before what was read last.
-        reference_tokens: tokens of a reference list left out, on `reference_pages`.
-        repeats_dropped: summary sentences left out because an earlier window had said the same.
-        ends_early: whether the summary, or a window's part of it, was cut at its longest length.
+        read: tokens of `plan.text` that were read.
+        repeats_dropped: sentences left out because an earlier one of their kind had said the same.
+        ends_early: whether the summary was cut at its longest length.
+        complete: False for a summary that was stopped.
     """
-    notes = []
-    if windows > 1:
+    notes = list(_not_read(document, plan, read, complete))
+    left_out = [*left_out_notes(document, settings)]
+    if len(plan.windows) > 1 and complete:
         notes.append(
-            f"The paper is longer than the {max_input_tokens:,} tokens that the model reads at once: its "
-            f"{tokens_read:,} tokens were read in {windows} overlapping windows and their summaries joined."
+            f"The paper is longer than the {settings.max_input_tokens:,} tokens that the model reads at once: all "
+            f"{read:,} were read in {len(plan.windows)} parts, and their summaries, with introduction and conclusion, "
+            "became the summary."
         )
-    if tokens_cut:
-        pages = f", all of {page_list(pages_cut)} among them," if pages_cut else ""
-        total = f"{tokens_read + tokens_cut:,} tokens"
-        if end_read:
-            notes.append(
-                f"Only the beginning and the end were read, {tokens_read:,} of {total}; "
-                f"the {tokens_cut:,} between them{pages} were left out."
-            )
-        else:
-            notes.append(
-                f"Only the first {tokens_read:,} of {total} were read; "
-                f"the last {tokens_cut:,}{pages} were left out."
-            )
-    if reference_tokens:
-        pages = f" on {page_list(reference_pages)}" if reference_pages else ""
-        notes.append(f"The reference list{pages} was left out ({reference_tokens:,} tokens).")
+    if not notes and not left_out:
+        notes.append(f"All {read:,} tokens of the text were read.")
+    notes += left_out
     if repeats_dropped == 1:
         notes.append("One sentence that repeated an earlier one was left out of the summary.")
     elif repeats_dropped:
         notes.append(f"{repeats_dropped} sentences that repeated earlier ones were left out of the summary.")
     if ends_early:
-        part = "A part of the summary" if windows > 1 else "The summary"
-        notes.append(f"{part} was cut off at its longest length, so it may end in mid-sentence.")
-    if not tokens_cut and not reference_tokens:
-        notes.append(f"All {tokens_read:,} tokens of the text were read.")
+        notes.append("The summary was cut off at its longest length, so it may end in mid-sentence.")
     return tuple(notes)
+
+
+def left_out_notes(document: Document, settings: SummarySettings) -> Iterator[str]:
+    """What surrounds the paper and is not read, with its pages."""
+    put_back = {
+        "references": settings.include_references,
+        "front": settings.include_front_and_back,
+        "back": settings.include_front_and_back,
+    }
+    for found in left_out(document):
+        if not put_back[found.kind]:
+            yield f"Left out: {found.what} ({page_list(found.pages)})."
+
+
+def _not_read(document: Document, plan: Plan, read: int, complete: bool) -> Iterator[str]:
+    """What was cut, because of the input limit or because the work was stopped."""
+    cut = len(plan.whole) - read
+    total = f"{len(plan.whole):,} tokens"
+    if not complete:
+        if read < len(plan.text):
+            yield f"Stopped: {read:,} of {total} had been read{_pages_cut(document, plan, read)}."
+        else:
+            yield "Stopped before the summary was finished."
+    elif cut and len(plan.text) < len(plan.whole):
+        yield (
+            f"Only the beginning and the end were read, {read:,} of {total}; "
+            f"the {cut:,} between them{_pages_cut(document, plan, read)} were left out."
+        )
+    elif cut:
+        yield (
+            f"Only the first {read:,} of {total} were read; "
+            f"the last {cut:,}{_pages_cut(document, plan, read)} were left out."
+        )
+
+
+def _pages_cut(document: Document, plan: Plan, read: int) -> str:
+    """The pages of which not a token was read."""
+    seen = set(_pages(document, plan.text, read))
+    cut = [page for page in _pages(document, plan.whole, len(plan.whole)) if page not in seen]
+    return f", all of {page_list(cut)} among them," if cut else ""
+
+
+def _pages(document: Document, text: TokenizedText, end: int) -> tuple[int, ...]:
+    return pages_of(document, text.offsets[:end]) if end else ()

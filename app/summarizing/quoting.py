@@ -65,6 +65,23 @@ class Quotes:
         )
         self.sentences = [source.tokens for source in self._sources]
 
+    def chosen(self, token_ids: Sequence[int]) -> Quoted:
+        """The sentences of which a row of tokens is made, as far as it is."""
+        numbers = {tokens: number for number, tokens in reversed(list(enumerate(self.sentences)))}
+        lengths = sorted({len(tokens) for tokens in numbers})
+        indices: list[int] = []
+        start = 0
+        while True:
+            fitting = [
+                numbers[tokens]
+                for length in lengths
+                if (tokens := tuple(token_ids[start : start + length])) in numbers
+            ]
+            if not fitting:
+                return Quoted(tuple(indices), tuple(token_ids[:start]))
+            indices.append(fitting[-1])
+            start += len(self.sentences[fitting[-1]])
+
     def read(self, quoted: Quoted) -> list[tuple[DraftSentence, Evidence]]:
         """What was quoted, in the paper's order, each with its own passage as evidence."""
         ends = list(accumulate(len(self.sentences[number]) for number in quoted.indices))

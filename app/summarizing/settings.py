@@ -156,7 +156,7 @@ class SummarySettings:
     long_papers: str = setting(
         "windows",
         "A paper longer than the model’s input",
-        "What is read of it: all in overlapping windows, its beginning and its end, or its beginning only.",
+        "What is read of it: all, in parts that follow its sections, its beginning and its end, or its beginning only.",
         choices={
             "windows": "read all of it, in parts",
             "beginning and end": "read its beginning and its end",
@@ -169,13 +169,23 @@ class SummarySettings:
         "Most tokens that the model reads at once, prefix and end token included.",
         least=64,
     )
+    sections: bool = setting(
+        True,
+        "Summarize each section too",
+        "One to three sentences about each section of the paper stand under its heading, after the summary.",
+    )
     include_references: bool = setting(
         False, "Read the reference list too", "The reference list is left out otherwise."
+    )
+    include_front_and_back: bool = setting(
+        False,
+        "Read front and back matter too",
+        "Affiliations, contents, thanks, funding and the like are left out otherwise.",
     )
     max_new_tokens: int = setting(
         256,
         "Longest summary",
-        "Most tokens of a summary; several windows share them.",
+        "Most tokens of a summary.",
         least=8,
         most=2048,
         step=8,

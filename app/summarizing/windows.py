@@ -115,6 +115,29 @@ def _tight(text: str, offsets: Sequence[tuple[int, int]]) -> np.ndarray:
     return tight
 
 
+def join(texts: Sequence[TokenizedText]) -> TokenizedText:
+    """Several texts as one."""
+    lengths = np.cumsum([0, *map(len, texts)])
+    return TokenizedText(
+        ids=np.concatenate([text.ids for text in texts]),
+        offsets=np.concatenate([text.offsets for text in texts]),
+        sentence_starts=np.concatenate(
+            [text.sentence_starts + before for text, before in zip(texts, lengths, strict=False)]
+        ),
+    )
+
+
+def excerpt(text: TokenizedText, window: Window) -> TokenizedText:
+    """The tokens of a window as a text of their own."""
+    starts = text.sentence_starts
+    inside = starts[(starts > window.start) & (starts < window.end)] - window.start
+    return TokenizedText(
+        text.ids[window.start : window.end],
+        text.offsets[window.start : window.end],
+        np.array([0, *inside] if len(window) else [], dtype=np.int64),
+    )
+
+
 def truncate(text: TokenizedText, size: int) -> list[Window]:
     """One window of the first `size` tokens."""
     return [Window(0, min(size, len(text)))]
@@ -127,29 +150,34 @@ def shorten(text: TokenizedText, size: int) -> TokenizedText:
     return TokenizedText(shortened(text.ids, cut), shortened(text.offsets, cut), starts)
 
 
-def overlapping_windows(text: TokenizedText, size: int) -> list[Window]:
+def windows_at_sections(text: TokenizedText, size: int, section_starts: Sequence[int]) -> list[Window]:
     """Windows of at most `size` tokens that together hold every token, in order.
 
-    They are about equally long, end where a sentence ends, and begin at a sentence start within the last
-    eighth of the one before, where there is such a sentence.
+    They are about equally long and end where a section ends, as long as that costs no window more than are needed.
+    Where no section ends nearby a sentence does, and the next window begins at a sentence within the last eighth of
+    the one before, so that nothing is cut out of its context.
     """
-    total = len(text)
-    overlap = int(size * OVERLAP)
+    total, overlap = len(text), int(size * OVERLAP)
+    sections = np.unique(np.array(section_starts, dtype=np.int64))
     windows: list[Window] = []
     start = 0
-    while True:
+    while total - start > size:
         left = total - start
-        if left <= size:
-            windows.append(Window(start, total))
-            return windows
-        # As many windows as are needed, all about equally long, rather than full ones and a scrap at the end.
         count = -(-(left - overlap) // (size - overlap))
-        even = -(-(left + (count - 1) * overlap) // count)
-        limit = start + min(size, even + overlap // 2)
-        end = _sentence_start(text, limit - overlap + 1, limit + 1, last=True) or limit
+        even = start + -(-left // count)
+        # What is left must fit into the windows that are left.
+        earliest, limit = max(start + 1, total - (count - 1) * (size - overlap)), start + size
+        possible = sections[(sections >= earliest) & (sections <= limit)]
+        if len(possible):
+            end = start_of_next = int(possible[np.abs(possible - even).argmin()])
+        else:
+            limit = min(limit, even + overlap)
+            end = _sentence_start(text, max(earliest, limit - overlap) + 1, limit + 1, last=True) or limit
+            first = max(start + 1, end - overlap)
+            start_of_next = _sentence_start(text, first, end, last=False) or first
         windows.append(Window(start, end))
-        earliest = max(start + 1, end - overlap)
-        start = _sentence_start(text, earliest, end, last=False) or earliest
+        start = start_of_next
+    return [*windows, Window(start, total)]
 
 
 def _sentence_start(text: TokenizedText, start: int, end: int, *, last: bool) -> int | None:

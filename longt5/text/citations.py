@@ -9,7 +9,8 @@ _SIGNAL = r"(?:see|cf\.?|e\.?g\.?,?|i\.?e\.?,?|reviewed (?:in|by)|as in|and|also
 # "Guo et al., 2022", "Schlacht and Dacks 2014a,b"; names as long as papers have them.
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _BY_AUTHOR = re.compile(
-    rf"\s*(?:{_SIGNAL})*(?!(?:{_MONTHS})\b)[^\W\d_][^\d()\[\];]{{0,80}}(?:et al\.?|,|\band [^\W\d_]+|& ?[^\W\d_]+),?\s*{_YEARS}(?:,?\s*pp?\.\s?[\d–-]+)?\s*"
+    rf"\s*(?:{_SIGNAL})*(?!(?:{_MONTHS})\b)[^\W\d_][^\d()\[\];]{{0,80}}"
+    rf"(?:et al\.?|,|\band [^\W\d_]+|& ?[^\W\d_]+),?\s*{_YEARS}(?:,?\s*pp?\.\s?[\d–-]+)?\s*"
 )
 _BY_NUMBER = re.compile(r"\s*\d{1,3}(?:\s?[,;–—-]\s?\d{1,3})*\s*")
 _POINTER = re.compile(

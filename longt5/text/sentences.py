@@ -28,6 +28,15 @@ LEAST_WORDS = 6  # fewer are headings, captions and the debris of formulas
 _WHOLE_SENTENCE = re.compile(
     r"[\"“‘(\[]?\s?[A-Z0-9].*[a-zA-Z0-9)\]”’\"%]\s?[.!?]\s?[\"”’)\]]*(\s*\[[\d,;–\s-]+\])?", re.S
 )
+# "This paper shows" stands by itself, "This shows" does not.
+_LEANS = re.compile(
+    r"(?:However|Therefore|Thus|Hence|Moreover|Furthermore|Additionally|In addition|Consequently|In contrast|Instead|"
+    r"Nevertheless|Nonetheless|Similarly|Likewise|Conversely|Then|Also|Second|Third|Finally|For example|For instance|"
+    r"As a result|To (?:this end|do (?:so|this))|On the other hand|Otherwise|Yet|But|And|So|Or|Such|They|It|He|She|"
+    r"Its|Their|The (?:latter|former|other|second|third|same)|Both|"
+    r"(?:This|These|That|Those)(?! (?:paper|study|work|article|review|report|thesis|survey|chapter|manuscript)))\b"
+    r"(?! is (?:known|well|shown|important|clear|possible)\b| has been\b)",
+)
 _CANDIDATE = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s*\[\d[\d,;\s–-]*\])?(\s+)|\n\s*")
 _LAST_MARK = re.compile(r"[.!?]+[\"'”’)\]]*(?:\s*\[\d[\d,;\s–-]*\])?$")
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘/,;–—]+$")
@@ -62,6 +71,11 @@ def is_whole_sentence(sentence: str, cased: bool = True) -> bool:
         and letters >= 0.6 * len("".join(words))
         and _WHOLE_SENTENCE.fullmatch(sentence if cased else sentence.upper()) is not None
     )
+
+
+def leans_on_another(sentence: str) -> bool:
+    """Whether `sentence` begins with words that hang in the air without the one before it: "This allows ..."."""
+    return _LEANS.match(sentence) is not None
 
 
 def may_end_text(text: str) -> bool:

@@ -117,7 +117,12 @@ def test_a_small_paper(tmp_path: Path) -> None:
     ]
     assert document.references is not None
     assert document.text[document.references[0] :].startswith("References")
-    assert document.body_ranges == ((0, document.references[0]),)
+    assert [(each.heading, each.kind) for each in document.sections] == [
+        ("", "front"),
+        ("Abstract", "body"),
+        ("References", "references"),
+    ]
+    assert document.body_ranges == ((document.text.index("Abstract"), document.references[0]),)
     assert document.page_of(document.text.index("It works")) == 2
     assert_sound(document)
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.documents.document import Section
 from app.documents.page_lines import Line
 from app.documents.running_text import RunningText, run_together
 from app.documents.text_cleaning import clean_characters
@@ -42,14 +43,14 @@ def test_word_goes_on_over_a_page_break() -> None:
 def test_reference_list_is_a_range_of_the_text() -> None:
     entries = [f"[{n}] J. Doe. A paper. Journal of Things, 12(3):45–67, 200{n}." for n in range(1, 7)]
     result = run(["A title of a paper", "Some text."], ["References", *entries])
-    assert result.references is not None
-    start, end = result.references
-    assert result.text[start:end].startswith("References\n[1] J. Doe")
-    assert end == len(result.text)
+    last = result.sections[-1]
+    assert (last.heading, last.kind) == ("References", "references")
+    assert result.text[last.start : last.end].startswith("References\n[1] J. Doe")
+    assert last.end == len(result.text)
 
 
 def test_no_pages() -> None:
-    assert run() == RunningText("paper.pdf", "", (), None)
+    assert run() == RunningText("paper.pdf", "", (), (Section("", 0, 0),))
     assert run([], []).page_ranges == ((0, 0), (0, 0))
 
 
@@ -80,7 +81,7 @@ any_line = st.builds(
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(any_line, max_size=8), max_size=6), st.one_of(st.none(), st.text()))
-def test_pages_tile_the_text_and_references_lie_in_it(pages: list[list[Line]], title: str | None) -> None:
+def test_pages_and_sections_tile_the_text(pages: list[list[Line]], title: str | None) -> None:
     result = run_together(pages, title, fallback_title="paper.pdf", check=lambda: None)
     assert len(result.page_ranges) == len(pages)
     position = 0
@@ -88,7 +89,10 @@ def test_pages_tile_the_text_and_references_lie_in_it(pages: list[list[Line]], t
         assert start == position <= end
         position = end
     assert position == len(result.text)
-    if result.references is not None:
-        assert 0 <= result.references[0] < result.references[1] <= len(result.text)
+    position = 0
+    for section in result.sections:
+        assert section.start == position <= section.end
+        position = section.end
+    assert position == len(result.text)
     result.text.encode("utf-8")
     assert result.title

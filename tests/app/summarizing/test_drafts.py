@@ -1,7 +1,14 @@
 from __future__ import annotations
 
 from app.models import ModelStore
-from app.summarizing.drafts import decoded, draft_sentences, without_repeats
+from app.summarizing.drafts import (
+    DraftSentence,
+    decoded,
+    draft_sentences,
+    finished_sentences,
+    presentable,
+    without_repeats,
+)
 
 TEXT = "The model reads the long paper. It costs 4.2 points, i.e. “naïve” ∑ tokens! Does a reader see?"
 
@@ -48,3 +55,40 @@ def test_repeats_are_dropped_and_counted(store: ModelStore) -> None:
     assert fresh == sentences[1:]
     assert dropped == 1
     assert without_repeats(sentences, []) == (sentences, 0)
+
+
+def test_a_text_that_breaks_off_ends_with_its_last_whole_sentence(store: ModelStore) -> None:
+    with store.use(store.choices[0]) as loaded:
+        tokenizer = loaded.tokenizer
+        ids = tokenizer("The model reads it. A reader se", add_special_tokens=False)["input_ids"]
+        assert [draft.text for draft in finished_sentences(tokenizer, ids)] == ["The model reads it."]
+        whole = tokenizer("The model reads it. A reader sees.", add_special_tokens=False)["input_ids"]
+        assert len(finished_sentences(tokenizer, whole)) == 2
+        assert finished_sentences(tokenizer, ()) == []
+
+
+def test_debris_and_sentences_that_hang_are_not_shown() -> None:
+    def drafts(*texts: str) -> list[DraftSentence]:
+        return [DraftSentence(text, i, i + 1) for i, text in enumerate(texts)]
+
+    debris = "x i = 3 · y j + 2 ( a b ) = 0 ∑ k ."
+    half = "The model reads long papers of"
+    kept = presentable(
+        drafts("This shows it well.", debris, "The model reads long papers.", "It is fast.", half)
+    )
+    assert [draft.text for draft in kept] == ["The model reads long papers.", "It is fast."]
+    assert presentable(drafts(debris, half)) == []
+
+
+def test_citations_and_stutters_are_not_shown(store: ModelStore) -> None:
+    with store.use(store.choices[0]) as loaded:
+        ids = loaded.tokenizer(
+            "The model (LT) model (LT) reads it [3]. A reader reads and reads (see Figure 2).",
+            add_special_tokens=False,
+        )["input_ids"]
+        sentences = draft_sentences(loaded.tokenizer, ids)
+    assert [sentence.text for sentence in sentences] == [
+        "The model (LT) reads it.",
+        "A reader reads and reads.",
+    ]
+    assert sentences[-1].token_end == len(ids)

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from app.documents import Document, Page, undivided
 from app.models import ModelStore
 from app.summarizing import windows
-from app.summarizing.windows import TokenizedText, overlapping_windows, shorten, tokenize, truncate
+from app.summarizing.windows import (
+    TokenizedText,
+    Window,
+    excerpt,
+    join,
+    shorten,
+    tokenize,
+    truncate,
+    windows_at_sections,
+)
 from app.work import Stopped
 from tests.app.factories import paragraphs
 
@@ -28,33 +37,47 @@ def texts(draw: st.DrawFn) -> TokenizedText:
     )
 
 
-@given(texts(), st.integers(1, 1000))
-def test_windows_hold_every_token_in_order(text: TokenizedText, size: int) -> None:
-    found = overlapping_windows(text, size)
+@st.composite
+def texts_with_sections(draw: st.DrawFn) -> tuple[TokenizedText, list[int]]:
+    text = draw(texts())
+    return text, draw(st.lists(st.integers(0, len(text) - 1), max_size=30))
+
+
+@given(texts_with_sections(), st.integers(1, 1000))
+def test_windows_hold_every_token_in_order(made: tuple[TokenizedText, list[int]], size: int) -> None:
+    text, sections = made
+    found = windows_at_sections(text, size, sections)
     assert found[0].start == 0
     assert found[-1].end == len(text)
     assert all(0 < len(window) <= size for window in found)
     for one, next_one in pairwise(found):
         assert one.start < next_one.start <= one.end < next_one.end
         assert one.end - next_one.start <= size * windows.OVERLAP
-    if len(text) <= size:
-        assert len(found) == 1
+    step = size - int(size * windows.OVERLAP)
+    assert len(found) == max(1, -(-(len(text) - int(size * windows.OVERLAP)) // step))  # no more than needed
 
 
-@given(texts(), st.integers(8, 1000))
-def test_windows_begin_and_end_at_sentences_where_they_can(text: TokenizedText, size: int) -> None:
+@given(texts_with_sections(), st.integers(8, 1000))
+def test_windows_end_with_a_section_or_a_sentence_where_they_can(
+    made: tuple[TokenizedText, list[int]], size: int
+) -> None:
+    text, sections = made
     starts = set(text.sentence_starts.tolist())
-    for one, next_one in pairwise(overlapping_windows(text, size)):
-        overlap = set(range(one.end - int(size * windows.OVERLAP), one.end)) - set(range(one.start + 1))
-        assert next_one.start in starts or not overlap & starts
+    for one, next_one in pairwise(windows_at_sections(text, size, sections)):
+        if one.end in sections:
+            assert next_one.start == one.end  # a section is read from its beginning, and nothing twice
+        else:
+            overlap = set(range(one.end - int(size * windows.OVERLAP), one.end)) - set(range(one.start + 1))
+            assert next_one.start in starts or not overlap & starts
 
 
-@given(texts(), st.integers(1, 1000))
-def test_windows_are_few_and_about_equal(text: TokenizedText, size: int) -> None:
-    found = overlapping_windows(text, size)
-    # Each step forward is at least a window less its overlap, less what ending at a sentence may cost.
-    step = max(1, size - 2 * int(size * windows.OVERLAP) - 1)
-    assert len(found) <= 2 + 2 * len(text) // step
+def test_parts_follow_the_sections_of_a_paper() -> None:
+    text = TokenizedText(np.arange(900), np.zeros((900, 2), int), np.arange(0, 900, 10))
+    assert windows_at_sections(text, 400, [0, 280, 640, 800]) == [
+        Window(0, 280),
+        Window(280, 640),
+        Window(640, 900),
+    ]
 
 
 @given(texts(), st.integers(1, 1000))
@@ -156,3 +179,11 @@ def test_a_paper_that_writes_special_tokens_means_text(store: ModelStore) -> Non
     with store.use("tiny") as loaded:
         found = tokenize(loaded.tokenizer, document, [(0, len(text))])
         assert not set(found.ids.tolist()) & set(loaded.tokenizer.all_special_ids)
+
+
+@given(texts(), st.data())
+def test_excerpts_joined_are_the_text(text: TokenizedText, data: st.DataObject) -> None:
+    cut = data.draw(st.integers(1, len(text)))
+    whole = join([excerpt(text, Window(0, cut)), excerpt(text, Window(cut, len(text)))])
+    assert (whole.ids == text.ids).all() and (whole.offsets == text.offsets).all()
+    assert set(whole.sentence_starts) == {*text.sentence_starts, *({cut} - {len(text)})}

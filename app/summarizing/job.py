@@ -1,0 +1,431 @@
+"""A plan carried out with a model: windows are read, pieces are written, sentences get their evidence."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from transformers import GenerationConfig
+
+from app.documents import Document
+from app.documents.page_numbers import pages_of
+from app.models import LoadedModel, ModelStore
+from app.summarizing.drafts import (
+    DraftSentence,
+    decoded,
+    draft_sentences,
+    finished_sentences,
+    presentable,
+    without_repeats,
+)
+from app.summarizing.evidence import find_evidence, passage_ranges
+from app.summarizing.merging import frame, sources_of
+from app.summarizing.notes import reading_notes
+from app.summarizing.plan import Piece, Plan, PlannedWindow, make_plan
+from app.summarizing.progress import Progress, Step
+from app.summarizing.quoting import Quotes
+from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings
+from app.summarizing.summary import Doing, Event, Evidence, Part, Sentence, Summary, WindowTrace, Working
+from app.summarizing.tldr import choose_tldr
+from app.summarizing.windows import TokenizedText, Window, join
+from app.work import check
+from longt5.decoding import finish, processors, with_length
+from longt5.evaluation.faithfulness import ReadText
+from longt5.generation import EncodedText, Tokens, write
+from longt5.interruption import interruptible
+from longt5.quote_search import Quoted, Sampling, quote
+
+# About a section; one that spans several windows has more of them.
+MOST_SECTION_SENTENCES = 3
+
+Report = Callable[[Event], None]
+Found = list[tuple[DraftSentence, tuple[Evidence, ...]]]
+
+
+class Job:
+    """The part of the work that needs the model, from the document's text to the summary."""
+
+    def __init__(
+        self,
+        document: Document,
+        settings: SummarySettings,
+        store: ModelStore,
+        loaded: LoadedModel,
+        stop: threading.Event,
+        report: Report,
+    ) -> None:
+        self.document = document
+        self.settings = settings
+        self.store = store
+        self.loaded = loaded
+        self.stop = stop
+        self.report = report
+        quoting = settings.writing == "quotes"
+        prefix = loaded.profile.quotes_prefix if quoting else loaded.profile.prefix
+        self.prefix: list[int] = loaded.tokenizer(prefix, add_special_tokens=False)["input_ids"]
+        self.plan: Plan = make_plan(document, settings, loaded.tokenizer, len(self.prefix), stop)
+        self.progress = Progress(list(_steps(self.plan, settings.max_input_tokens)))
+        self.step = 0
+        self.traces: list[WindowTrace] = []
+        self.written: list[tuple[Piece, list[Sentence]]] = []
+        self.draft: _Draft | None = None
+        self.repeats_dropped = 0
+        self.ends_early = False
+        self._read_text: ReadText | None = None
+
+    def run(self) -> Summary:
+        """Carries the plan out.
+
+        Raises:
+            SummaryError: the model wrote nothing.
+            Stopped: `stop` was set; `so_far` has what was written by then.
+        """
+        with interruptible(partial(check, self.stop)):
+            for planned in self.plan.windows:
+                self._read_and_write(planned)
+            if self.plan.merged is not None:
+                self._merge(self.plan.merged)
+        if not any(sentences for _, sentences in self.written):
+            raise SummaryError("The model wrote nothing; choose another model or a longer summary.")
+        return self._summary(complete=True)
+
+    def so_far(self) -> Summary | None:
+        """What was written when the work was stopped, the whole sentences of the piece in hand among it."""
+        draft, self.draft = self.draft, None
+        if draft is not None and draft.token_ids:
+            if draft.quotes is not None:
+                found = self._quoted(draft, draft.quotes.chosen(draft.token_ids))
+            else:
+                sentences = finished_sentences(self.loaded.tokenizer, draft.token_ids)
+                found = self._supported(draft, presentable(sentences))
+            self._keep(draft.piece, found)
+        return self._summary(complete=False) if any(found for _, found in self.written) else None
+
+    # Reading
+
+    def _read_and_write(self, planned: PlannedWindow) -> None:
+        first = planned.pieces[0]
+        encoded, input_ids, offsets = self._encode(self.plan.text, planned.window, first.name)
+        for piece in planned.pieces:
+            reads = _reads(piece, planned.window, len(self.prefix))
+            trace = WindowTrace(piece.name, input_ids, offsets, (), reads)
+            self._write(_Draft(piece, trace, encoded, self.plan.text, planned.window))
+
+    def _merge(self, piece: Piece) -> None:
+        """The second pass: reads the parts' summaries between the paper's introduction and its conclusion."""
+        parts = [sentence for written, found in self.written if written.kind == "part" for sentence in found]
+        before, after = frame(self.document, self.plan.text, self._room // 4)
+        said = sources_of(parts, self.traces, self.loaded.tokenizer, self.plan.text)
+        text = join([before, said, after])
+        window = Window(0, min(len(text), self._room))
+        encoded, input_ids, offsets = self._encode(text, window, piece.name)
+        trace = WindowTrace(piece.name, input_ids, offsets, (), (0, len(input_ids)))
+        self._write(_Draft(piece, trace, encoded, text, window))
+
+    @property
+    def _room(self) -> int:
+        return self.settings.max_input_tokens - len(self.prefix) - 1
+
+    def _encode(
+        self, text: TokenizedText, window: Window, what: str
+    ) -> tuple[EncodedText, tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """A window through the encoder, with its tokens and the characters of each."""
+        end_token = self.loaded.tokenizer.eos_token_id
+        input_ids, offsets = _model_input(text, window, self.prefix, end_token)
+
+        def on_progress(fraction: float) -> None:
+            self.progress.reading(self.step, fraction)
+            self._say("reading", what)
+
+        on_progress(0.0)
+        encoded = self.store.encoded(self.loaded, input_ids, on_progress)
+        self.step += 1
+        return encoded, input_ids, offsets
+
+    # Writing
+
+    def _write(self, draft: _Draft) -> None:
+        """Writes a piece, finds the evidence of its sentences and keeps them."""
+        self.draft = draft
+        self._on_writing(())
+        draft.encoded = draft.encoded.showing(torch.from_numpy(draft.trace.decoder_mask))
+        found = self._quote(draft) if self.settings.writing == "quotes" else self._own_words(draft)
+        self.draft = None
+        self.step += 1
+        self._keep(draft.piece, found)
+
+    def _own_words(self, draft: _Draft) -> Found:
+        piece = draft.piece
+        config = _generation_config(self.loaded, self.settings, piece.max_tokens)
+        if piece.words is not None:
+            config = with_length(config, piece.words)
+        token_ids = write(
+            self.loaded.model,
+            draft.encoded,
+            config,
+            seed=self.settings.seed + len(self.traces) if self.settings.do_sample else None,
+            logits_processor=processors(self.loaded.tokenizer, config, piece.words),
+            on_progress=self._on_writing,
+        )
+        if piece.words is None:
+            self.ends_early |= len(token_ids) >= piece.max_tokens
+        draft.token_ids = finish(self.loaded.tokenizer, config, token_ids, piece.words)
+        self._on_writing(draft.token_ids)
+        self._say("looking up", piece.name)
+        drafts = draft_sentences(self.loaded.tokenizer, draft.token_ids)
+        # A model that writes nothing readable is shown as it is; a section is left without a summary instead.
+        return self._supported(draft, presentable(drafts) or (drafts if piece.kind == "summary" else []))
+
+    def _supported(self, draft: _Draft, drafts: Sequence[DraftSentence]) -> Found:
+        """The sentences that say something new, each with its evidence."""
+        drafts, repeats = without_repeats(drafts, self._said_before(draft.piece))
+        self.repeats_dropped += repeats
+        trace = replace(draft.trace, summary_ids=tuple(draft.token_ids))
+        self.traces.append(trace)
+        if not drafts:
+            return []
+        passages = passage_ranges(draft.text, draft.window, first_token=len(self.prefix))
+        start, end = trace.decoder_reads
+        passages = passages[(passages[:, 0] >= start) & (passages[:, 1] <= end)]
+        forced = self.store.teacher_forced(self.loaded, trace.input_ids, draft.encoded, trace.summary_ids)
+        found = find_evidence(
+            self.loaded.model, draft.encoded, forced, trace, self.document, drafts, passages
+        )
+        return list(zip(drafts, found, strict=True))
+
+    def _quote(self, draft: _Draft) -> Found:
+        """Quotes from a piece, in the paper's order."""
+        settings, piece = self.settings, draft.piece
+        start, end = draft.trace.decoder_reads
+        first = draft.window.start - len(self.prefix)
+        stretch = Window(max(draft.window.start, first + start), min(draft.window.end, first + end))
+        quotes = draft.quotes = Quotes(self.document, draft.text, stretch)
+        if not any(len(sentence) < piece.max_tokens for sentence in quotes.sentences):
+            self.traces.append(draft.trace)
+            return []
+        sampling = Sampling(settings.seed + len(self.traces), settings.temperature, settings.top_p)
+        quoted = quote(
+            self.loaded.model,
+            draft.encoded,
+            quotes.sentences,
+            max_new_tokens=piece.max_tokens,
+            num_beams=settings.num_beams,
+            sampling=sampling if settings.do_sample else None,
+            on_progress=self._on_writing,
+        )
+        return self._quoted(draft, quoted)
+
+    def _quoted(self, draft: _Draft, quoted: Quoted) -> Found:
+        """The quotes that say something new, each with its own place as evidence."""
+        assert draft.quotes is not None
+        self.traces.append(replace(draft.trace, summary_ids=quoted.token_ids))
+        found = draft.quotes.read(quoted)
+        fresh, repeats = without_repeats([sentence for sentence, _ in found], self._said_before(draft.piece))
+        self.repeats_dropped += repeats
+        return [(sentence, (evidence,)) for sentence, evidence in found if sentence in fresh]
+
+    def _said_before(self, piece: Piece) -> list[str]:
+        """What pieces of the same kind and section have said: a section may say what the summary says."""
+        return [
+            sentence.text
+            for written, sentences in self.written
+            if (written.kind, written.position) == (piece.kind, piece.position)
+            for sentence in sentences
+        ]
+
+    def _keep(self, piece: Piece, found: Found) -> None:
+        window = len(self.traces) - 1
+        own_words = self.settings.writing != "quotes"
+        sentences = [
+            Sentence(
+                draft.text,
+                window,
+                draft.token_start,
+                draft.token_end,
+                evidence,
+                self._unsupported(draft.text) if own_words else (),
+            )
+            for draft, evidence in found
+        ]
+        self.written.append((piece, sentences))
+
+    def _unsupported(self, sentence: str) -> tuple[tuple[int, int], ...]:
+        """What in a sentence stands nowhere in the paper."""
+        if self._read_text is None:
+            self._read_text = ReadText(f"{self.document.title}\n{self.document.text}")
+        return tuple((item.start, item.end) for item in self._read_text.check(sentence).unsupported)
+
+    # Telling
+
+    def _on_writing(self, token_ids: Tokens) -> None:
+        assert self.draft is not None
+        self.draft.token_ids = token_ids
+        self.progress.writing(self.step, len(token_ids))
+        self._say("writing", self.draft.piece.name)
+
+    def _say(self, doing: Doing, what: str) -> None:
+        self.report(
+            Working(
+                doing,
+                what,
+                min(self.step + 1, len(self.progress.steps)),
+                len(self.progress.steps),
+                self.progress.fraction,
+                self.progress.seconds_left,
+                self._parts(),
+            )
+        )
+
+    def _parts(self) -> tuple[Part, ...]:
+        """What has been written, in reading order, with what is being written."""
+        written = list(self.written)
+        if self.draft is not None and self.draft.token_ids:
+            text = decoded(self.loaded.tokenizer, self.draft.token_ids).strip()
+            unfinished = Sentence(text, len(self.traces), 0, len(self.draft.token_ids))
+            written.append((self.draft.piece, [unfinished]))
+        return assemble(written, self.document.title)
+
+    def _summary(self, *, complete: bool) -> Summary:
+        plan, document = self.plan, self.document
+        read = plan.windows[-1].window.end if complete else self._windows_read()
+        pages_read = pages_of(document, plan.text.offsets[:read])
+        notes = reading_notes(
+            document,
+            self.settings,
+            plan,
+            read,
+            repeats_dropped=self.repeats_dropped,
+            ends_early=self.ends_early,
+            complete=complete,
+        )
+        return Summary(
+            document=document,
+            parts=assemble(self.written, document.title),
+            settings=self.settings,
+            tokens_read=read,
+            tokens_left_out=len(plan.whole) - read + plan.surroundings,
+            pages_read=pages_read,
+            notes=(*document.notes, *notes),
+            seconds=0.0,
+            windows=tuple(self.traces),
+            complete=complete,
+        )
+
+    def _windows_read(self) -> int:
+        """Tokens of the windows from which anything has been written."""
+        written = {trace.input_ids for trace in self.traces}
+        ends = [
+            planned.window.end
+            for planned in self.plan.windows
+            if _model_input(self.plan.text, planned.window, self.prefix, self.loaded.tokenizer.eos_token_id)[
+                0
+            ]
+            in written
+        ]
+        return max(ends, default=0)
+
+
+class _Draft:
+    """A piece in the making."""
+
+    def __init__(
+        self, piece: Piece, trace: WindowTrace, encoded: EncodedText, text: TokenizedText, window: Window
+    ) -> None:
+        self.piece = piece
+        self.trace = trace
+        self.encoded = encoded
+        self.text = text
+        self.window = window
+        self.token_ids: Tokens = ()
+        self.quotes: Quotes | None = None
+        """What may be quoted of it, once that is known, where it is written in quotes."""
+
+
+def assemble(written: Sequence[tuple[Piece, Sequence[Sentence]]], title: str) -> tuple[Part, ...]:
+    """The parts of a summary in reading order: TL;DR, summary, sections.
+
+    Of a paper that was read in parts, the parts stand in for the summary while there is none, and for sections where
+    there are none.
+    """
+    by_kind = {
+        kind: [(piece, tuple(sentences)) for piece, sentences in written if piece.kind == kind and sentences]
+        for kind in ("summary", "part", "section")
+    }
+    summary = [sentence for _, sentences in by_kind["summary"] for sentence in sentences]
+    if not summary and not by_kind["section"]:
+        summary = [sentence for _, sentences in by_kind["part"] for sentence in sentences]
+    parts = []
+    if summary:
+        chosen = choose_tldr([sentence.text for sentence in summary], title) if len(summary) > 2 else []
+        if chosen:
+            parts.append(Part("tldr", tuple(summary[i] for i in chosen)))
+        parts.append(Part("summary", tuple(summary)))
+    sections: dict[tuple[str, int], tuple[Sentence, ...]] = {}
+    shown = by_kind["section"] or (by_kind["part"] if by_kind["summary"] else [])
+    for piece, sentences in shown:
+        key = (piece.heading or piece.name.capitalize(), piece.position)
+        sections[key] = (*sections.get(key, ()), *sentences)
+    parts += [Part("section", _best_supported(sentences), *key) for key, sentences in sections.items()]
+    return tuple(parts)
+
+
+def _best_supported(sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:
+    """At most `MOST_SECTION_SENTENCES`, in their order: those with the strongest evidence."""
+
+    def strength(number: int) -> float:
+        return max((passage.score for passage in sentences[number].evidence), default=0.0)
+
+    best = sorted(range(len(sentences)), key=strength, reverse=True)[:MOST_SECTION_SENTENCES]
+    return tuple(sentences[number] for number in sorted(best))
+
+
+def _steps(plan: Plan, max_input_tokens: int) -> list[Step]:
+    """What each step reads or writes, in the order of the work."""
+    steps = []
+    for planned in plan.windows:
+        steps.append(Step(read=len(planned.window)))
+        steps += [Step(write=piece.max_tokens) for piece in planned.pieces]
+    if plan.merged is not None:
+        said = sum(planned.pieces[0].max_tokens for planned in plan.windows)
+        steps.append(Step(read=min(max_input_tokens, said + max_input_tokens // 2)))
+        steps.append(Step(write=plan.merged.max_tokens))
+    return steps
+
+
+def _reads(piece: Piece, window: Window, prefix_tokens: int) -> tuple[int, int]:
+    """The range of a window's `input_ids` that a piece is about; prefix and end token go with the whole window."""
+    if (piece.start, piece.end) == (window.start, window.end):
+        return 0, prefix_tokens + len(window) + 1
+    return piece.start - window.start + prefix_tokens, piece.end - window.start + prefix_tokens
+
+
+def _model_input(
+    text: TokenizedText, window: Window, prefix: list[int], end_token: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """Token ids of a window with prefix and end token, and the characters of each."""
+    offsets = text.offsets[window.start : window.end].tolist()
+    start, end = offsets[0][0], offsets[-1][1]
+    return (
+        (*prefix, *text.ids[window.start : window.end].tolist(), end_token),
+        (*[(start, start)] * len(prefix), *map(tuple, offsets), (end, end)),
+    )
+
+
+def _generation_config(
+    loaded: LoadedModel, settings: SummarySettings, max_new_tokens: int
+) -> GenerationConfig:
+    """The model's own generation config with the person's settings."""
+    config: GenerationConfig = copy.deepcopy(loaded.model.generation_config)
+    # A least length meant for a model's usual summaries must not outgrow a short one or a part's.
+    config.min_length = min(config.min_length or 0, max_new_tokens * 2 // 3) or None
+    config.min_new_tokens = min(config.min_new_tokens or 0, max_new_tokens * 2 // 3) or None
+    config.max_length = None
+    for name in SETTINGS:
+        if hasattr(config, name):  # what `generate` has a parameter for is a parameter of it
+            setattr(config, name, getattr(settings, name))
+    config.max_new_tokens = max_new_tokens
+    return config

@@ -1,0 +1,176 @@
+"""What will be read of a document and what will be written about it, before any of it is done."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from app.documents import Document, Section
+from app.documents.page_numbers import page_list, pages_of
+from app.summarizing.settings import LENGTHS, TOKENS_PER_WORD, SummaryError, SummarySettings
+from app.summarizing.windows import TokenizedText, Window, shorten, tokenize, truncate, windows_at_sections
+
+# Words about each part of a paper that is read in parts: enough for the second pass to choose from.
+PART_WORDS = 120
+# Words about a section: a word for so many tokens of it, within these bounds; about one to three sentences.
+TOKENS_PER_SECTION_WORD = 25
+SECTION_WORDS = (22, 45)
+# Shorter ones, as a heading with a line or two, are as quickly read themselves.
+LEAST_SECTION_TOKENS = 150
+# What a paper says of itself in short needs no summary of its own.
+_SELF_SUMMARY = re.compile(
+    r"\W*(?:\d+\W+)?(?:abstract|summary|synopsis|highlights|key ?words|zusammenfassung|résumé)\W*", re.I
+)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Something to be written about a stretch of a window."""
+
+    kind: Literal["summary", "part", "section"]
+    name: str
+    """What the stretch is, in words."""
+    start: int
+    end: int
+    """Half-open range of the plan's `text`."""
+    words: int | None
+    """How long it is to be; None leaves that to the model."""
+    max_tokens: int
+    heading: str = ""
+    """Of the section, as printed."""
+    position: int = 0
+    """Where the section begins in `Document.text`."""
+
+
+@dataclass(frozen=True)
+class PlannedWindow:
+    """What is read at once, and what is written about it."""
+
+    window: Window
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be read and written. Positions of tokens are those of `text`."""
+
+    whole: TokenizedText
+    """All that belongs to the paper."""
+    text: TokenizedText
+    """What is read of it."""
+    windows: tuple[PlannedWindow, ...]
+    merged: Piece | None
+    """The summary of the parts' summaries, where the paper is read in parts."""
+    surroundings: int
+    """Tokens of what surrounds the paper and is not read: references, front and back matter."""
+
+
+def make_plan(
+    document: Document,
+    settings: SummarySettings,
+    tokenizer: Any,
+    prefix_tokens: int,
+    stop: threading.Event | None = None,
+) -> Plan:
+    """Divides a document into windows, and says what is written about each.
+
+    Raises:
+        SummaryError: there is no text in it.
+        app.work.Stopped: `stop` was set.
+    """
+    ranges = ranges_to_read(document, settings)
+    whole = tokenize(tokenizer, document, ranges, stop)
+    if not len(whole):
+        raise SummaryError(f"There is no text to summarize in {document.name}.")
+    room = settings.max_input_tokens - prefix_tokens - 1
+    text = shorten(whole, room) if settings.long_papers == "beginning and end" else whole
+    sections = _token_ranges(document, text)
+    if settings.long_papers == "windows":
+        windows = windows_at_sections(text, room, [start for _, start, _ in sections])
+    else:
+        windows = truncate(text, room)
+    in_parts = len(windows) > 1
+    planned = []
+    for window in windows:
+        pieces = list(_section_pieces(window, sections, settings)) if settings.sections else []
+        name = _pages(document, text, window) if in_parts else "the paper"
+        whole_window = Piece("summary", name, window.start, window.end, None, 0)
+        if in_parts:
+            words = min(PART_WORDS, round(settings.words))  # no more about a part than about the whole
+            whole_window = replace(whole_window, kind="part", words=words)
+        planned.append(PlannedWindow(window, (_sized(whole_window, settings, whole, document), *pieces)))
+    merged = Piece("summary", "the parts’ summaries", 0, 0, None, 0) if in_parts else None
+    others = [(part.start, part.end) for part in document.sections if (part.start, part.end) not in ranges]
+    return Plan(
+        whole,
+        text,
+        tuple(planned),
+        merged and _sized(merged, settings, whole, document),
+        surroundings=len(tokenize(tokenizer, document, others, stop)),
+    )
+
+
+def ranges_to_read(document: Document, settings: SummarySettings) -> list[tuple[int, int]]:
+    """Ranges of `document.text` that belong to the paper, or that the settings put back."""
+    kinds = {"body"}
+    if settings.include_references:
+        kinds.add("references")
+    if settings.include_front_and_back:
+        kinds |= {"front", "back"}
+    return [
+        (part.start, part.end) for part in document.sections if part.kind in kinds and part.start < part.end
+    ]
+
+
+def _token_ranges(document: Document, text: TokenizedText) -> list[tuple[Section, int, int]]:
+    """The sections with a heading that are read, each with its half-open range of tokens.
+
+    A section that something else interrupts, as a footnote, goes on after it.
+    """
+    found: list[tuple[Section, int, int]] = []
+    for section in document.sections:
+        start, end = np.searchsorted(text.offsets[:, 0], [section.start, section.end]).tolist()
+        if section.heading and section.kind == "body":
+            found.append((section, start, end))
+        elif section.kind == "body" and found:
+            found[-1] = (found[-1][0], found[-1][1], end)
+    return [one for one in found if one[1] < one[2]]
+
+
+def _section_pieces(
+    window: Window, sections: Sequence[tuple[Section, int, int]], settings: SummarySettings
+) -> Iterator[Piece]:
+    """What is to be written about the sections in a window; one that goes on in the next is in both."""
+    for section, first, after in sections:
+        start, end = max(first, window.start), min(after, window.end)
+        if end - start < LEAST_SECTION_TOKENS or _SELF_SUMMARY.fullmatch(section.heading):
+            continue
+        least, most = SECTION_WORDS
+        words = min(max(least, round((end - start) / TOKENS_PER_SECTION_WORD)), most)
+        tokens = round(words * TOKENS_PER_WORD)
+        yield Piece("section", section.heading, start, end, words, tokens, section.heading, section.start)
+
+
+def _sized(piece: Piece, settings: SummarySettings, whole: TokenizedText, document: Document) -> Piece:
+    """The piece with the length that a summary is to have, or that of a part."""
+    words = piece.words
+    if words is None and settings.length != "usual":
+        words = LENGTHS[settings.length]
+    if words is None:
+        return replace(piece, max_tokens=settings.max_new_tokens)
+    read = sum(len(document.text[start:end].split()) for start, end in ranges_to_read(document, settings))
+    tokens = words * len(whole) / max(1, read)
+    if settings.writing == "quotes":  # which fall short of what they may fill by half a sentence on average
+        return replace(
+            piece, words=None, max_tokens=round(tokens + len(whole) / len(whole.sentence_starts) / 2)
+        )
+    return replace(piece, words=words, max_tokens=round(tokens))
+
+
+def _pages(document: Document, text: TokenizedText, window: Window) -> str:
+    return page_list(pages_of(document, text.offsets[window.start : window.end]))

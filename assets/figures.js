@@ -330,7 +330,7 @@
     };
     const css = (value) => {
       const found = colour(value, 'share', about);
-      return found && position(value, 'share', about) > 0 ? found : null;
+      return found && value >= 0.001 ? found : null;  // less would colour every word
     };
     const dark = ([r, g, b]) => 0.3 * r + 0.59 * g + 0.11 * b < 140;
     const said = make('div', 'text-said');
@@ -407,7 +407,7 @@
     for (const figure of document.querySelectorAll('.figure:not([data-drawn])')) {
       figure.dataset.drawn = 'yes';
       hush();
-      const about = JSON.parse(figure.querySelector('script').textContent);
+      const about = JSON.parse(figure.querySelector('template').content.textContent);
       const panels = make('div', about.panels.length > 1 ? 'panels several' : 'panels');
       figure.append(panels);
       for (const panel of about.panels) panels.append(kinds[panel.kind](panel, about, figure));

@@ -52,6 +52,7 @@ def coloured_text(
         cross_strip=_summed(cross, bin_of_token, bins),
         bins=_bin_labels(window, bin_of_token, bins),
         shown_bins=(int(bin_of_token[start]), int(bin_of_token[end - 1]) + 1),
+        asking=("paper", (end - start) // 2),
     )
 
 
@@ -70,11 +71,11 @@ def _words(window: EncodedWindow, start: int, end: int) -> tuple[Word, ...]:
     after = offsets[start][0]
     for index, label in zip(range(start, end), labels):
         first, last = offsets[index]
-        gap = document.text[after:first] if first > after else ""
+        gap = document.text[after:first] if window.reads_paper and first > after else ""
         if gap.strip():
             words.append(Word(f"\n[{_count(gap)} not read]\n", f"not read: {shorten(gap, 90)}", read=False))
             gap = ""
-        words.append(Word(gap + (document.text[first:last] or label.text), describe(label, index, index + 1)))
+        words.append(Word(gap + (window.spelled(index) or label.text), describe(label, index, index + 1)))
         after = max(after, last)
     return tuple(words)
 
@@ -128,8 +129,8 @@ def _bin_labels(window: EncodedWindow, bin_of_token: np.ndarray, bins: int) -> t
     labels = []
     for first, last in zip(firsts.tolist(), lasts.tolist()):
         start, end = offsets[first][0], offsets[last][0]
-        pages = sorted({document.page_of(start), document.page_of(end)})
-        pages = list(range(pages[0], pages[-1] + 1))
+        bounds = sorted((document.page_of(start), document.page_of(end)))
+        pages = list(range(bounds[0], bounds[1] + 1))
         heading = document.section_of(start).heading
         where = f"{page_list(pages)}, {heading}" if heading else page_list(pages)
         labels.append(f"tokens {first:,}\u2013{last:,} \u00b7 {where}")

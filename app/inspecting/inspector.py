@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -90,11 +91,11 @@ def outline(store: ModelStore, summary: Summary, window: int) -> Outline:
     config = store.profile(summary.settings.model).config
     has_globals = config.encoder_attention_type == "transient-global"
     pages = _page_of_tokens(summary, trace)
-    numbers, firsts = np.unique(pages, return_index=True)
-    bounds = [*firsts.tolist(), len(pages)]
+    turns = np.flatnonzero(np.diff(pages, prepend=-1)).tolist()
+    runs = zip(pages[turns].tolist(), turns, [*turns[1:], len(pages)])
     return Outline(
         tokens=len(trace.input_ids),
-        pages=tuple(zip(numbers.tolist(), bounds, bounds[1:], strict=False)),
+        pages=tuple({page: (page, start, end) for page, start, end in reversed(list(runs))}.values())[::-1],
         encoder_layers=config.num_layers,
         decoder_layers=config.num_decoder_layers,
         heads=config.num_heads,
@@ -161,12 +162,7 @@ class EncodedWindow:
 
     def shown(self) -> EncodedText:
         """The encoded text as far as the decoder was shown it: all of it, or a section."""
-        start, end = self.trace.decoder_reads
-        if (start, end) == (0, len(self.trace.input_ids)):
-            return self.encoded
-        shown = torch.zeros(len(self.trace.input_ids), dtype=torch.bool)
-        shown[start:end] = True
-        return self.encoded.showing(shown)
+        return self.encoded.showing(torch.from_numpy(self.trace.decoder_mask))
 
     def teacher_forced(self) -> TeacherForced:
         """What the decoder made of the tokens written."""
@@ -180,9 +176,23 @@ class EncodedWindow:
 
     def token(self, index: int) -> str:
         """A token as the paper has it; prefix, end token and lone white space as the tokenizer has them."""
+        return self.spelled(index).strip() or self.loaded.tokenizer.convert_ids_to_tokens(
+            self.trace.input_ids[index]
+        )
+
+    def spelled(self, index: int) -> str:
+        """A token with the space before it, if it begins a word; empty for prefix, end token and lone white space."""
         start, end = self.trace.offsets[index]
-        text = self.summary.document.text[start:end]
-        return text or self.loaded.tokenizer.convert_ids_to_tokens(self.trace.input_ids[index])
+        if self.reads_paper:
+            return self.summary.document.text[start:end]
+        piece = self.loaded.tokenizer.convert_ids_to_tokens(self.trace.input_ids[index])
+        return piece.replace("\u2581", " ") if start < end else ""
+
+    @cached_property
+    def reads_paper(self) -> bool:
+        """Whether the tokens are the paper's own, and not those of summaries of its parts."""
+        places = [place for place in self.trace.offsets if place[0] < place[1]]
+        return all(before != after for before, after in pairwise(places))
 
     def source_labels(self, spans: np.ndarray) -> tuple[Label, ...]:
         """A label for each of the `(labels, 2)` ranges of tokens read."""
@@ -195,7 +205,10 @@ class EncodedWindow:
             start, end = self.trace.offsets[first][0], self.trace.offsets[after - 1][1]
             token = self.token(first)
             document = self.summary.document
-            quote = shorten(document.text[start:end] or token, QUOTE_CHARACTERS)
+            words = document.text[start:end]
+            if not self.reads_paper:
+                words = self.loaded.tokenizer.decode(list(self.trace.input_ids[first:after]))
+            quote = shorten(words or token, QUOTE_CHARACTERS)
             labels.append(Label(token, int(pages[first]), quote, document.section_of(start).heading))
         return tuple(labels)
 

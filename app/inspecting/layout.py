@@ -20,6 +20,7 @@ from app.inspecting.inspector import shorten
 
 WIDTH = 482.0  # points: 17 cm
 SMALL, NORMAL, LARGE = 7.0, 8.5, 11.0  # sizes of letters
+LEAST_SHARE = 0.001  # words with less stay white, as in `assets/figures.js`: a few would be lost among many
 INK, QUIET, WARNING, FILL = "#1f2933", "#526071", "#c2410c", "#1f9e89"
 
 
@@ -177,7 +178,7 @@ class Sheet:
             width = _width(words, size)
             dark = False
             if word.read:
-                if weights[i] > 10.0**-5:
+                if weights[i] >= LEAST_SHARE:
                     shade = shades[i]
                     dark = float(shade @ np.array([0.3, 0.59, 0.11])) < 140
                     box = Rectangle(

@@ -22,8 +22,7 @@ SCRIPT, STYLES = ASSETS / "figures.js", ASSETS / "figures.css"
 def to_fragment(drawing: Drawing, name: str) -> str:
     """HTML that the script turns into the figure; `name` comes back with each click in it."""
     return (
-        f'<div class="figure" data-name="{html.escape(name)}"><script type="application/json">'
-        f"{to_json(drawing)}</script></div>"
+        f'<div class="figure" data-name="{html.escape(name)}"><template>{to_json(drawing)}</template></div>'
     )
 
 
@@ -43,7 +42,7 @@ def to_html(drawing: Drawing) -> str:
 
 
 def to_json(drawing: Drawing) -> str:
-    """Everything that the browser draws and says when something is pointed at; it holds no "<"."""
+    """Everything that the browser draws and says when something is pointed at; it holds neither "<" nor "&"."""
     panels = [_packed(panel) for panel in drawing.panels]
     measures = {panel["measure"] for panel in panels if "measure" in panel}
     about = {
@@ -53,7 +52,11 @@ def to_json(drawing: Drawing) -> str:
         "bars": {measure: ticks(measure, drawing.scale) for measure in sorted(measures)},
         "panels": panels,
     }
-    return json.dumps(about, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        json.dumps(about, ensure_ascii=False, separators=(",", ":"))
+        .replace("<", "\\u003c")
+        .replace("&", "\\u0026")
+    )
 
 
 @singledispatch
@@ -120,8 +123,10 @@ def _(panel: ColouredText) -> dict[str, Any]:
 
 
 def numbers(values: np.ndarray) -> dict[str, Any]:
-    """An array in half precision: three digits, and no smaller number than a colour can show."""
-    half = np.ascontiguousarray(values, dtype="<f2")
+    """An array in half precision: three digits; what is smaller than its smallest number becomes that, and not nothing."""
+    smallest = float(np.finfo(np.float16).smallest_subnormal)
+    kept = np.where((values > 0) & (values < smallest), smallest, values)
+    half = np.ascontiguousarray(kept, dtype="<f2")
     return {"shape": values.shape, "data": base64.b64encode(half.tobytes()).decode()}
 
 

@@ -42,7 +42,7 @@ class Question:
 
     def to_link(self) -> str:
         """As the part of an address after "#attention="."""
-        return urlencode({name: value for name, value in asdict(self).items() if value != ""})
+        return urlencode(asdict(self))
 
     def to_json(self) -> str:
         """As files of numbers have it."""
@@ -68,4 +68,6 @@ def changed(question: Question, **said: object) -> Question:
 def from_link(question: Question, link: str) -> Question:
     """The question that `Question.to_link` wrote, with `question` for what is missing or makes no sense."""
     known = {field.name for field in fields(question)}
-    return changed(question, **{name: value for name, value in parse_qsl(link) if name in known})
+    return changed(
+        question, **{name: value for name, value in parse_qsl(link, keep_blank_values=True) if name in known}
+    )

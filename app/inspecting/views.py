@@ -323,7 +323,7 @@ _ENTRIES = (
         label="On the text",
         question="Which words does a word attend to, and which attend to it?",
         caption="Point at a word: what it attends to takes colour, words for the band, underlines for global blocks, the "
-        "strip above for the whole paper. Words of the summary show the mean of the decoder's aligning heads. Click to "
+        "strip above for the whole paper; less than 0.1 % stays white. Words of the summary show the mean of the decoder's aligning heads. Click to "
         "keep a word.",
         source="Guo et al. 2022, section 3.1",
         stack="encoder",

@@ -247,7 +247,10 @@ class InspectorPanel:
             overview = inspector.overview(self._store, summary, window, session.begin_maps())
         finally:
             session.opening = None
-        asked = within(outline, replace(first_question(outline, window), **said))
+        shares = overview.statistics.measures["global_share"]
+        layer, head = divmod(int(shares.argmax()), outline.heads)  # the one that there is most to see of
+        asked = replace(first_question(outline, window), layer=layer, head=head)
+        asked = within(outline, replace(asked, **said))
         if session.link and not said:
             asked = within(outline, replace(from_link(asked, session.link), window=window))
             session.link = ""
@@ -347,7 +350,7 @@ class InspectorPanel:
             self._stop: gr.update(visible=False),
             **self._grid_lists(held, asked),
             self._heading: presentation.map_heading(
-                f"{view.question} {title(asked)}", f"{figure.says}", f"{extent(held)} {view.caption}".strip()
+                view.question, figure.says, f"{title(asked)}. {extent(held)} {view.caption}"
             ),
             self._map: to_fragment(figure, "map-figure"),
             self._pin: gr.update(

@@ -17,6 +17,7 @@ from app.inspecting.drawing import MAX_CELLS, Axis, Bars, Panel
 from app.inspecting.figures import Sides, arrays, head_tiles, heat_map, pooling_note
 from app.inspecting.inspector import EncodedWindow, Label, LabelledMap, Outline, offset_labels, shorten
 from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY, Question
+from app.summarizing.settings import SummaryError
 from longt5.maps import (
     AttentionMap,
     band_map,
@@ -86,7 +87,7 @@ class View:
     @property
     def is_map(self) -> bool:
         """Whether its arrays are `weights` with spans and texts of rows and columns."""
-        return self.name in ("band", "global", "self", "cross", "flow", "zeroing")
+        return self.name in ("band", "globals", "self", "cross", "flow", "zeroing")
 
 
 def _heads(window: EncodedWindow, question: Question) -> tuple[int, ...]:
@@ -104,7 +105,7 @@ def _map_answer(window: EncodedWindow, labelled: LabelledMap, sides: Sides, what
 
 _THUMBNAILS: dict[str, tuple[Stack, str]] = {
     "band": ("encoder", "band"),
-    "global": ("encoder", "global"),
+    "globals": ("encoder", "global"),
     "self": ("decoder", "self"),
     "cross": ("cross", "cross"),
 }
@@ -175,8 +176,12 @@ def _steps(window: EncodedWindow, question: Question) -> tuple[int, int]:
     """The steps that wrote the chosen sentence, or all of the window's summary."""
     if question.sentence == WHOLE_SUMMARY:
         return 0, len(window.trace.summary_ids)
-    chosen = window.summary.sentences[question.sentence]
-    return chosen.token_start, chosen.token_end
+    sentences = window.summary.sentences
+    if not 0 <= question.sentence < len(sentences):
+        raise SummaryError(
+            f"The summary has no sentence {question.sentence + 1}; choose one of its sentences."
+        )
+    return sentences[question.sentence].token_start, sentences[question.sentence].token_end
 
 
 def _self(window: EncodedWindow, question: Question) -> Answer:
@@ -312,7 +317,7 @@ _ENTRIES = (
         answer=_all_heads,
         options=(
             ("Encoder: local band", "band"),
-            ("Encoder: globals", "global"),
+            ("Encoder: globals", "globals"),
             ("Decoder: own words", "self"),
             ("Decoder: cross-attention", "cross"),
         ),
@@ -341,7 +346,7 @@ _ENTRIES = (
         answer=_band,
     ),
     View(
-        name="global",
+        name="globals",
         label="Global blocks",
         question="Which parts of the paper does each token read through the globals?",
         caption="A row is a token of the paper, a column a global block, which sums up its tokens (16 of them).",

@@ -33,7 +33,7 @@ STEPS = (
         "What is a global token?",
         "A paper is too long for every word to see every other. So sixteen tokens at a time are added up to one global "
         "token, which all words can see. Here heads are sorted by how much they use them; most hardly do.",
-        {"view": "heads", "option": "global", "sort": "global_share", "named": ""},
+        {"view": "heads", "option": "globals", "sort": "global_share", "named": ""},
     ),
     Step(
         "On the words themselves",

@@ -97,6 +97,6 @@ def test_zooming_stays_within_the_text() -> None:
 
 
 def test_titles_name_layer_and_head_as_the_code_does() -> None:
-    assert title(ask("global", 2, 3)) == "Global blocks \u00b7 encoder layer 2, head 3"
+    assert title(ask("globals", 2, 3)) == "Global blocks \u00b7 encoder layer 2, head 3"
     cross = within(OUTLINE, ask("cross", 1, ALL_HEADS))
     assert title(cross) == "Cross-attention (attention weights) \u00b7 decoder layer 1, mean of all heads"

@@ -49,7 +49,7 @@ def test_the_band_at_the_edges_and_pooled(store: ModelStore, summary: Summary) -
 
 
 def test_globals_carry_the_text_of_their_block(store: ModelStore, summary: Summary) -> None:
-    answer = shown(store, summary, "global", layer=1, head=3, start=10, end=30)
+    answer = shown(store, summary, "globals", layer=1, head=3, start=10, end=30)
     trace, text = summary.windows[0], summary.document.text
     for (first, after), quote in zip(answer.arrays["column_spans"].tolist(), answer.arrays["column_texts"]):
         block = text[trace.offsets[first][0] : trace.offsets[after - 1][1]]
@@ -135,7 +135,7 @@ def test_the_text_is_the_papers_and_its_attention_that_of_the_maps(
     assert words == summary.document.text[trace.offsets[start][0] : trace.offsets[end - 1][1]]
     band = shown(store, summary, "band", layer=1, head=2, start=start, end=end).arrays["weights"]
     np.testing.assert_allclose(panel.band, band, atol=1e-6)
-    globals_ = shown(store, summary, "global", layer=1, head=2, start=start, end=end).arrays
+    globals_ = shown(store, summary, "globals", layer=1, head=2, start=start, end=end).arrays
     np.testing.assert_allclose(panel.strip.sum(1), globals_["weights"].sum(1), atol=1e-5)
     for word, block in enumerate(panel.block_of_word):
         column = next(i for i, (a, b) in enumerate(globals_["column_spans"]) if a <= start + word < b)
@@ -170,7 +170,7 @@ def test_steps_that_leave_the_paper_are_warned_of(store: ModelStore, summary: Su
 def test_views_are_for_models_and_texts_that_have_them(store: ModelStore, summary: Summary) -> None:
     outline = inspector.outline(store, summary, 0)
     local, silent = replace(outline, globals=0), replace(outline, sentences=())
-    assert [name for name, view in VIEWS.items() if not view.exists(local)] == ["global", "zeroing"]
+    assert [name for name, view in VIEWS.items() if not view.exists(local)] == ["globals", "zeroing"]
     missing = [name for name, view in VIEWS.items() if not view.exists(silent)]
     assert missing == ["self", "cross", "flow", "source"]
     assert isinstance(shown(store, summary, "heads").panels[0], Tiles)

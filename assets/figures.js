@@ -402,17 +402,23 @@
     return box;
   };
 
+  const drawn = new WeakMap();  // figure -> the key of what it shows
   const kinds = { heatmap, tiles, bars, text: colouredText };
   const draw = () => {
-    for (const figure of document.querySelectorAll('.figure:not([data-drawn])')) {
-      figure.dataset.drawn = 'yes';
+    for (const figure of document.querySelectorAll('.figure')) {
+      // The page may replace a figure, or give the same element other data; either way its key changes.
+      const before = figure.querySelector('.panels');
+      if (before && drawn.get(figure) === figure.dataset.key) continue;
+      drawn.set(figure, figure.dataset.key);
       hush();
-      const about = JSON.parse(figure.querySelector('template').content.textContent);
+      if (before) before.remove();
+      const about = JSON.parse(figure.querySelector('.figure-data').textContent);
       const panels = make('div', about.panels.length > 1 ? 'panels several' : 'panels');
       figure.append(panels);
       for (const panel of about.panels) panels.append(kinds[panel.kind](panel, about, figure));
     }
   };
-  new MutationObserver(draw).observe(document.documentElement, { childList: true, subtree: true });
+  new MutationObserver(draw).observe(document.documentElement,
+    { childList: true, subtree: true, attributes: true, attributeFilter: ['data-key'] });
   draw();
 })();

@@ -11,8 +11,8 @@ MAX_CELLS = 512  # along a side of a heat map: what a browser draws at once
 
 Scale = Literal["log", "linear"]
 Measure = Literal["share", "difference", "change"]
-"""What numbers are: shares of attention (0 to 1), a difference of two shares (-1 to 1), or how far a state moved (1 less
-its cosine to where it was). Each has one colour scale with fixed ends in every figure."""
+"""What numbers are: shares of attention (0 to 1), a difference of two shares (-1 to 1), or how far a state moved (1
+less its cosine to where it was). Each has one colour scale with fixed ends in every figure."""
 
 
 @dataclass(frozen=True)

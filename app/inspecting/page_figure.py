@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import zlib
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,11 @@ SCRIPT, STYLES = ASSETS / "figures.js", ASSETS / "figures.css"
 
 def to_fragment(drawing: Drawing, name: str) -> str:
     """HTML that the script turns into the figure; `name` comes back with each click in it."""
+    data = to_json(drawing)
+    key = f"{zlib.crc32(data.encode()):08x}"  # the script draws again when it changes
     return (
-        f'<div class="figure" data-name="{html.escape(name)}"><template>{to_json(drawing)}</template></div>'
+        f'<div class="figure" data-name="{html.escape(name)}" data-key="{key}">'
+        f'<div class="figure-data" hidden>{data}</div></div>'
     )
 
 
@@ -123,7 +127,7 @@ def _(panel: ColouredText) -> dict[str, Any]:
 
 
 def numbers(values: np.ndarray) -> dict[str, Any]:
-    """An array in half precision: three digits; what is smaller than its smallest number becomes that, and not nothing."""
+    """An array in half precision: three digits; what is smaller than its smallest number becomes that number."""
     smallest = float(np.finfo(np.float16).smallest_subnormal)
     kept = np.where((values > 0) & (values < smallest), smallest, values)
     half = np.ascontiguousarray(kept, dtype="<f2")

@@ -126,8 +126,10 @@ class InspectedPaper:
         wanted = replace(wanted, count=min(wanted.count, outline.tokens - wanted.start))
         if within(outline, wanted) != wanted:
             raise SummaryError(
-                f"There is no such layer, head, option, sentence or token: there are {VIEWS[view].layers(outline)} layers "
-                f"and {outline.heads} heads of this view, {outline.tokens:,} tokens, {len(outline.sentences)} sentences."
+                f"There is no such layer, head, option, sentence or token: there are "
+                f"{VIEWS[view].layers(outline)} layers "
+                f"and {outline.heads} heads of this view, {outline.tokens:,} tokens, "
+                f"{len(outline.sentences)} sentences."
             )
         held = Inspection(self.summary, outline, {}, wanted)
         held.answered = answer(self.store, held, wanted, progress=progress)

@@ -308,8 +308,10 @@ _ENTRIES = (
         name="heads",
         label="All heads",
         question="What does each head do?",
-        caption="Each picture is a head. Rows are stretches of the text, columns are where they look: offsets before and "
-        "after a token (the band, itself in the middle), or parts of the text (globals, own words, paper). A name is "
+        caption="Each picture is a head. Rows are stretches of the text, columns are where they "
+        "look: offsets before and "
+        "after a token (the band, itself in the middle), or parts of the text (globals, own words, "
+        "paper). A name is "
         "given from a threshold on; point at a head to see measure and threshold. Click one to open it.",
         source="docs/inspector.md; after Clark et al. 2019, section 3",
         stack="encoder",
@@ -327,8 +329,10 @@ _ENTRIES = (
         name="text",
         label="On the text",
         question="Which words does a word attend to, and which attend to it?",
-        caption="Point at a word: what it attends to takes colour, words for the band, underlines for global blocks, the "
-        "strip above for the whole paper; less than 0.1 % stays white. Words of the summary show the mean of the decoder's aligning heads. Click to "
+        caption="Point at a word: what it attends to takes colour, words for the band, underlines "
+        "for global blocks, the "
+        "strip above for the whole paper; less than 0.1 % stays white. Words of the summary show the "
+        "mean of the decoder's aligning heads. Click to "
         "keep a word.",
         source="Guo et al. 2022, section 3.1",
         stack="encoder",
@@ -339,7 +343,8 @@ _ENTRIES = (
         name="band",
         label="Local band",
         question="How much does each token give to its neighbours?",
-        caption="A row is a token of the paper, a column an offset: to the left tokens before it, to the right after it.",
+        caption="A row is a token of the paper, a column an offset: to the left tokens before it, to "
+        "the right after it.",
         source="Guo et al. 2022, section 3.1.1",
         stack="encoder",
         controls=frozenset({"layer", "head", "range"}),
@@ -349,7 +354,8 @@ _ENTRIES = (
         name="globals",
         label="Global blocks",
         question="Which parts of the paper does each token read through the globals?",
-        caption="A row is a token of the paper, a column a global block, which sums up its tokens (16 of them).",
+        caption="A row is a token of the paper, a column a global block, which sums up its tokens "
+        "(16 of them).",
         source="Guo et al. 2022, section 3.1.2",
         stack="encoder",
         controls=frozenset({"layer", "head", "range"}),
@@ -360,7 +366,8 @@ _ENTRIES = (
         name="self",
         label="Own words",
         question="Which of its own words did the decoder look back at?",
-        caption="A row is a step of writing, a column a token that the decoder had read by then, the start token first.",
+        caption="A row is a step of writing, a column a token that the decoder had read by then, the "
+        "start token first.",
         source="Vaswani et al. 2017, section 3.2.3",
         stack="decoder",
         controls=frozenset({"layer", "head", "sentence"}),
@@ -371,7 +378,8 @@ _ENTRIES = (
         name="cross",
         label="Cross-attention",
         question="Where in the paper did the model look while it wrote?",
-        caption="A row is a step of writing, a column a place in the paper. \u201cWeighed by values\u201d multiplies each "
+        caption="A row is a step of writing, a column a place in the paper. \u201cWeighed by "
+        "values\u201d multiplies each "
         "weight by the length of the vector that the head adds for that place.",
         source="Vaswani et al. 2017, section 3.2.3; Kobayashi et al. 2020, section 3",
         stack="decoder",
@@ -386,7 +394,8 @@ _ENTRIES = (
         name="flow",
         label="Flow",
         question="Through all layers, which words did the summary come from?",
-        caption="The top row is where the decoder looked, mean of all heads. Each row further down follows it through one "
+        caption="The top row is where the decoder looked, mean of all heads. Each row further down "
+        "follows it through one "
         "more layer of the encoder and its globals, to the words that were read.",
         source="Abnar and Zuidema 2020, section 3 (attention rollout)",
         stack="encoder",
@@ -400,7 +409,8 @@ _ENTRIES = (
         name="zeroing",
         label="Without a block",
         question="Which global blocks would be missed?",
-        caption="A row is a token, a column a global block whose values are set to zero in this layer; the colour is how far "
+        caption="A row is a token, a column a global block whose values are set to zero in this "
+        "layer; the colour is how far "
         "the token's state moves (1 less the cosine).",
         source="Mohebbi et al. 2023, equation 4 (value zeroing)",
         stack="encoder",
@@ -413,7 +423,8 @@ _ENTRIES = (
         name="source",
         label="Paper or own words",
         question="Where does the model go on by itself?",
-        caption="How much of each step of writing comes from the paper; the rest comes from the words written before. Orange "
+        caption="How much of each step of writing comes from the paper; the rest comes from the "
+        "words written before. Orange "
         "is well below the usual: look there for what the paper does not say.",
         source="Ferrando et al. 2022, section 3 (ALTI+, with the paper as one source)",
         stack="decoder",

@@ -25,32 +25,38 @@ class Step:
 STEPS = (
     Step(
         "Every head has a habit",
-        "Each picture is one head of the encoder, a line of them a layer. Most heads of a trained model do one thing: look "
+        "Each picture is one head of the encoder, a line of them a layer. Most heads of a trained "
+        "model do one thing: look "
         "one token back, a few ahead, or far around. Point at one to see the number behind its name.",
         {"view": "heads", "option": "band", "sort": "", "named": ""},
     ),
     Step(
         "What is a global token?",
-        "A paper is too long for every word to see every other. So sixteen tokens at a time are added up to one global "
+        "A paper is too long for every word to see every other. So sixteen tokens at a time are "
+        "added up to one global "
         "token, which all words can see. Here heads are sorted by how much they use them; most hardly do.",
         {"view": "heads", "option": "globals", "sort": "global_share", "named": ""},
     ),
     Step(
         "On the words themselves",
-        "Point at a word: the words it attends to take colour, underlines mark global blocks, the strip shows the whole "
+        "Point at a word: the words it attends to take colour, underlines mark global blocks, the "
+        "strip shows the whole "
         "paper. Click to keep a word. Turn to \u201cis attended by\u201d to ask the other way.",
         {"view": "text", "layer": 0, "head": 0, "start": 0},
     ),
     Step(
         "From the summary to the paper",
-        "Each row is a word of the summary being written, each column a place in the paper. Bright columns are read again "
+        "Each row is a word of the summary being written, each column a place in the paper. Bright "
+        "columns are read again "
         "and again; a diagonal is a passage being followed.",
         {"view": "cross", "layer": 0, "head": -1, "option": "attention", "start": 0, "count": 10**9},
     ),
     Step(
         "What this does not show",
-        "Attention says where a head took information from, not why the model wrote what it wrote. Weighed by values, as "
-        "here, places whose vectors are short lose their colour: it is closer to what counts, and still no proof.",
+        "Attention says where a head took information from, not why the model wrote what it wrote. "
+        "Weighed by values, as "
+        "here, places whose vectors are short lose their colour: it is closer to what counts, and "
+        "still no proof.",
         {"view": "cross", "layer": 0, "head": -1, "option": "norms", "start": 0, "count": 10**9},
     ),
 )

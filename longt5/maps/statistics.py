@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -35,7 +36,8 @@ class HeadStatistics:
     `first`: on the first token (or start token), and the global block that begins the text.
     `punctuation`: on tokens of punctuation, of the band where there is one.
     `same_token`: on other tokens with the id of the query (of "cross": with that of the token being written).
-    `previous`, `itself`, `next`: on the token before the query, on it, and after it. Not of "cross", `next` of "encoder".
+    `previous`, `itself`, `next`: on the token before the query, on it, and after it. Not of "cross"; `next` of "encoder"
+    only.
     `global_share`: on global blocks; of "encoder" only.
     `last`: of "cross" only, on the last token that is read, which ends the text.
     `copies`: of "cross" only, the share of steps whose largest weight is on a token equal to the one that is written.
@@ -123,7 +125,7 @@ def band_bins(radius: int) -> list[tuple[int, int]]:
         edges.append(min(edges[-1] + step, radius + 1))
         if len(edges) % 4 == 1:
             step *= 2
-    ahead = list(zip(edges, edges[1:]))
+    ahead = list(pairwise(edges))
     return [(1 - end, 1 - start) for start, end in reversed(ahead)] + [(0, 1)] + ahead
 
 
@@ -267,7 +269,7 @@ def _cross_statistics(
         "focus": excess.max(dim=-1).values.mean(),
     }
     pooled = _pooled(weights[None], min(THUMBNAIL, steps), min(THUMBNAIL, tokens))[0]
-    return {name: np.array(value, np.float32) for name, value in measured.items()} | {
+    return {name: np.array(float(value), np.float32) for name, value in measured.items()} | {
         "thumbnail": pooled.numpy()
     }
 

@@ -71,7 +71,7 @@ def test_ticks_of_the_colour_bar_stand_where_their_numbers_are() -> None:
 def test_a_fragment_holds_the_numbers_and_no_markup() -> None:
     fragment = to_fragment(drawing(heat_map(words=HOSTILE)), "map")
     assert "<script" not in fragment and fragment.count("</") == 2
-    inside = re.search(r"<template>(.*)</template>", fragment, re.S)
+    inside = re.search(r"hidden>(.*?)</div>", fragment, re.S)
     assert inside
     panel = json.loads(inside[1])["panels"][0]
     assert panel["columns"]["labels"][0] == f"{HOSTILE}0"

@@ -71,7 +71,7 @@ class Tab:
     def drawn(self, shown: dict[Any, Any]) -> str:
         """The heading of what was drawn, with the layer and head that the lists now name."""
         assert "status-idle" in shown[self.panel._status]
-        assert "<template>" in shown[self.panel._map]
+        assert "figure-data" in shown[self.panel._map]
         assert self.values["layer"] in self.choices["layer"]
         assert self.values["head"] in self.choices["head"]
         return shown[self.panel._heading]

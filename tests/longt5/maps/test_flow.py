@@ -17,7 +17,7 @@ from tests.longt5.maps.test_maps import MASKS, SMALL, dense, encoded_text
 
 
 def squares(model: Any, encoded: EncodedText) -> list[np.ndarray]:
-    """For each layer `(length, length)`: attention of token on token, mean of heads, globals spread over their tokens."""
+    """For each layer `(length, length)`: attention of token on token, mean of heads, globals spread over tokens."""
     found = []
     radius, length = model.config.local_radius, encoded.input_ids.shape[1]
     for band, globals_ in dense(model, encoded):

@@ -29,8 +29,8 @@ def of_all_heads(overview: Overview) -> str:
     layer, head = np.unravel_index(int(np.argmax(shares)), shares.shape)
     if shares[layer, head] < 0.01:
         return first
-    return (f"{first} The globals are read most by layer {layer}, head {head}: {percent(shares[layer, "
-    f"head])} of its attention.")
+    reader = f"layer {layer}, head {head}: {percent(float(shares[layer, head]))} of its attention"
+    return f"{first} The globals are read most by {reader}."
 
 
 def of_head(

@@ -36,8 +36,8 @@ class HeadStatistics:
     `first`: on the first token (or start token), and the global block that begins the text.
     `punctuation`: on tokens of punctuation, of the band where there is one.
     `same_token`: on other tokens with the id of the query (of "cross": with that of the token being written).
-    `previous`, `itself`, `next`: on the token before the query, on it, and after it. Not of "cross"; `next` of "encoder"
-    only.
+    `previous`, `itself`, `next`: on the token before the query, on it, and after it. Not of "cross"; `next` of
+    "encoder" only.
     `global_share`: on global blocks; of "encoder" only.
     `last`: of "cross" only, on the last token that is read, which ends the text.
     `copies`: of "cross" only, the share of steps whose largest weight is on a token equal to the one that is written.

@@ -10,6 +10,7 @@ import numpy as np
 from longt5.maps.statistics import HeadStatistics, Stack
 
 NEAR = 8  # tokens: "a few", in the names below
+ONE_OFFSET = 0.2  # of the attention at one offset gives a head its name
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class _Rule:
     threshold: float
     value: Callable[[HeadStatistics, int, int], float]
     stacks: tuple[Stack, ...]
+    wide: bool = False
+    """Whether a name that says at which offset would say more."""
 
 
 def _measured(name: str) -> Callable[[HeadStatistics, int, int], float]:
@@ -148,6 +151,7 @@ _RULES = (
         0.5,
         _within(-NEAR, -1),
         _BOTH,
+        wide=True,
     ),
     _Rule(
         "a few ahead",
@@ -156,6 +160,7 @@ _RULES = (
         0.5,
         _within(1, NEAR),
         ("encoder",),
+        wide=True,
     ),
     _Rule(
         "neighbours",
@@ -164,6 +169,7 @@ _RULES = (
         0.6,
         _within(-NEAR, NEAR),
         _BOTH,
+        wide=True,
     ),
     _Rule(
         "the text before",
@@ -172,6 +178,7 @@ _RULES = (
         0.7,
         _within(-(10**6), -1),
         ("encoder",),
+        wide=True,
     ),
     _Rule(
         "the text after",
@@ -180,6 +187,7 @@ _RULES = (
         0.7,
         _within(1, 10**6),
         ("encoder",),
+        wide=True,
     ),
     _Rule(
         "the text around",
@@ -188,6 +196,7 @@ _RULES = (
         0.6,
         _further,
         ("encoder",),
+        wide=True,
     ),
     _Rule(
         "even",
@@ -196,6 +205,7 @@ _RULES = (
         0.85,
         _measured("evenness"),
         _ALL,
+        wide=True,
     ),
 )
 
@@ -207,18 +217,14 @@ def name_heads(found: HeadStatistics) -> list[list[HeadName | None]]:
 
 
 def _name(found: HeadStatistics, layer: int, head: int) -> HeadName | None:
-    far = _one_offset(found, layer, head)
-    for rule in _RULES:
-        if found.stack in rule.stacks:
-            value = rule.value(found, layer, head)
-            if value >= rule.threshold:
-                if far is not None and rule.name in ("a few back", "a few ahead", "neighbours"):
-                    return far
-                return HeadName(rule.name, rule.says, rule.measure, value, rule.threshold)
-    return far
-
-
-ONE_OFFSET = 0.2
+    values = ((rule, rule.value(found, layer, head)) for rule in _RULES if found.stack in rule.stacks)
+    fitting = next(((rule, value) for rule, value in values if value >= rule.threshold), None)
+    if fitting is None or fitting[0].wide:
+        nearer = _one_offset(found, layer, head)
+        if nearer is not None or fitting is None:
+            return nearer
+    rule, value = fitting
+    return HeadName(rule.name, rule.says, rule.measure, value, rule.threshold)
 
 
 def _one_offset(found: HeadStatistics, layer: int, head: int) -> HeadName | None:

@@ -10,8 +10,9 @@ from app.inspecting.drawing import Measure, Scale
 # in the middle. `assets/figures.js` has the same two.
 SEQUENTIAL = "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725".split()
 DIVERGING = "5e3c99 8073ac b2abd2 d8daeb f7f7f7 fee0b6 fdb863 e08214 b35806".split()
-DECADES = 5  # a logarithmic scale of shares reaches from 100 % down to 0.001 %
-DIFFERENCE_DECADES = 4  # and one of differences from 100 to 0.01 points
+# How far down a logarithmic scale reaches: shares to 0.001 %, changes to 1e-7 (what half of a float's digits can tell),
+# differences to 0.01 points.
+DECADES: dict[Measure, int] = {"share": 5, "change": 7, "difference": 4}
 
 
 def palette(measure: Measure) -> np.ndarray:
@@ -32,10 +33,11 @@ def positions(values: np.ndarray, measure: Measure, scale: Scale) -> np.ndarray:
     if measure == "difference":
         size = np.abs(values)
         if scale == "log":
-            size = np.log10(np.maximum(size, 10.0**-DIFFERENCE_DECADES)) / DIFFERENCE_DECADES + 1
+            decades = DECADES["difference"]
+            size = np.log10(np.maximum(size, 10.0**-decades)) / decades + 1
         return 0.5 + 0.5 * np.sign(values) * np.minimum(size, 1)
     with np.errstate(divide="ignore"):
-        logs = np.log10(values) / DECADES + 1 if scale == "log" else values
+        logs = np.log10(values) / DECADES[measure] + 1 if scale == "log" else values
     return np.where(values > 0, np.clip(logs, 0, 1), np.nan)
 
 
@@ -48,7 +50,9 @@ def colour_indices(values: np.ndarray, measure: Measure, scale: Scale) -> np.nda
 def ticks(measure: Measure, scale: Scale) -> list[tuple[float, str]]:
     """(position, text) along the colour bar of a measure."""
     if measure != "difference":
-        shares = [10.0**-i for i in range(DECADES, -1, -1)] if scale == "log" else [0, 0.25, 0.5, 0.75, 1]
+        shares = (
+            [10.0**-i for i in range(DECADES[measure], -1, -1)] if scale == "log" else [0, 0.25, 0.5, 0.75, 1]
+        )
         texts = [f"{100 * share:g} %" if measure == "share" else f"{share:g}" for share in shares]
         return [(i / (len(shares) - 1), text) for i, text in enumerate(texts)]
     sizes = ["100", "1", "0.01", "1", "100"] if scale == "log" else ["100", "50", "0", "50", "100"]

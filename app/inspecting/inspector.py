@@ -213,10 +213,13 @@ class EncodedWindow:
         return tuple(labels)
 
     def written_labels(self, spans: np.ndarray) -> tuple[Label, ...]:
-        """A label for each of the `(labels, 2)` ranges of tokens written."""
+        """A label for each of the `(labels, 2)` ranges of tokens written; -1 is the start token."""
         tokenizer = self.loaded.tokenizer
         labels = []
         for first, after in spans.tolist():
+            if first < 0:
+                labels.append(Label("(start)", None, "the start token"))
+                continue
             ids = self.trace.summary_ids[first:after]
             token = tokenizer.decode(ids[:1]).strip() or tokenizer.convert_ids_to_tokens(ids[0])
             labels.append(Label(token, None, shorten(tokenizer.decode(ids), QUOTE_CHARACTERS)))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from app.inspecting.colours import DECADES, DIFFERENCE_DECADES, DIVERGING, SEQUENTIAL, ticks
+from app.inspecting.colours import DECADES, DIVERGING, SEQUENTIAL, ticks
 from app.inspecting.drawing import Axis, Bars, ColouredText, Drawing, Heatmap, Tiles
 from app.inspecting.inspector import shorten
 
@@ -51,7 +51,7 @@ def to_json(drawing: Drawing) -> str:
     measures = {panel["measure"] for panel in panels if "measure" in panel}
     about = {
         "scale": drawing.scale,
-        "decades": {"share": DECADES, "change": DECADES, "difference": DIFFERENCE_DECADES},
+        "decades": DECADES,
         "colours": {"share": SEQUENTIAL, "change": SEQUENTIAL, "difference": DIVERGING},
         "bars": {measure: ticks(measure, drawing.scale) for measure in sorted(measures)},
         "panels": panels,

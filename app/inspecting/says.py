@@ -10,6 +10,7 @@ import numpy as np
 from app.inspecting.inspector import EncodedWindow, LabelledMap, Overview, shorten
 from app.inspecting.questions import ALL_HEADS, Question
 
+AROUND = 8  # tokens on either side, so that a place can be recognized by its words
 _STACKS = {"encoder": "encoder", "decoder": "decoder", "cross": "cross-attention"}
 
 
@@ -64,8 +65,8 @@ def of_head(
     return f"{which} {name.says}: {percent(name.value)} {name.measure}{shares}."
 
 
-def where(labelled: LabelledMap, who: str) -> str:
-    """Which sections or passages the columns of a map belong to that get most."""
+def where(window: EncodedWindow, labelled: LabelledMap, who: str) -> str:
+    """Which section and which passage get most of a map whose columns are the paper's."""
     totals = np.nan_to_num(labelled.map.weights).sum(axis=0)
     widths = np.diff(labelled.map.column_spans)[:, 0]
     if labelled.map.kind == "cross":
@@ -78,9 +79,10 @@ def where(labelled: LabelledMap, who: str) -> str:
     for label, total in zip(labelled.column_labels, totals):
         if label.section:
             sections[label.section] = sections.get(label.section, 0.0) + float(total)
-    best = labelled.column_labels[int(np.argmax(totals))]
-    place = f" (p. {best.page})" if best.page else ""
-    passage = f"most of all to \u201c{shorten(best.quote or best.text, 60)}\u201d{place}"
+    middle = int(labelled.map.column_spans[int(np.argmax(totals))].mean())
+    around = np.array([[max(middle - AROUND, 0), min(middle + AROUND, len(window.trace.input_ids))]])
+    (best,) = window.source_labels(around)
+    passage = f"most of all to \u201c{shorten(best.quote, 80)}\u201d (p. {best.page})"
     if not sections:
         return f"{who} gave {passage}."
     heading, share = max(sections.items(), key=lambda item: item[1])

@@ -165,7 +165,9 @@ def _globals(window: EncodedWindow, question: Question) -> Answer:
     labelled = LabelledMap(
         attention, window.source_labels(attention.row_spans), window.source_labels(attention.column_spans)
     )
-    what = f"{says.of_head(window, question)} {says.where(labelled, 'Of the tokens shown, the globals')}"
+    what = (
+        f"{says.of_head(window, question)} {says.where(window, labelled, 'Of the tokens shown, the globals')}"
+    )
     return _map_answer(window, labelled, _GLOBAL, what, "rows")
 
 
@@ -208,7 +210,7 @@ def _cross(window: EncodedWindow, question: Question) -> Answer:
     labelled = LabelledMap(
         attention, window.written_labels(attention.row_spans), window.source_labels(attention.column_spans)
     )
-    what = f"{says.of_head(window, question, 'cross')} {says.where(labelled, 'While these words were written, it')}"
+    what = f"{says.of_head(window, question, 'cross')} {says.where(window, labelled, 'While these words were written, it')}"
     return _map_answer(window, labelled, _CROSS, what, "columns")
 
 

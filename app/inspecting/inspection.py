@@ -121,8 +121,8 @@ def shown_range(held: Inspection) -> str:
         parts.append(f"Tokens {asked.start:,}\u2013{asked.end - 1:,} of {held.outline.tokens:,}{where}")
     if "sentence" in view.controls:
         whole = asked.sentence == WHOLE_SUMMARY
-        parts.append("all of the summary" if whole else f"sentence {asked.sentence + 1} of the summary")
-    return "; ".join(parts)
+        parts.append("All of the summary" if whole else f"Sentence {asked.sentence + 1} of the summary")
+    return ". ".join(parts)
 
 
 def extent(held: Inspection) -> str:

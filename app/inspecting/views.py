@@ -229,8 +229,7 @@ def _flow(window: EncodedWindow, question: Question) -> Answer:
     shares = np.add.reduceat(rows, spans[:, 0], axis=1).astype(np.float32)
     layers = len(rows) - 1
     labels = [
-        Label("what the decoder sees" if i == 0 else f"below layer {layers - i}", None, "")
-        for i in range(layers + 1)
+        Label("decoder" if i == 0 else f"below layer {layers - i}", None, "") for i in range(layers + 1)
     ]
     labelled = LabelledMap(
         AttentionMap(shares, unit_spans(np.arange(layers + 1)), spans, 0, (), "cross", "mean"),

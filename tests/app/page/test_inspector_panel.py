@@ -58,7 +58,8 @@ class Tab:
 
     def send(self, handler: Any, **changes: Any) -> dict[Any, Any]:
         """An event with the controls as they are, but for some; component -> the value that it ends with."""
-        sent = {self.controls[name]: value for name, value in {**self.values, **changes}.items()}
+        self.values = {**self.values, **changes}
+        sent = {self.controls[name]: value for name, value in self.values.items()}
         *_, last = self.panel._guarded(handler)(sent, SimpleNamespace(session_hash="page"))
         updates = {shown: new if isinstance(new, dict) else {"value": new} for shown, new in last.items()}
         for name, control in self.controls.items():
@@ -119,7 +120,7 @@ ANYTHING = (
 HANDLERS = "_enter _change_part _change_view _redraw _go_to _change_pin".split()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(handler=st.sampled_from(HANDLERS), sent=st.dictionaries(st.sampled_from(CONTROLS), ANYTHING))
 def test_whatever_controls_send_the_tab_goes_on(tab: Tab, handler: str, sent: dict[str, Any]) -> None:
     """Empty, out of range, of another kind: no handler fails, and the next one draws."""

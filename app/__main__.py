@@ -81,7 +81,7 @@ def _values(setting: Setting) -> dict[str, Any]:
     if setting.choices is not None:
         return {"choices": [choice.replace(" ", "-") for choice in setting.choices]}
     if setting.kind is bool:
-        return {"action": "store_true", "default": None}
+        return {"action": argparse.BooleanOptionalAction, "default": None}
     return {"type": setting.kind, "metavar": "N" if setting.kind is int else "X"}
 
 

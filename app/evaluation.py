@@ -49,7 +49,9 @@ class Summarizer:
         known = {field.name for field in fields(SummarySettings)}
         settings = {key: value for key, value in given.items() if key in known}
         self.store = store
-        self.settings = checked(replace(store.profile(name).defaults, **settings), store)
+        # Abstracts are what is compared: what stands below the summary would be written for nobody.
+        defaults = replace(store.profile(name).defaults, sections=False)
+        self.settings = checked(replace(defaults, **settings), store)
         with store.use(name) as loaded:  # the time to load it is no paper's
             for key, value in given.items():
                 if key not in known:

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("longt5", "app")
-PRODUCT = ("app", "gradio", "reportlab", "pypdf")
+PRODUCT = ("app", "gradio", "reportlab", "pypdf", "pypdfium2")
 ROOMS = ("documents", "summarizing", "inspecting")
 # What uses the model, and is used by no part of it.
 USERS_OF_THE_MODEL = ("longt5.training", "longt5.evaluation")
@@ -88,6 +88,13 @@ def test_documents_are_read_without_the_model() -> None:
 def test_the_child_that_reads_pdfs_imports_pypdf_and_the_standard_library() -> None:
     names = {name.partition(".")[0] for name in imports("app.documents.pdf_reader")}
     assert names - sys.stdlib_module_names == {"pypdf"}
+
+
+def test_the_child_that_draws_pages_imports_pdfium_and_pillow() -> None:
+    names = {name.partition(".")[0] for name in imports("app.documents.page_renderer")}
+    # pillow is what pdfium's bitmap turns itself into.
+    assert names - sys.stdlib_module_names == {"pypdfium2", "pdf_reader"}
+    assert not arrows(PACKAGES, ("pypdfium2",), but=("app.documents.page_renderer",))
 
 
 def circles() -> Iterator[list[str]]:

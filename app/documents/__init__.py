@@ -11,18 +11,29 @@ from app.documents.document import (
     undivided,
 )
 from app.documents.left_out import LeftOut, left_out
+from app.documents.page_images import PageImage, PageImages, PageSize
+from app.documents.places import PageCharacters, Place, find_places, position_at
 from app.documents.reading import read
+from app.documents.word_search import find_words
 
 __all__ = [
     "Document",
     "DocumentError",
     "LeftOut",
     "Page",
+    "PageCharacters",
+    "PageImage",
+    "PageImages",
+    "PageSize",
     "PasswordNeeded",
+    "Place",
     "Reading",
     "ReadingLimits",
     "Section",
+    "find_places",
+    "find_words",
     "left_out",
+    "position_at",
     "read",
     "undivided",
 ]

@@ -33,7 +33,9 @@ _CONTENTS_NAMES = frozenset(
     "contents tableofcontents listoffigures listoftables listoffiguresandtables listofalgorithms listofillustrations "
     "inhaltsverzeichnis inhalt abbildungsverzeichnis tabellenverzeichnis tabledesmatières sommaire listedesfigures "
     "listedestableaux índice índicegeneral índicedefiguras índicedetablas tabladecontenidos sumário indicegenerale "
-    "inhoudsopgave оглавление содержание περιεχόμενα 目录 目錄 目次 목차".split()
+    "spistreści obsah innehåll innehållsförteckning indhold indholdsfortegnelse innhold sisällys içindekiler cuprins "
+    "tartalomjegyzék daftarisi mụclục verzeichnisse inhoudsopgave оглавление содержание περιεχόμενα 目录 目錄 "
+    "目次 목차".split()
 )
 
 
@@ -54,26 +56,27 @@ _NOTICE = _any_of(
     r"licensee biomed central|no unauthorized reproduction",
 )
 _DATES = re.compile(
-    r"^\W*(?:manuscript |submission |article |first )?"
+    r"^\W{0,8}(?:manuscript |submission |article |first )?"
     r"(?:received|submitted|accepted|revised|published(?: online)?|available online|article history|"
     r"eingegangen|reçu|recibido|aceptado|recebido|поступила)\b[ :]{0,2}"
-    r"(?=.{0,60}(?:\b(?:1[89]|20)\d\d\b|$)).{0,300}$",
+    r"(?=.{0,60}\b(?:1[89]|20)\d\d\b).{0,300}$",
     re.IGNORECASE,
 )
 _CONTACT = _any_of(
-    r"^\W*\d?\s?(?:correspondence|corresponding authors?|to whom correspondence|author for correspondence)",
-    r"^\W*\d?\s?(?:e-?mails?(?: address(?:es)?)?\b\s?[:(]|address (?:for )?(?:correspondence|reprint))",
-    r"^\W*\d?\s?(?:equal contribution|contributed equally|these authors contributed|present address|current address)",
-    r"^\W*\d?\s?(?:orcid|work (?:done|performed) (?:while|during))",
-    r"^\W*(?:(?:academic |handling )?editors?:|(?:edited|reviewed|communicated) by\b)",
-    r"^\W*(?:citation:|how to cite|cite this)",
+    r"^\W{0,8}\d?\s?(?:correspondence|corresponding authors?|to whom correspondence|author for correspondence)",
+    r"^\W{0,8}\d?\s?(?:e-?mails?(?: address(?:es)?)?\b\s?[:(]|address (?:for )?(?:correspondence|reprint))",
+    r"^\W{0,8}\d?\s?(?:equal contribution|contributed equally|these authors contributed)",
+    r"^\W{0,8}\d?\s?(?:present|current) address\b",
+    r"^\W{0,8}\d?\s?(?:orcid|work (?:done|performed) (?:while|during))",
+    r"^\W{0,8}(?:(?:academic |handling )?editors?:|(?:edited|reviewed|communicated) by\b)",
+    r"^\W{0,8}(?:citation:|how to cite|cite this)",
     r"^(?:https?://|www\.)?\S*doi\.org/\S*$|^doi:?\s*10\.\d{4}\S*$",
-    r"^\W*\{?[\w.,+\-{} ]+\}?\s?@\s?[\w.\-]+\.\w{2,}(?:[\s,;].{0,80})?$",
+    r"^\W{0,8}[\w.,+\-{} ]{1,200}@\s?[\w.\-]+\.\w{2,}(?:[\s,;].{0,80})?$",
     r"contributed equally to this work",
 )
 # What is said of a paper and not by it, run into its paragraph.
 _BACK_LABEL = re.compile(
-    r"^\W*(?:data(?: and code)? availability(?: statement)?|availability of data and materials?|"
+    r"^\W{0,8}(?:data(?: and code)? availability(?: statement)?|availability of data and materials?|"
     r"funding(?: statement| information)?|financial (?:disclosure|support)|disclosures?|"
     r"(?:potential )?conflicts? of interests?(?: statement)?|"
     r"(?:declaration of )?competing (?:financial )?interests?(?: statement)?|"
@@ -84,7 +87,8 @@ _BACK_LABEL = re.compile(
 )
 # In small type the label needs no colon to be one.
 _BACK_RUN_IN = re.compile(
-    r"(?:[Aa]uthors?['’]? contributions?|[Aa]uthor details|[Cc]ompeting interests|Acknowledge?ments?|Funding)\s+[A-Z\d]"
+    r"(?:[Aa]uthors?['’]? contributions?|[Aa]uthor details|[Cc]ompeting interests|"
+    r"Acknowledge?ments?(?: and [Ff]unding)?|Funding)\s+[A-Z\d]"
 )
 _KEYWORDS = _any_of(
     r"^(?:index terms|key ?-?words?(?: and phrases)?|general terms|ccs concepts)\s?[:.—–-]",
@@ -94,7 +98,7 @@ _KEYWORDS = _any_of(
 _PLACE = re.compile(
     r"\b(?:universit\w+|universid\w+|università|universität|polytech\w+|institut\w*|departm?ent\w*|dept\.?|"
     r"school of|college|faculty|facultad|fakultät|laborator\w+|hospital|cent(?:er|re) (?:for|of)|academy|ministry|"
-    r"research (?:center|centre|group|labs?)|inc\.|ltd|gmbh|corporation|cnrs|inserm|max planck)\b",
+    r"research (?:center|centre|group|labs?)|cnrs|inserm|max planck)\b",
     re.IGNORECASE,
 )
 _MARKED = re.compile(r"^[\s(]*(?:\d{1,2}|[a-z]|[*†‡§¶☯#∗])[\s,)]*(?=[^\W\d_])")
@@ -153,8 +157,14 @@ def is_contents_heading(text: str) -> bool:
     return len(text) <= 60 and bare_name(text) in _CONTENTS_NAMES
 
 
+def is_list_heading(text: str) -> bool:
+    """Whether only a list can stand under a heading, of contents or of keywords; running text is no part of it."""
+    return is_contents_heading(text) or _KEYWORDS.match(f"{text}:") is not None
+
+
 def is_prose(text: str) -> bool:
     """Whether it is running text of a sentence or more."""
+    text = text[:FORM_CHARACTERS]
     ideographs = sum(
         "\u3040" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7af" for character in text
     )

@@ -106,6 +106,9 @@ def is_one_heading(first: Line, second: Line, spacing: float) -> bool:
     """Whether two lines that look like headings are one heading of two lines."""
     if first.bold != second.bold or abs(first.size - second.size) > _ROUNDING or not second.size:
         return False
+    # A heading in capitals, set like the text under it otherwise.
+    if first.text.isupper() and not second.text.isupper():
+        return False
     if _NAMED.fullmatch(first.text) or _NAMED.fullmatch(second.text) or _NUMBERED.match(second.text):
         return False
     return 0 <= first.y - second.y < _HEADING_SPACING * max(spacing, second.size)

@@ -1,6 +1,6 @@
 """The child process that reads one PDF: the only module that touches pypdf, trusting nothing in the file.
 
-`python pdf_reader.py` takes its orders as one JSON object on stdin (see `main`), reads the PDF from an
+`python pdf_reader.py` takes its orders as one JSON object, a line of stdin (see `main`), reads the PDF from an
 inherited file descriptor and writes one JSON object a line on stdout:
 
     {"pages": 12, "title": "...", "labels": ["i", "ii", "1", ...]}
@@ -290,8 +290,8 @@ def _labels(reader: Any, seconds: float) -> list[str] | None:
 
 
 def main() -> None:
-    """Orders on stdin: the arguments of `read_pdf` and `limit_resources`, by name."""
-    orders = json.load(sys.stdin)
+    """Orders in the first line of stdin: the arguments of `read_pdf` and `limit_resources`, by name."""
+    orders = json.loads(sys.stdin.readline())
     limit_resources(orders.pop("memory_bytes"), orders.pop("cpu_seconds"))
     try:
         read_pdf(orders.pop("file_descriptor"), **orders)

@@ -89,14 +89,15 @@ def read(
                 "choose a smaller one."
             )
         head = file.read(HEAD_BYTES)
-        if not head.strip():
-            raise DocumentError(_EMPTY)
         if b"%PDF-" in head:
             file.seek(0)
             pdf = read_pdf(file, password, limits, on_page, stop)
             return _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
-        _refuse_other_kinds(head)
-        return _read_text(head + file.read(), shown, limits, on_page, stop)
+        data = head + file.read()
+        if not data.strip():
+            raise DocumentError(_EMPTY)
+        _refuse_other_kinds(data.lstrip()[:HEAD_BYTES])
+        return _read_text(data, shown, limits, on_page, stop)
 
 
 def display_name(path: str) -> str:

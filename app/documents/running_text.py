@@ -67,7 +67,7 @@ def run_together(
         if not found:
             page_starts.append(None)
 
-    parts = divide(paragraphs, numbers, title=title, body_size=body.size)
+    parts = divide(paragraphs, numbers, title=title, body_size=body.size, check=check)
     return RunningText(
         title, "".join(text), _page_ranges(page_starts, length), _sections(parts, starts, length)
     )

@@ -37,7 +37,7 @@ _BANNER = re.compile(
     r"(?:articles?|papers?|reports?|communications?|letters?|reviews?|manuscripts?|research|notes?|editorial|"
     r"perspectives?|commentary|correspondence|versions?|studies|study|preprints?)(?:\W+open access)?|"
     r"open access.*|r ?e ?s ?e ?a ?r ?c ?h a ?r ?t ?i ?c ?l ?e.*|r e s e a r c h.*|r e v i e w.*|"
-    r"(?:journal )?pre-?\W?proofs?|article in press|uncorrected proof|in press|preprint.*|"
+    r"(?:journal )?pre-?\W?proofs?|article in press|uncorrected proof|in press|(?:.* )?preprints?(?: .*)?|"
     r".*\bworking papers?(?: series)?|"
     r"published .*|received.*|accepted.*|submitted.*|https?:.*|www\..*|doi:.*|arxiv:.*|vol(?:ume|\.).*|no\. \d+.*|"
     r"issn.*|isbn.*|copyright.*|©.*|contents lists available.*|sciencedirect|elsevier|springer\w*|wiley.*|"
@@ -47,14 +47,15 @@ _BANNER = re.compile(
     r"(?:january|february|march|april|may|june|july|august|september|october|november|december)\W+\d.*|\W*\d[\d\W]*",
     re.IGNORECASE,
 )
-# Where it was published: a title only if nothing else is.
+# Where it was published, and a name whose surname is in capitals: a title only if nothing else is.
 _PLACE = re.compile(
     r"(?:in )?(?:proceedings|proc\.) .*|.*\bproceedings\b.*\b(?:conference|workshop|meeting|symposium)\b.*|"
     r"(?:the )?(?:\w+ ){0,3}journal(?: of| for|$).*|(?:annals|archives|transactions|advances|frontiers|acta|bulletin|"
     r"communications|letters|reviews?|annual review|lecture notes|encyclopedia|trends|progress|current opinion)"
     r" (?:of|in|on|for|the) \w+(?: \w+){0,4}|ieee .*|acm .*|plos \w+|bmc \w+(?: \w+)?|nature(?: \w+)?|science(?: \w+)?|"
     r"cell(?: \w+)?|the lancet.*|scientific reports|elife|peerj.*|.*\buniversit\w+\b.{0,40}|.*\buniversität\b.{0,40}|"
-    r".*\b(?:conference|workshop|symposium|meeting) (?:on|of) .*\b(?:19|20)\d\d\b.*",
+    r".*\b(?:conference|workshop|symposium|meeting) (?:on|of) .*\b(?:19|20)\d\d\b.*|"
+    r"(?-i:(?:[A-ZÀ-Ý][a-zà-ÿ'’-]+ ){1,3}[A-ZÀ-Ý'’-]{3,})",
     re.IGNORECASE,
 )
 _LETTERS = re.compile(r"[^\W\d_]+")

@@ -66,6 +66,13 @@ def presentable(drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
     return kept
 
 
+def nearest_to(words: int, drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
+    """As many of the sentences, from the first one on, as come nearest to a number of words; one at least."""
+    totals = list(accumulate(len(draft.text.split()) for draft in drafts))
+    best = min(range(len(totals)), key=lambda count: abs(totals[count] - words), default=-1)
+    return list(drafts[: best + 1])
+
+
 def _reads_well(sentence: str) -> bool:
     """Whether most of a sentence is words, and none of them a run of letters that is none."""
     chunks = sentence.split()

@@ -19,6 +19,7 @@ from app.summarizing.drafts import (
     decoded,
     draft_sentences,
     finished_sentences,
+    nearest_to,
     presentable,
     without_repeats,
 )
@@ -39,6 +40,8 @@ from longt5.generation import EncodedText, Tokens, write
 from longt5.interruption import interruptible
 from longt5.quote_search import Quoted, Sampling, quote
 
+# Words written for each that is to stay when citations and debris have been taken out.
+CLEANED = 1.08
 # About a section; one that spans several windows has more of them.
 MOST_SECTION_SENTENCES = 3
 
@@ -160,25 +163,27 @@ class Job:
 
     def _own_words(self, draft: _Draft) -> Found:
         piece = draft.piece
+        words = None if piece.words is None else round(piece.words * CLEANED)
         config = _generation_config(self.loaded, self.settings, piece.max_tokens)
-        if piece.words is not None:
-            config = with_length(config, piece.words)
+        if words is not None:
+            config = with_length(config, words)
         token_ids = write(
             self.loaded.model,
             draft.encoded,
             config,
             seed=self.settings.seed + len(self.traces) if self.settings.do_sample else None,
-            logits_processor=processors(self.loaded.tokenizer, config, piece.words),
+            logits_processor=processors(self.loaded.tokenizer, config, words),
             on_progress=self._on_writing,
         )
-        if piece.words is None:
+        if words is None:
             self.ends_early |= len(token_ids) >= piece.max_tokens
-        draft.token_ids = finish(self.loaded.tokenizer, config, token_ids, piece.words)
+        draft.token_ids = finish(self.loaded.tokenizer, config, token_ids, words)
         self._on_writing(draft.token_ids)
         self._say("looking up", piece.name)
         drafts = draft_sentences(self.loaded.tokenizer, draft.token_ids)
         # A model that writes nothing readable is shown as it is; a section is left without a summary instead.
-        return self._supported(draft, presentable(drafts) or (drafts if piece.kind == "summary" else []))
+        shown = presentable(drafts) or (drafts if piece.kind == "summary" else [])
+        return self._supported(draft, shown if piece.words is None else nearest_to(piece.words, shown))
 
     def _supported(self, draft: _Draft, drafts: Sequence[DraftSentence]) -> Found:
         """The sentences that say something new, each with its evidence."""
@@ -217,7 +222,7 @@ class Job:
             sampling=sampling if settings.do_sample else None,
             on_progress=self._on_writing,
         )
-        return self._quoted(draft, quoted)
+        return self._quoted(draft, quoted if piece.words is None else quotes.nearest_to(piece.words, quoted))
 
     def _quoted(self, draft: _Draft, quoted: Quoted) -> Found:
         """The quotes that say something new, each with its own place as evidence."""

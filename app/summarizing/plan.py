@@ -41,6 +41,7 @@ class Piece:
     words: int | None
     """How long it is to be; None leaves that to the model."""
     max_tokens: int
+    """The most that is quoted, or written at the usual length."""
     heading: str = ""
     """Of the section, as printed."""
     position: int = 0
@@ -165,10 +166,10 @@ def _sized(piece: Piece, settings: SummarySettings, whole: TokenizedText, docume
         return replace(piece, max_tokens=settings.max_new_tokens)
     read = sum(len(document.text[start:end].split()) for start, end in ranges_to_read(document, settings))
     tokens = words * len(whole) / max(1, read)
-    if settings.writing == "quotes":  # which fall short of what they may fill by half a sentence on average
-        return replace(
-            piece, words=None, max_tokens=round(tokens + len(whole) / len(whole.sentence_starts) / 2)
-        )
+    if (
+        settings.writing == "quotes"
+    ):  # a sentence more, of which as many are kept as come nearest to the length
+        tokens += len(whole) / len(whole.sentence_starts)
     return replace(piece, words=words, max_tokens=round(tokens))
 
 

@@ -82,6 +82,18 @@ class Quotes:
             indices.append(fitting[-1])
             start += len(self.sentences[fitting[-1]])
 
+    def nearest_to(self, words: int, quoted: Quoted) -> Quoted:
+        """The first choices of those quoted that together come nearest to a number of words; one at least."""
+        totals = list(
+            accumulate(
+                len(self._document.text[source.start : source.end].split())
+                for source in (self._sources[number] for number in quoted.indices)
+            )
+        )
+        count = 1 + min(range(len(totals)), key=lambda last: abs(totals[last] - words), default=-1)
+        tokens = sum(len(self.sentences[number]) for number in quoted.indices[:count])
+        return Quoted(quoted.indices[:count], quoted.token_ids[:tokens])
+
     def read(self, quoted: Quoted) -> list[tuple[DraftSentence, Evidence]]:
         """What was quoted, in the paper's order, each with its own passage as evidence."""
         ends = list(accumulate(len(self.sentences[number]) for number in quoted.indices))

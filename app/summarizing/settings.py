@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
-LENGTHS = {"short": 80, "medium": 160, "long": 260}
+LENGTHS = {"short": 80, "medium": 180, "long": 260}
 """Words of a summary, about; its usual length is the model's own."""
 TOKENS_PER_WORD = 1.5  # about, in English
 

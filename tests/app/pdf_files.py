@@ -55,8 +55,11 @@ def lines(*texts: str, x: float = 72, top: float = 700, step: float = 12, size: 
     return b"".join(show(text, x, top - step * number, size=size) for number, text in enumerate(texts))
 
 
-def pdf_of(contents: Sequence[bytes], *, info: bytes = b"") -> bytes:
-    """A PDF with a page for each content stream; font F1 is Times, F2 its bold, F3 its italic."""
+def pdf_of(contents: Sequence[bytes], *, info: bytes = b"", page: bytes = b"") -> bytes:
+    """A PDF with a page for each content stream; font F1 is Times, F2 its bold, F3 its italic.
+
+    What stands in `page` is said of every page: `/Rotate 90`.
+    """
     count = len(contents)
     kids = b" ".join(b"%d 0 R" % (10 + 2 * number) for number in range(count))
     objects = {
@@ -70,7 +73,7 @@ def pdf_of(contents: Sequence[bytes], *, info: bytes = b"") -> bytes:
     for number, content in enumerate(contents):
         objects[10 + 2 * number] = (
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R"
-            b" /Resources << /Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R >> >> >>" % (11 + 2 * number)
+            b" /Resources << /Font << /F1 3 0 R /F2 4 0 R /F3 5 0 R >> >> %s >>" % (11 + 2 * number, page)
         )
         objects[11 + 2 * number] = stream(content)
     return pdf(objects, trailer=b"/Info 6 0 R")
@@ -101,14 +104,17 @@ def million_operators() -> bytes:
     return pdf_of([b"q Q " * 1_000_000 + lines(LOREM)])
 
 
-def endless_forms() -> bytes:
-    """Forms that draw forms: ten to the tenth power drawings of one line."""
+def endless_forms(*, good_pages: int = 0) -> bytes:
+    """Forms that draw forms: ten to the tenth power drawings of one line on the first page; good pages follow it."""
     objects = {
         1: b"<< /Type /Catalog /Pages 2 0 R >>",
-        2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        2: b"<< /Type /Pages /Kids [3 0 R %s] /Count %d >>" % (b"6 0 R " * good_pages, 1 + good_pages),
         3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R"
         b" /Resources << /XObject << /X 10 0 R >> >> >>",
         4: stream(b"/X Do"),
+        6: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 7 0 R"
+        b" /Resources << /Font << /F1 5 0 R >> >> >>",
+        7: stream(lines(LOREM)),
         5: b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman >>",
     }
     form = b"/Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << "

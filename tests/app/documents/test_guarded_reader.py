@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.documents import guarded_reader
+from app.documents import guarded_child
 from app.documents.guarded_reader import run_reader
 from app.work import Stopped
 from tests.app import pdf_files
@@ -31,7 +31,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
             super().__init__(*args, **kwargs)
             children.append(self)
 
-    monkeypatch.setattr(guarded_reader.subprocess, "Popen", Watched)
+    monkeypatch.setattr(guarded_child.subprocess, "Popen", Watched)
     return children
 
 
@@ -131,7 +131,7 @@ def test_child_that_fails(code: str, end: str, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_output_is_capped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(guarded_reader, "MAX_MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr(guarded_child, "MAX_MESSAGE_BYTES", 100_000)
     python("import os\nwhile True: os.write(1, b'x' * 1000)", monkeypatch)
     assert list(run(pdf_files.write(tmp_path, b""))) == [{"end": "damaged"}]
 

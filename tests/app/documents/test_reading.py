@@ -54,18 +54,19 @@ def assert_sentence(sentence: str) -> None:
 
 
 def assert_sound(document: Document) -> None:
-    """The pages tile the text, every range lies in it, and it can be stored."""
+    """The pages and the sections tile the text, and it can be stored."""
     position = 0
     for number, page in enumerate(document.pages, 1):
         assert (page.number, page.start) == (number, position)
+        assert page.label
         position = page.end
     assert position == len(document.text)
-    assert (
-        "".join(document.text[start:end] for start, end in document.body_ranges)
-        + (document.text[slice(*document.references)] if document.references else "")
-        == document.text
-        or document.references
-    )
+    position = 0
+    for section in document.sections:
+        assert section.start == position <= section.end
+        position = section.end
+    assert position == len(document.text)
+    assert document.language is None or len(document.language) == 2
     (document.text + document.title + document.name).encode("utf-8")
     for note in document.notes:
         assert_sentence(note)
@@ -473,6 +474,13 @@ def test_any_name_is_safe(path: str) -> None:
     assert "/" not in name
     assert "\\" not in name
     name.encode("utf-8")
+
+
+def test_white_space_before_the_text_is_no_empty_file(tmp_path: Path) -> None:
+    assert (
+        load(write(tmp_path, b"\n" * 1100 + b"A text of a few words.", "x.txt")).text
+        == "A text of a few words."
+    )
 
 
 def test_name_of_the_upload_is_shown(tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ def parts_of(
     *paragraphs: Paragraph, title: str = "", pages: list[int] | None = None
 ) -> list[tuple[str, str]]:
     size = 10.0 if any(each.size for each in paragraphs) else 0.0
-    found = divide(paragraphs, pages or [1] * len(paragraphs), title=title, body_size=size)
+    found = divide(
+        paragraphs, pages or [1] * len(paragraphs), title=title, body_size=size, check=lambda: None
+    )
     assert [part.start for part in found] == [0, *(part.end for part in found[:-1])]
     assert found[-1].end == len(paragraphs)
     return [(part.heading, part.kind) for part in found]
@@ -140,6 +142,15 @@ def test_kind_by_heading(name: str, kind: str) -> None:
     assert found[-1][0].replace(" ", "").casefold() == name.replace(" ", "").casefold()
 
 
+def test_running_text_is_no_part_of_a_list() -> None:
+    assert parts_of(
+        heading("Abstract"), text(), heading("Keywords", 10), text("things, papers"), text(), text(),
+        heading("Method"), text(), heading("Conclusion"), text(),
+    ) == [
+        ("Abstract", "body"), ("Keywords", "front"), ("", "body"), ("Method", "body"), ("Conclusion", "body"),
+    ]  # fmt: skip
+
+
 def test_levels_of_markdown() -> None:
     def level(number: int, words: str) -> Paragraph:
         return Paragraph(words, True, 0.0, True, level=number)
@@ -153,7 +164,7 @@ def test_levels_of_markdown() -> None:
 
 def test_text_without_headings_is_one_section() -> None:
     assert parts_of(text(), text()) == [("", "body")]
-    assert divide([], [], title="", body_size=0) == ()
+    assert divide([], [], title="", body_size=0, check=lambda: None) == ()
 
 
 def test_a_paper_is_never_thrown_away() -> None:
@@ -179,7 +190,11 @@ kinds_of_paragraphs = st.builds(
 @given(st.lists(kinds_of_paragraphs, max_size=25), st.text(max_size=20), st.sampled_from([0.0, 10.0]))
 def test_parts_tile_any_paragraphs(paragraphs: list[Paragraph], title: str, size: float) -> None:
     parts = divide(
-        paragraphs, sorted(n // 4 + 1 for n in range(len(paragraphs))), title=title, body_size=size
+        paragraphs,
+        sorted(n // 4 + 1 for n in range(len(paragraphs))),
+        title=title,
+        body_size=size,
+        check=lambda: None,
     )
     position = 0
     for part in parts:

@@ -61,7 +61,8 @@ TEXT = Line("We present a method for reading long papers. " * 8, size=10)
     ["Journal Pre-proof", "JOURNAL PRE-PROOF", "R E S E A R C H A R T I C L E Open Access", "Original Research Article",
      "Journal of Hydrology", "Frontiers in Neuroscience", "PLOS ONE", "Review", "Article in Press", "Contents",
      "International Journal of Things and Their Uses", "Proceedings of the 12th Annual Meeting", "Open Access",
-     "DOCTORAL THESIS", "University of Somewhere", "May 2019", "ScienceDirect", "nature communications"],
+     "DOCTORAL THESIS", "University of Somewhere", "May 2019", "ScienceDirect", "Theory Group Preprint Series",
+     "nature communications"],
 )  # fmt: skip
 def test_what_is_larger_than_the_title_is_not_it(banner: str) -> None:
     page = [Line(banner, y=760, size=24), Line("A title of a paper", y=700, size=14), TEXT]

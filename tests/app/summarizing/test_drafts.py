@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from app.models import ModelStore
 from app.summarizing.drafts import (
     DraftSentence,
     decoded,
     draft_sentences,
     finished_sentences,
+    nearest_to,
     presentable,
     without_repeats,
 )
@@ -78,6 +82,15 @@ def test_debris_and_sentences_that_hang_are_not_shown() -> None:
     )
     assert [draft.text for draft in kept] == ["The model reads long papers.", "It is fast."]
     assert presentable(drafts(debris, half)) == []
+
+
+@given(st.integers(0, 60), st.lists(st.integers(1, 30), max_size=8))
+def test_the_first_sentences_come_nearest_to_a_length(words: int, lengths: list[int]) -> None:
+    drafts = [DraftSentence("word " * length, i, i + 1) for i, length in enumerate(lengths)]
+    kept = nearest_to(words, drafts)
+    assert kept == drafts[: len(kept)] and bool(kept) == bool(drafts)
+    totals = [sum(lengths[:count]) for count in range(1, len(lengths) + 1)]
+    assert not totals or abs(totals[len(kept) - 1] - words) == min(abs(total - words) for total in totals)
 
 
 def test_citations_and_stutters_are_not_shown(store: ModelStore) -> None:

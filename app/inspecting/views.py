@@ -210,7 +210,8 @@ def _cross(window: EncodedWindow, question: Question) -> Answer:
     labelled = LabelledMap(
         attention, window.written_labels(attention.row_spans), window.source_labels(attention.column_spans)
     )
-    what = f"{says.of_head(window, question, 'cross')} {says.where(window, labelled, 'While these words were written, it')}"
+    place = says.where(window, labelled, "While these words were written, it")
+    what = f"{says.of_head(window, question, 'cross')} {place}"
     return _map_answer(window, labelled, _CROSS, what, "columns")
 
 

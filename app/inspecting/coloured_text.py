@@ -38,7 +38,11 @@ def coloured_text(
     block_of_word = np.full(end - start, -1)
     for column, block in enumerate(shown.tolist()):
         block_of_word[max(spans[block, 0] - start, 0) : spans[block, 1] - start] = column
-    written, cross = _cross(window, question)
+    # The same whichever encoder head is shown: nobody waits for it twice.
+    key = f"cross of {question.sentence}"
+    if key not in window.kept:
+        window.kept[key] = _cross(window, question)
+    written, cross = window.kept[key]
     return ColouredText(
         words=_words(window, start, end),
         first=start,
@@ -58,9 +62,7 @@ def coloured_text(
 
 def _summed(weights: np.ndarray, bin_of_column: np.ndarray, bins: int) -> np.ndarray:
     """`(rows, columns)` -> `(rows, bins)`."""
-    summed = np.zeros((bins, len(weights)), dtype=np.float32)
-    np.add.at(summed, bin_of_column, weights.T)
-    return summed.T
+    return weights @ np.eye(bins, dtype=np.float32)[bin_of_column]
 
 
 def _words(window: EncodedWindow, start: int, end: int) -> tuple[Word, ...]:

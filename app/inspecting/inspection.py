@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from app.documents.page_numbers import page_list
 from app.inspecting.drawing import Drawing, Heatmap, Panel, Scale
 from app.inspecting.figures import difference
-from app.inspecting.inspector import Outline, Overview, encoded_window
+from app.inspecting.inspector import Outline, encoded_window
 from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY, Question
 from app.inspecting.views import VIEWS, Answer
 from app.models import ModelStore
@@ -42,8 +43,8 @@ class Inspection:
 
     summary: Summary
     outline: Outline
-    overviews: dict[str, Overview]
-    """By stack, as far as they were asked for."""
+    overviews: dict[str, Any]
+    """By stack, as far as they were asked for, and what else several answers need (`EncodedWindow.kept`)."""
     question: Question
     answered: Answer | None = None
     """The answer to `question`."""

@@ -121,7 +121,7 @@ def overview(
     window: int,
     stop: threading.Event | None = None,
     stack: Stack = "encoder",
-    kept: dict[str, Overview] | None = None,
+    kept: dict[str, Any] | None = None,
 ) -> Overview:
     """What every head of a stack does."""
     with encoded_window(store, summary, window, stop, kept) as held:
@@ -141,8 +141,9 @@ class EncodedWindow:
     trace: WindowTrace
     loaded: LoadedModel
     encoded: EncodedText
-    kept: dict[str, Overview]
-    """Overviews by stack, made when they are first asked for; they outlive this loan."""
+    kept: dict[str, Any]
+    """What several answers need, made when it is first asked for: overviews by stack, and what views put there under
+    names of their own. It outlives this loan."""
     progress: Callable[[float], None]
     """Told how much of an answer that takes long is done, 0..1."""
 
@@ -249,13 +250,13 @@ def encoded_window(
     summary: Summary,
     window: int,
     stop: threading.Event | None = None,
-    kept: dict[str, Overview] | None = None,
+    kept: dict[str, Any] | None = None,
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> Iterator[EncodedWindow]:
     """Lends out the model and the encoder states of a window.
 
     Args:
-        kept: overviews of this window that were made before; new ones are put there.
+        kept: what was made of this window before; what is new is put there.
     """
     trace = _trace(summary, window)
     with store.use(summary.settings.model, stop) as loaded, interruptible(partial(check, stop)):

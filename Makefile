@@ -19,15 +19,15 @@ BIN    := $(VENV)/bin
 READY     := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 
-.PHONY: run test test-all lint format bench example screenshot clean browser
+.PHONY: run test test-all lint format bench example screenshot clean browser tesseract
 
 run: $(READY)
 	$(BIN)/python app.py
 
-test: $(DEV_READY) browser
+test: $(DEV_READY) browser tesseract
 	$(BIN)/python -m pytest -m "not slow" --timeout 600
 
-test-all: $(DEV_READY) browser
+test-all: $(DEV_READY) browser tesseract
 	$(BIN)/python -m pytest --timeout 1800
 
 lint: $(DEV_READY)
@@ -73,16 +73,25 @@ $(DEV_READY): $(READY) requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+# Installs a package of Debian where nobody has to be asked for it.
+install_package = command -v apt-get >/dev/null && \
+    if [ "$$(id -u)" = 0 ]; then \
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(1); \
+    elif sudo -n true 2>/dev/null; then \
+        sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(1); \
+    else false; fi
+
 # The browser tests take the Chromium that the variable CHROMIUM names, or one on the PATH under a usual name.
 browser:
 	@if [ -n "$$CHROMIUM" ] && [ -x "$$CHROMIUM" ]; then exit 0; fi; \
 	for name in chromium chromium-browser google-chrome google-chrome-stable; do \
 	    if command -v $$name >/dev/null; then exit 0; fi; \
 	done; \
-	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium && exit 0; \
-	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
-	    sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium && exit 0; \
-	fi; \
+	{ $(call install_package,chromium); } && exit 0; \
 	echo "The browser tests need Chromium: install the package chromium, or set CHROMIUM to the path of one." >&2; \
 	exit 1
+
+# Without Tesseract the tests of scans are skipped.
+tesseract:
+	@command -v tesseract >/dev/null || { $(call install_package,tesseract-ocr); } || \
+	    echo "The tests of scanned papers need Tesseract and are skipped: install the package tesseract-ocr." >&2

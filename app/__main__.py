@@ -169,7 +169,8 @@ def _with_progress(
 
 def _activity(event: Event) -> str:
     if isinstance(event, Reading):
-        return f"reading page {event.page}" + (f"/{event.pages}" if event.pages else "")
+        doing = "recognizing" if event.recognizing else "reading"
+        return f"{doing} page {event.page}" + (f"/{event.pages}" if event.pages else "")
     if isinstance(event, Read):
         return f"{len(event.document.pages)} pages read"
     if isinstance(event, Queued):

@@ -21,8 +21,15 @@ from app.turns import POLL_SECONDS, TurnQueue
 from app.work import check
 from longt5 import LongT5Config
 from longt5.generation import EncodedText, Tokens, encode
-from longt5.loading import LoadingError, load_model, load_tokenizer
-from longt5.loading.checkpoints import CONFIG_FILE, GENERATION_CONFIG_FILE, find_folder, read_json
+from longt5.loading import LoadingError, check_vocabulary, load_model, load_tokenizer
+from longt5.loading.checkpoints import (
+    ADAPTER_FILE,
+    CONFIG_FILE,
+    GENERATION_CONFIG_FILE,
+    find_folder,
+    read_json,
+    refuse_adapter,
+)
 from longt5.maps import TeacherForced, teacher_force
 
 logger = logging.getLogger(__name__)
@@ -216,11 +223,13 @@ class ModelStore:
             offload_folder=settings.offload_folder,
             dtype=settings.dtype,
         )
+        tokenizer = load_tokenizer(path)
+        check_vocabulary(model, tokenizer)
         devices = set((getattr(model, "hf_device_map", None) or {}).values())
         return LoadedModel(
             profile=self.profile(name),
             model=model,
-            tokenizer=load_tokenizer(path),
+            tokenizer=tokenizer,
             shareable=len(devices) < 2 and "disk" not in devices,
         )
 
@@ -275,7 +284,8 @@ def _loading_failed(name: str, path: str, error: Exception) -> str:
 
 
 def _profile(name: str, path: str, most_input_tokens: int) -> ModelProfile:
-    folder, _ = find_folder(path, [CONFIG_FILE, GENERATION_CONFIG_FILE], None, None)
+    folder, _ = find_folder(path, [CONFIG_FILE, GENERATION_CONFIG_FILE, ADAPTER_FILE], None, None)
+    refuse_adapter(path, folder)
     config = read_json(path, folder / CONFIG_FILE)
     generation_file = folder / GENERATION_CONFIG_FILE
     generation = read_json(path, generation_file) if generation_file.is_file() else {}

@@ -141,7 +141,16 @@ class Settings:
     max_upload_bytes: int = _setting(_bytes, "50MiB", "Largest file that is accepted.")
     max_pages: int = _setting(_natural, "500", "Longest paper that is accepted, in pages.")
     max_characters: int = _setting(_natural, "3000000", "Longest text that is accepted.")
-    reading_seconds: int = _setting(_natural, "300", "Longest time for reading one file.")
+    max_recognized_pages: int = _setting(
+        _natural,
+        "100",
+        "Most pages of one file whose text is recognized on their pictures, if Tesseract is installed.",
+    )
+    reading_seconds: int = _setting(
+        _natural,
+        "300",
+        "Longest time for reading one file, and again for recognizing its pages that are pictures.",
+    )
     reading_memory_bytes: int = _setting(_bytes, "1GiB", "Most memory for the process that reads a file.")
     queue_size: int = _setting(_natural, "20", "How many people may wait for the model at once.")
     session_seconds: int = _setting(_natural, "3600", "How long an idle page keeps its paper.")
@@ -156,6 +165,7 @@ class Settings:
             max_bytes=self.max_upload_bytes,
             max_pages=self.max_pages,
             max_characters=self.max_characters,
+            max_recognized_pages=self.max_recognized_pages,
             seconds=self.reading_seconds,
             memory_bytes=self.reading_memory_bytes,
         )

@@ -39,7 +39,7 @@ def prepare(job: Job) -> dict[str, Callable[[], dict[str, Tensor]]]:
 
     def step() -> dict[str, Tensor]:
         if graphed is not None:
-            loss = graphed(batch)
+            loss = graphed(batch, weight=1.0)
         else:
             loss = loss_of(batch)
             loss.backward()

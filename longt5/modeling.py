@@ -418,12 +418,15 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        num_items_in_batch: Tensor | int | None = None,
         **kwargs: Any,
     ) -> tuple | Seq2SeqLMOutput:
         """As `LongT5Model`, with logits `(batch, length, vocabulary)` and, given `labels`, the loss.
 
         Args:
             labels: `(batch, length)` tokens; -100 is ignored. Without decoder inputs they make those too.
+            num_items_in_batch: what the loss is divided by instead of the number of labels here: transformers'
+                Trainer gives the labels of all batches whose gradients are accumulated.
         """
         return_dict = self.config.return_dict if return_dict is None else return_dict
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
@@ -452,7 +455,11 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         loss = None
         if labels is not None:
             targets = labels.to(logits.device).flatten()
-            loss = saturate(F.cross_entropy(logits.flatten(0, 1), targets, ignore_index=-100))
+            reduction = "mean" if num_items_in_batch is None else "sum"
+            loss = F.cross_entropy(logits.flatten(0, 1), targets, ignore_index=-100, reduction=reduction)
+            if num_items_in_batch is not None:
+                loss = loss / torch.as_tensor(num_items_in_batch, device=loss.device)
+            loss = saturate(loss)
         output = Seq2SeqLMOutput(loss=loss, logits=logits, **fields)
         return output if return_dict else output.to_tuple()
 

@@ -86,8 +86,16 @@ def test_documents_are_read_without_the_model() -> None:
 
 
 def test_the_child_that_reads_pdfs_imports_pypdf_and_the_standard_library() -> None:
-    names = {name.partition(".")[0] for name in imports("app.documents.pdf_reader")}
-    assert names - sys.stdlib_module_names == {"pypdf"}
+    child = ["app.documents.pdf_reader", *(module for module in modules() if is_in(module, "app.pdf_text"))]
+    for module in child:
+        foreign = {name for name in imports(module) if name.partition(".")[0] not in sys.stdlib_module_names}
+        allowed = ("pypdf", "fontTools", "app.pdf_text")
+        assert all(is_in(name, *allowed) for name in foreign), f"{module}: {foreign}"
+
+
+def test_only_the_child_touches_pypdf() -> None:
+    assert not arrows(("app",), ("pypdf",), but=("app.documents.pdf_reader", "app.pdf_text"))
+    assert not arrows(("app",), ("app.pdf_text",), but=("app.documents.pdf_reader", "app.pdf_text"))
 
 
 def test_the_child_that_draws_pages_imports_pdfium_and_pillow() -> None:
@@ -95,6 +103,11 @@ def test_the_child_that_draws_pages_imports_pdfium_and_pillow() -> None:
     # pillow is what pdfium's bitmap turns itself into.
     assert names - sys.stdlib_module_names == {"pypdfium2", "pdf_reader"}
     assert not arrows(PACKAGES, ("pypdfium2",), but=("app.documents.page_renderer",))
+
+
+def test_the_child_that_recognizes_pages_imports_nothing_but_that() -> None:
+    names = {name.partition(".")[0] for name in imports("app.documents.page_recognizer")}
+    assert names - sys.stdlib_module_names == {"page_renderer", "pdf_reader"}
 
 
 def circles() -> Iterator[list[str]]:

@@ -11,8 +11,9 @@ from app.documents.document import (
     undivided,
 )
 from app.documents.left_out import LeftOut, left_out
+from app.documents.page_characters import PageCharacters
 from app.documents.page_images import PageImage, PageImages, PageSize
-from app.documents.places import PageCharacters, Place, find_places, position_at
+from app.documents.places import Place, find_places, position_at
 from app.documents.reading import read
 from app.documents.word_search import find_words
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
+
+from app.documents.page_characters import PageCharacters
 
 MiB = 2**20
 
@@ -32,6 +34,10 @@ class ReadingLimits:
     """Processor time for opening the file, for one page, and for all failing pages together; four times that is the
     longest wait for a sign of life from the reader."""
     memory_bytes: int = 1024 * MiB
+    max_recognized_pages: int = 100
+    """Pages without text that are recognized on their pictures; `seconds` counts for them once more."""
+    recognition_seconds: float = 30.0
+    """Processor time for recognizing one page."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,8 @@ class Document:
     """Sentences to show: what could not be read, or only in part."""
     language: str | None = None
     """ISO 639-1 code of the language that most of the text is in; None where that can't be told."""
+    recognized: Mapping[int, PageCharacters] = field(default_factory=dict)
+    """Numbers of the pages whose text was recognized on their pictures, with what was seen on each, and where."""
 
     def page_of(self, character: int) -> int:
         """Number of the page that holds position `character` of the text; the end of the text is on the last page.
@@ -133,6 +141,8 @@ class Reading:
 
     page: int
     pages: int | None
+    recognizing: bool = False
+    """Then it is the how manieth of those without text that is done: their text is recognized on their pictures."""
 
 
 OnPage = Callable[[Reading], None]

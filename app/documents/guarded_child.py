@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[2]
 # The parent looks for a stop and for a passed deadline this often.
 TICK_SECONDS = 0.1
 # The longest message is a page of text with its places, or its picture: some 10 MB at the very most.
@@ -45,7 +46,7 @@ class GuardedChild:
             pass_fds=[file_descriptor],
             start_new_session=True,
             # The packages this process would import, and nothing else of its environment: no tokens, no proxies.
-            env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "LC_ALL": "C.UTF-8"},
+            env={"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]), "LC_ALL": "C.UTF-8"},
         )
         self.messages: Iterator[dict[str, Any] | None] = self._messages()
         """What it says, None for every tick without a message. If it dies or says what is no message, the last one is

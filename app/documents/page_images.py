@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from app.documents.document import DocumentError, MiB, PasswordNeeded, ReadingLimits
 from app.documents.guarded_child import TICK_SECONDS, GuardedChild
-from app.documents.places import PageCharacters
+from app.documents.page_characters import PageCharacters
 from app.work import check
 
 RENDERER = Path(__file__).with_name("page_renderer.py")

@@ -12,6 +12,8 @@ from itertools import pairwise
 
 # Heads and feet stand within this many lines of the edge of their page.
 EDGE_LINES = 3
+# Anywhere else a line is one of the sheet if it comes back on this many pages and on this share of them.
+LEAST_REPEATS, REPEATED_SHARE = 3, 0.5
 # Heads at the same height differ by less, in points.
 SAME_HEIGHT = 4.0
 # Longer lines are text, however often they come back.
@@ -99,6 +101,7 @@ def _strip_line_numbers(page: list[Line], pattern: re.Pattern[str], step: int) -
 
 def _without_running_lines(pages: Pages) -> Pages:
     edges = [_edge_lines(page) for page in pages]
+    repeated = _repeated_lines(pages)
     running = _running_keys(edges)
     numbered = _page_number_keys(edges)
     levels = _levels(edges, running | numbered)
@@ -109,8 +112,31 @@ def _without_running_lines(pages: Pages) -> Pages:
             for number, key in edge.items()
             if key in running or key in numbered or _is_chapter_head(page, number, key, levels)
         }
-        result.append([line for number, line in enumerate(page) if number not in dropped])
+        result.append(
+            [
+                line
+                for number, line in enumerate(page)
+                if number not in dropped and _place(line) not in repeated
+            ]
+        )
     return result
+
+
+def _place(line: Line) -> tuple[str, int]:
+    return line.text.casefold(), round(line.y / SAME_HEIGHT)
+
+
+def _repeated_lines(pages: Pages) -> set[tuple[str, int]]:
+    """Lines that stand word by word at one height of most pages: notices of any length, stamps, watermarks."""
+    counts: Counter[tuple[str, int]] = Counter()
+    for page in pages:
+        counts.update({_place(line) for line in page if line.size})
+    least = max(LEAST_REPEATS, REPEATED_SHARE * len(pages))
+    return {
+        (text, height)
+        for text, height in counts
+        if sum(counts[text, height + offset] for offset in (-1, 0, 1)) >= least
+    }
 
 
 Key = tuple[str, str, int]

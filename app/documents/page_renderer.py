@@ -105,14 +105,13 @@ def _say(**message: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def _open(file_descriptor: int, password: str | None) -> Any:
-    """The PDF; None, and that is said, if it can't be opened."""
+def open_pdf(file_descriptor: int, password: str | None) -> Any:
+    """The PDF; if it can't be opened, the word for that in the message `refused`."""
     import pypdfium2
     import pypdfium2.raw as pdfium
 
-    with os.fdopen(file_descriptor, "rb") as file:
-        file.seek(0)
-        data = file.read()
+    # By position: children that read one file side by side share the place where it would be read next.
+    data = os.pread(file_descriptor, os.fstat(file_descriptor).st_size, 0)
     for word in dict.fromkeys((password or "", "")):
         try:
             pdf = pypdfium2.PdfDocument(data, password=word)
@@ -123,10 +122,8 @@ def _open(file_descriptor: int, password: str | None) -> Any:
         else:
             return pdf
     if code == pdfium.FPDF_ERR_PASSWORD:
-        _say(refused="wrong-password" if password else "password")
-    else:
-        _say(refused="encryption" if code == pdfium.FPDF_ERR_SECURITY else "damaged")
-    return None
+        return "wrong-password" if password else "password"
+    return "encryption" if code == pdfium.FPDF_ERR_SECURITY else "damaged"
 
 
 def _answer(paper: _Paper, question: dict[str, Any]) -> dict[str, Any]:
@@ -145,8 +142,10 @@ def main() -> None:
     limit_resources(orders.pop("memory_bytes"), orders.pop("cpu_seconds"))
     idle_seconds = orders.pop("idle_seconds")
     try:
-        pdf = _open(orders.pop("file_descriptor"), orders.pop("password"))
-        if pdf is not None:
+        pdf = open_pdf(orders.pop("file_descriptor"), orders.pop("password"))
+        if isinstance(pdf, str):
+            _say(refused=pdf)
+        else:
             paper = _Paper(pdf, **orders)
             _say(open=True)
             signal.alarm(idle_seconds)

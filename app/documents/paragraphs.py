@@ -19,7 +19,7 @@ from app.documents.line_signs import (
     is_quiet_heading,
 )
 from app.documents.page_lines import Line
-from app.documents.text_cleaning import join_lines
+from app.documents.text_cleaning import is_wide, join_lines
 from app.documents.type_styles import PageStyle, Style, page_style
 
 # Beginnings of lines at the same margin differ by less, in points.
@@ -92,7 +92,11 @@ def goes_on_after(last: Paragraph, following: Paragraph) -> bool:
     """Whether a page's first paragraph is the second half of the last one of the page before."""
     if last.heading or following.heading or last.bold != following.bold:
         return False
-    return _similar(last.size, following.size) and goes_on(last.text, following.text)
+    if not _similar(last.size, following.size):
+        return False
+    # Ideographs have no small letters, which tell that a sentence goes on.
+    wide = is_wide(last.text[-1]) and is_wide(following.text[0])
+    return goes_on(last.text, following.text) or (wide and not ends_sentence(last.text))
 
 
 def _paragraph(group: Group, body: Style, words: Counter[str]) -> Paragraph:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.documents.document import Document, Page
+from app.documents.page_characters import Boxes, PageCharacters
 from app.documents.text_alignment import Alignment, Integers, align, fold, letters_of
 
 Rectangle = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of the page's image, from its upper left corner."""
-Boxes = NDArray[np.float32]
 
 # Fewer of a passage's letters and digits than this share are no place to lead anybody to.
 FOUND_SHARE = 0.3
@@ -22,17 +22,6 @@ FOUND_SHARE = 0.3
 SPACE = 4.0
 # A point this far from a letter, in fractions of the page, still means it.
 NEAR = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class PageCharacters:
-    """What can be seen on a page, character by character, in the order of the file."""
-
-    text: str
-    boxes: Boxes
-    """`(characters, 4)`: left, top, right, bottom as fractions of the page's image, from its upper left corner; without
-    area for what is not drawn."""
-
 
 CharactersOf = Callable[[int], PageCharacters | None]
 """The characters of a page by its number, None where they are not known."""

@@ -25,9 +25,9 @@ from app.documents.document import (
     ReadingLimits,
 )
 from app.documents.languages import language_of
+from app.documents.legibility import readable
 from app.documents.page_labels import page_labels
 from app.documents.page_lines import Pages
-from app.documents.paper_structure import readable
 from app.documents.pdf import LINE_CHARACTERS, read_pdf, too_many_pages
 from app.documents.running_text import run_together
 from app.documents.text_cleaning import clean_characters
@@ -92,7 +92,9 @@ def read(
         if b"%PDF-" in head:
             file.seek(0)
             pdf = read_pdf(file, password, limits, on_page, stop)
-            return _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
+            document = _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
+            recognized = {number: page.characters for number, page in pdf.scans.pages.items()}
+            return replace(document, recognized=recognized)
         data = head + file.read()
         if not data.strip():
             raise DocumentError(_EMPTY)

@@ -11,7 +11,7 @@ from app.documents.line_signs import ends_with_hyphen
 from app.documents.page_lines import Pages, without_furniture
 from app.documents.paragraphs import Paragraph, goes_on_after, split_paragraphs
 from app.documents.sections import Part, divide
-from app.documents.text_cleaning import count_words, keeps_hyphen
+from app.documents.text_cleaning import count_words, goes_on_without_space, keeps_hyphen
 from app.documents.titles import find_title
 from app.documents.type_styles import body_style
 
@@ -76,6 +76,8 @@ def run_together(
 def _continue(text: list[str], following: str, words: Counter[str]) -> int:
     """Adds what stands between a paragraph and its second half on the next page; returns the change of length."""
     if not ends_with_hyphen(text[-1]):
+        if goes_on_without_space(text[-1], following):
+            return 0
         text.append(" ")
         return 1
     if keeps_hyphen(text[-1], following, words):

@@ -57,9 +57,13 @@ _SPACE = re.compile(f"[ {SPACES}]+")
 # What must not reach a page, a model or a file: other controls, soft hyphens, zero-width and bidi characters,
 # lone surrogates, private use (icons, fonts without a map), interlinear and noncharacters, language tags.
 _UNWANTED = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\ufffe\uffff\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+)
+# Joiners matter between letters of Arabic and Indic scripts only.
+_JOINER = re.compile(
+    "(?<![\u0600-\u06ff\u0900-\u0dff])[\u200c\u200d]|[\u200c\u200d](?![\u0600-\u06ff\u0900-\u0dff])"
 )
 # TeX's accents stand as characters of their own before their letter.
 _ACCENT = re.compile("([\u00a8\u00b4\u02c6\u02dc\u02c7\u02da\u00b8])([A-Za-z\u0131])")
@@ -72,6 +76,18 @@ _COMBINING = {
     "\u02da": "\u030a",
     "\u00b8": "\u0327",
 }
+# Radicals that look like ideographs, Arabic letters in the forms of their places: other characters to a model or a
+# search than the letters themselves.
+_LOOK_ALIKE = re.compile("[\u2e80-\u2fd5\ufb50-\ufdff\ufe70-\ufefc]")
+# Radicals that Unicode does not fold.
+_RADICALS = str.maketrans(
+    "⺁⺌⺍⺎⺕⺝⺟⺠⺡⺩⺪⺬⺭⺮⺰⺳⺶⺷⺺⺼⺽⺾⻁⻃⻄⻅⻆⻇⻈⻉⻋⻌⻐⻑⻒⻓⻔⻗⻘⻙⻚⻛⻜⻝⻞⻠⻡⻢⻣⻤⻥⻦⻧⻨⻩⻪⻬⻭⻮⻯⻰⻱⻳",
+    "厂小小兀彐月母民氵王疋示礻竹纟网羊羊聿肉臼艹虎西西见角角讠贝车辶钅長長长门雨青韦页风飞食飠饣首马骨鬼鱼鸟卤麦黄黾齐歯齿竜龙龜龟",
+)
+# Between these no space stands: a line end among them is none either.
+_WIDE = re.compile("[\u2e80-\u303f\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]")
+# "R E F E R E N C E S": a word in letters set apart, alone in its line.
+_SPACED_WORD = re.compile(r"[^\W\d_](?: [^\W\d_]){3,}")
 _SOFT_HYPHEN_END = re.compile("\u00ad\\s*$")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # No script stacks more marks than this on one letter.
@@ -96,21 +112,29 @@ def clean_characters(line: str) -> str:
     Applying it twice changes nothing more. A soft hyphen at the end stays, as a hyphen.
     """
     if line.isascii() and line.isprintable():  # most lines: nothing in them but spaces can be wrong
-        return " ".join(line.split())
+        return _close_up(" ".join(line.split()))
     if _SURROGATE.search(line):
         # Two halves of one character that arrived as two; what is left without a partner goes.
         line = line.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     line = _restore_ligatures(line)
     line = _SOFT_HYPHEN_END.sub("-", line)
     line = _SPACE.sub(" ", line)
-    line = _UNWANTED.sub("", line)
+    line = _JOINER.sub("", _UNWANTED.sub("", line))
     if line.isascii():
         return _SPACE.sub(" ", line).strip()
     for ligature, letters in LIGATURES.items():
         line = line.replace(ligature, letters)
+    line = _LOOK_ALIKE.sub(_fold, line)
     line = _ACCENT.sub(_compose, line)
     line = _limit_marks(unicodedata.normalize("NFC", line))
-    return _SPACE.sub(" ", line).strip()
+    return _close_up(_SPACE.sub(" ", line).strip())
+
+
+def _close_up(line: str) -> str:
+    """A word whose letters are set apart, without the spaces between them."""
+    if line[1:2] == " " and line.isupper() and _SPACED_WORD.fullmatch(line):
+        return line.replace(" ", "")
+    return line
 
 
 def _restore_ligatures(line: str) -> str:
@@ -126,6 +150,10 @@ def _restore_ligatures(line: str) -> str:
 
 def _fill(letters: str, found: re.Match[str]) -> str:
     return found[0].replace("\0", letters)
+
+
+def _fold(found: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", found[0]).translate(_RADICALS)
 
 
 def _compose(found: re.Match[str]) -> str:
@@ -169,16 +197,24 @@ def join_lines(lines: Iterable[str], words: Counter[str]) -> str:
         if ends_with_hyphen(last) and not _ends_in_address(last):
             if not keeps_hyphen(last, line, words):
                 pieces[-1] = last[:-1]
-        elif last and not _goes_on_without_space(last, line):
+        elif last and not goes_on_without_space(last, line):
             pieces.append(" ")
         pieces.append(line)
     return "".join(pieces)
 
 
-def _goes_on_without_space(last: str, line: str) -> bool:
+def goes_on_without_space(last: str, line: str) -> bool:
+    """Whether no space belongs between a line and the next: in a range of numbers, an address, among ideographs."""
     if line[0].isdecimal() and _BROKEN_RANGE.search(last[-2:]):
         return True
+    if is_wide(last[-1]) and is_wide(line[0]):
+        return True
     return _ends_in_address(last)
+
+
+def is_wide(character: str) -> bool:
+    """Whether it is an ideograph, kana, or one of the marks that stand between them."""
+    return _WIDE.match(character) is not None
 
 
 def _ends_in_address(line: str) -> bool:

@@ -61,9 +61,8 @@ def status_of(event: Event) -> Status:
     if isinstance(event, Reading):
         if event.pages is None:
             return Status("Reading the file", f"page {event.page}" if event.page else "")
-        return Status(
-            "Reading the file", f"page {event.page} of {event.pages}", event.page / max(event.pages, 1)
-        )
+        phase = "Recognizing text on pictures of pages" if event.recognizing else "Reading the file"
+        return Status(phase, f"page {event.page} of {event.pages}", event.page / max(event.pages, 1))
     if isinstance(event, Read):
         return Status("The paper has been read")
     if isinstance(event, LoadingModel):

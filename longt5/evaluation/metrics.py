@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rouge_score import rouge_scorer
+from rouge_score.tokenizers import Tokenizer
 from sumy.utils import get_stop_words
 
 from longt5.evaluation.faithfulness import ReadText
@@ -16,6 +17,9 @@ from longt5.text.sentences import split_sentences
 
 ROUGE = ("rouge1", "rouge2", "rougeLsum")
 WORD = re.compile(r"[^\W_]+")
+# Thai, Lao, Burmese, Khmer, Japanese and Chinese have no spaces between words.
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_SIGNS_AND_WORDS = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W_])+")
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,14 @@ class Scorer:
 
     def __init__(self) -> None:
         self._rouge = rouge_scorer.RougeScorer(list(ROUGE), use_stemmer=True)
+        self._rouge_of_other_scripts = rouge_scorer.RougeScorer(list(ROUGE), tokenizer=_WordsOfAnyScript())
         self._read = lru_cache(maxsize=1)(ReadText)  # all systems summarize one paper after the other
 
     def __call__(self, summary: str, paper: Paper, seconds: float = 0.0) -> Scores:
         """Measures `summary` against the paper's abstract and its text."""
-        rouge = self._rouge.score(_one_sentence_a_line(paper.abstract), _one_sentence_a_line(summary))
+        # The usual words of ROUGE are made of a-z and 0-9: it would count none of a text in Russian or Chinese.
+        scorer = self._rouge if _is_latin(paper.abstract) else self._rouge_of_other_scripts
+        rouge = scorer.score(_one_sentence_a_line(paper.abstract), _one_sentence_a_line(summary))
         written, read = words_of(summary), words_of(paper.text)
         known = set(read)
         grams = four_grams(written)
@@ -72,6 +79,19 @@ class Scorer:
             in_one_window=faithfulness.in_one_window,
             seconds=seconds,
         )
+
+
+class _WordsOfAnyScript(Tokenizer):
+    """Words for ROUGE in scripts other than Latin; of those without spaces between words, each character."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return _SIGNS_AND_WORDS.findall(text.lower())
+
+
+def _is_latin(text: str) -> bool:
+    """Whether most letters of a text are those that ROUGE counts."""
+    letters = sum(map(str.isalpha, text))
+    return 2 * sum(character.isascii() and character.isalpha() for character in text) >= letters
 
 
 def words_of(text: str) -> list[str]:

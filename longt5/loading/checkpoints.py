@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 
 CONFIG_FILE = "config.json"
 GENERATION_CONFIG_FILE = "generation_config.json"
+ADAPTER_FILE = "adapter_config.json"
 # (one file, index of many), the first that is there is taken
 WEIGHT_FILES = (
     ("model.safetensors", "model.safetensors.index.json"),
@@ -65,7 +66,8 @@ def find_checkpoint(name: str, revision: str | None, token: str | None) -> Check
         LoadingError: no such folder or model, no access, offline, not a LongT5, no weights, or some missing.
     """
     small_files = [CONFIG_FILE, GENERATION_CONFIG_FILE, *(index for _, index in WEIGHT_FILES)]
-    folder, fetch = find_folder(name, small_files, revision, token)
+    folder, fetch = find_folder(name, [*small_files, ADAPTER_FILE], revision, token)
+    refuse_adapter(name, folder)
     config = _read_config(name, folder)
     for single, index in WEIGHT_FILES:
         is_sharded = (folder / index).is_file() and not (folder / single).is_file()
@@ -136,6 +138,21 @@ def _fetch(name: str, files: list[str], revision: str | None, token: str | None)
     except Exception as error:  # proxies, certificates, a full disk: each library has its own errors
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise LoadingError(f"The download of '{name}' failed, try again later ({reason}).") from error
+
+
+def refuse_adapter(name: str, folder: Path) -> None:
+    """An adapter holds only what was learned on top of another model.
+
+    Raises:
+        LoadingError: the folder holds one, and no whole model.
+    """
+    if not (folder / ADAPTER_FILE).is_file() or (folder / CONFIG_FILE).is_file():
+        return
+    base = read_json(name, folder / ADAPTER_FILE).get("base_model_name_or_path")
+    raise LoadingError(
+        f"'{name}' is an adapter (LoRA) for the model '{base or 'it was trained on'}' and no model of its own: merge "
+        "the two with peft (`merge_and_unload`, then `save_pretrained`) and give that folder."
+    )
 
 
 def _read_config(name: str, folder: Path) -> dict[str, Any]:

@@ -130,6 +130,20 @@ def load_tokenizer(
     return tokenizer
 
 
+def check_vocabulary(model: LongT5ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Holds a tokenizer against the model that it is used with.
+
+    Raises:
+        LoadingError: it has more entries than the model has embeddings.
+    """
+    if len(tokenizer) > model.config.vocab_size:
+        raise LoadingError(
+            f"The tokenizer of '{model.config.name_or_path}' has {len(tokenizer):,} entries and the model embeddings "
+            f"for {model.config.vocab_size:,} only: call `resize_token_embeddings` where words were added, train them, "
+            "and save the model again."
+        )
+
+
 def _config(checkpoint: Checkpoint) -> LongT5Config:
     """The configuration, with the start token that old files leave out."""
     try:

@@ -6,6 +6,7 @@ optional), plain or compressed with zstd (`.zst`).
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -37,6 +38,7 @@ _WHOLE_WORDS = (
 _LIGATURE_GAP = re.compile(r"\b([A-Za-z]*[a-z]) (ffi|ffl|ff|fi|fl) (?=[a-z])")
 _LIGATURE_START = re.compile(r"(?<![A-Za-z])(ffi|ffl|fi|fl) (?=[a-z]{2})")
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "\u00ad": None})
+_KINDS = {type(None): "null", list: "a list", dict: "an object", bool: "a truth value"}
 _ABSTRACT_LABEL = re.compile(
     r"(?:(?<=^)|(?<=[.!?)\]] )|(?<=\n))"
     r"(?:(?:Abstract|Summary|Background|Introduction|Purpose|Aims?|Objectives?|Motivation|Hypothesis|Methods?|"
@@ -67,30 +69,52 @@ def read_papers(path: str | Path) -> Iterator[Paper]:
     """Yields the papers of one `.jsonl` or `.jsonl.zst` file, mended.
 
     Raises:
-        PapersError: the file is missing, or a line is not a JSON object with `text` and `abstract`.
+        PapersError: the file is missing, or a line is not a JSON object with `text` and `abstract`, is not UTF-8, or
+            has the id of an earlier one; the sentence names file and line.
     """
     path = Path(path)
     if not path.is_file():
         raise PapersError(
             f"There is no file of papers at {path}: give the path of a .jsonl or .jsonl.zst file."
         )
+    seen: set[str] = set()
     with path.open("rb") as file:
         stream: Any = file
         if path.suffix == ".zst":
             import zstandard
 
-            stream = zstandard.ZstdDecompressor().stream_reader(file)
-        for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8"), start=1):
-            try:
-                record = json.loads(line)
-                text, abstract = record["text"], record["abstract"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise PapersError(
-                    f"Line {number} of {path.name} is no paper: it must be a JSON object with text, abstract."
-                ) from error
-            yield Paper(
-                id=str(record.get("id", number)),
-                title=record.get("title", ""),
-                text=mend(text),
-                abstract=without_labels(mend(abstract)),
+            stream = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file))
+        for number, line in enumerate(stream, start=1):
+            line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            if line.strip():
+                paper = _parse(line, number, where=f"Line {number} of {path.name}")
+                if paper.id in seen:
+                    raise PapersError(
+                        f"Line {number} of {path.name} has the id '{paper.id}' of an earlier line: give each paper an "
+                        "id of its own."
+                    )
+                seen.add(paper.id)
+                yield paper
+
+
+def _parse(line: bytes, number: int, where: str) -> Paper:
+    try:
+        record = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise PapersError(f"{where} is not UTF-8: save the file in that encoding.") from error
+    except (ValueError, RecursionError) as error:
+        raise PapersError(f"{where} is no paper: it must be a JSON object with text, abstract.") from error
+    if not isinstance(record, dict) or not {"text", "abstract"} <= record.keys():
+        raise PapersError(f"{where} is no paper: it must be a JSON object with text, abstract.")
+    for key in ("text", "abstract"):
+        if not isinstance(record[key], str):
+            raise PapersError(
+                f"{where} has {_KINDS.get(type(record[key]), 'a number')} as its {key}: it must be one string."
             )
+    identity, title = record.get("id"), record.get("title")
+    return Paper(
+        id=str(number if identity is None else identity),
+        title=title if isinstance(title, str) else "",
+        text=mend(record["text"]),
+        abstract=without_labels(mend(record["abstract"])),
+    )

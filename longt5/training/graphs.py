@@ -22,6 +22,7 @@ WARM_UP = 2  # runs before the recording: kernels are compiled and libraries cho
 class _Recorded:
     graph: torch.cuda.CUDAGraph
     batch: Batch
+    weight: Tensor
     loss: Tensor
 
 
@@ -42,29 +43,31 @@ class GraphedLosses:
         self._recorded: dict[tuple[torch.Size, torch.Size], _Recorded] = {}
         self._memory = torch.cuda.graph_pool_handle()  # shared: one graph runs at a time
 
-    def __call__(self, batch: Batch) -> Tensor:
-        """The loss of a batch on the GPU, after its gradient was added."""
+    def __call__(self, batch: Batch, weight: float) -> Tensor:
+        """The loss of a batch on the GPU, after `weight` times its gradient was added."""
         shapes = (batch.input_ids.shape, batch.labels.shape)
         if shapes not in self._recorded:
             self._recorded[shapes] = self._record(batch)
         recorded = self._recorded[shapes]
         for kept, new in zip(vars(recorded.batch).values(), vars(batch).values(), strict=True):
             kept.copy_(new, non_blocking=True)
+        recorded.weight.fill_(weight)
         recorded.graph.replay()
         return recorded.loss.clone()
 
     def _record(self, batch: Batch) -> _Recorded:
         batch = Batch(*(tensor.clone() for tensor in vars(batch).values()))
+        weight = torch.ones((), device=batch.input_ids.device)
         before = [gradient.clone() for gradient in self._gradients]
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
-                self._loss(batch).backward()
+                (self._loss(batch) * weight).backward()
         torch.cuda.current_stream().wait_stream(stream)
         torch._foreach_copy_(self._gradients, before)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._memory):
             loss = self._loss(batch)
-            loss.backward()
-        return _Recorded(graph, batch, loss.detach())
+            (loss * weight).backward()
+        return _Recorded(graph, batch, weight, loss.detach())

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -120,8 +121,9 @@ class Trainer:
                 batches = self._start_stage(stage, 0)
                 state = dataclasses.replace(state, stage=stage, batch=0)
             rate = config.learning_rate_at(state.step, progress)
-            for _ in range(config.accumulation_steps):
-                log.add(*self._learn(next(batches), rate))
+            group = [next(batches) for _ in range(config.accumulation_steps)]
+            for batch, weight in zip(group, self._weights(group), strict=True):
+                log.add(*self._learn(batch, weight, rate))
             now = time.monotonic()
             self.state = state = TrainingState(
                 state.step + 1,
@@ -146,7 +148,7 @@ class Trainer:
         """Sets the stage's dropout and returns its batches from the first that is still to be learned from."""
         alone_on_a_gpu = self.accelerator.device.type == "cuda" and self.accelerator.num_processes == 1
         if self.config.cuda_graphs and alone_on_a_gpu:  # recorded anew: the dropout is another one
-            self.graphed = GraphedLosses(self._share_of_loss, self.model.parameters())
+            self.graphed = GraphedLosses(partial(mean_loss, self.model), self.model.parameters())
         set_dropout(self.accelerator.unwrap_model(self.model), self.config.stages[stage].dropout)
         batches = stage_batches(
             self.config,
@@ -158,25 +160,34 @@ class Trainer:
         )
         return batches_from(batches, first_batch, self.config.workers)
 
-    def _learn(self, batch: Batch, learning_rate: float) -> tuple[Tensor, int]:
-        """Adds a batch's gradient, steps if that completes the accumulation, and returns loss and number of tokens."""
+    def _weights(self, group: list[Batch]) -> list[float]:
+        """What the mean losses of the batches of one step count, so that every token of the step counts the same."""
+        targets = [int((batch.labels != -100).sum()) for batch in group]
+        mean = torch.tensor(sum(targets) / len(targets), device=self.accelerator.device)
+        if self.accelerator.num_processes > 1:
+            mean = self.accelerator.reduce(mean, reduction="mean")
+        return [count / max(float(mean), 1.0) for count in targets]
+
+    def _learn(self, batch: Batch, weight: float, learning_rate: float) -> tuple[Tensor, int]:
+        """Adds a batch's gradient, steps if that completes the accumulation.
+
+        Returns:
+            The loss, times the batch's `weight` among those of the step, and the number of tokens.
+        """
         batch = batch.to(self.accelerator.device)
         with self.accelerator.accumulate(self.model):
             if self.graphed is not None:
-                loss = self.graphed(batch) * self.config.accumulation_steps
+                loss = self.graphed(batch, weight / self.config.accumulation_steps)
             else:
                 loss = mean_loss(self.model, batch)
-                self.accelerator.backward(loss)
+                self.accelerator.backward(loss * weight)
             if self.accelerator.sync_gradients:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
                 for group in self.optimizer.param_groups:
                     group["lr"] = learning_rate
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=self.graphed is None)
-        return loss.detach(), batch.input_ids.numel() + batch.labels.numel()
-
-    def _share_of_loss(self, batch: Batch) -> Tensor:
-        return mean_loss(self.model, batch) / self.config.accumulation_steps
+        return loss.detach() * weight, batch.input_ids.numel() + batch.labels.numel()
 
     def _agreed(self, value: float) -> float:
         """The main process's `value` on every process, so that clocks that differ never part them."""

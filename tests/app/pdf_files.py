@@ -100,8 +100,9 @@ def zip_bomb() -> bytes:
     return pdf_of([b" " * 200_000_000])
 
 
-def million_operators() -> bytes:
-    return pdf_of([b"q Q " * 1_000_000 + lines(LOREM)])
+def memory_bomb() -> bytes:
+    """29 MB of one string: within the limits of size, but not in a small memory."""
+    return pdf_of([b"BT /F1 9 Tf (" + b"\\(" * 14_500_000 + b") Tj ET"])
 
 
 def endless_forms(*, good_pages: int = 0) -> bytes:
@@ -148,4 +149,4 @@ def font_bomb(pages: int = 1) -> bytes:
 
 def slow_page() -> bytes:
     """A page that is within every limit of size and takes seconds: operators that move text about."""
-    return b"BT /F1 9 Tf " + b"1 0 0 1 9 9 Tm (some words) Tj " * 30_000 + b"ET"
+    return b"BT /F1 9 Tf " + b"1 0 0 1 9 9 Tm " * 500_000 + b"(some words) Tj ET"

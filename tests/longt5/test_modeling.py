@@ -408,3 +408,13 @@ def test_built_on_the_meta_device():
     assert all(parameter.is_meta for parameter in model.parameters())
     ids = torch.ones(1, 300, dtype=torch.long, device="meta")
     assert model(input_ids=ids, labels=ids).logits.shape == (1, 300, 83)
+
+
+def test_the_loss_is_divided_by_what_the_trainer_counts():
+    """Seq2SeqTrainer accumulates gradients: the labels of all its batches are what a sum is divided by."""
+    model = tiny_model()
+    labels = random_ids(2, 6, seed=1)
+    labels[1, 4:] = -100
+    mean = model(random_ids(2, 20), labels=labels).loss
+    shared = model(random_ids(2, 20), labels=labels, num_items_in_batch=torch.tensor(40)).loss
+    assert_close(shared * 40, mean * 10)

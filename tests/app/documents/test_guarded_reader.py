@@ -66,7 +66,8 @@ def test_messages_of_a_good_file(tmp_path: Path, started: list[subprocess.Popen[
     path = pdf_files.write(tmp_path, pdf_files.pdf_of([pdf_files.lines("One"), pdf_files.lines("Two")]))
     messages = list(run(path))
     assert messages[0] == {"pages": 2, "title": None, "labels": None}
-    assert messages[1] == {"page": 1, "lines": [["One", 72, 700, 10, False, "Times-Roman"]], "cut": False}
+    line = ["One", 72, 700, 10, False, "Times-Roman"]
+    assert messages[1] == {"page": 1, "lines": [line], "hidden": 0, "notes": 0, "cut": False}
     assert messages[3] == {"end": "done"}
     assert_dead(started)
 

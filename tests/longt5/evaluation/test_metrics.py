@@ -50,3 +50,17 @@ def test_claims_are_measured() -> None:
     scores = Scorer()("The encoder of Turing reads 7 bands of tokens. It also reads blocks.", PAPER)
     assert not scores.supported and scores.item_precision == 0.0 and scores.in_one_window == 0.5
     assert Scorer()("The encoder reads a band.", PAPER).supported
+
+
+@pytest.mark.parametrize(
+    "abstract",
+    [
+        "В работе рассматривается задача. Память растёт линейно с длиной.",
+        "本文研究长文档摘要问题。内存消耗随长度线性增长。",
+        "Η μνήμη αυξάνεται γραμμικά με το μήκος του κειμένου.",
+    ],
+)
+def test_rouge_counts_words_of_other_scripts(abstract: str) -> None:
+    paper = Paper(id="a", title="", text=abstract, abstract=abstract)
+    assert Scorer()(abstract, paper).rouge1 == Scorer()(abstract, paper).rougeLsum == 1.0
+    assert 0.0 < Scorer()(abstract[: len(abstract) // 2], paper).rouge1 < 1.0

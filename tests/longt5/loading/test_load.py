@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import longt5
-from longt5.loading import LoadingError, load_model, load_tokenizer
+from longt5.loading import LoadingError, check_vocabulary, load_model, load_tokenizer
 from longt5.loading.checkpoints import ROWS_AT_ONCE
 from tests.longt5.factories import TINY, assert_close, random_ids, tiny_model
 
@@ -595,3 +596,23 @@ def test_tokenizer_refusals(tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(LoadingError, match="There is no folder"):
         load_tokenizer(tmp_path / "nothing")
+
+
+def test_an_adapter_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "google/base"}))
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(LoadingError, match=r"adapter \(LoRA\) for the model 'google/base'.*merge_and_unload"):
+        load_model(tmp_path)
+
+
+def test_a_tokenizer_with_more_words_than_the_model_is_refused(tmp_path: Path) -> None:
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizers.Tokenizer(
+            tokenizers.models.WordLevel({f"w{number}": number for number in range(TINY["vocab_size"])}, "w0")
+        )
+    )
+    model = load_model(write(tmp_path))
+    check_vocabulary(model, tokenizer)
+    tokenizer.add_tokens(["<sec>"])
+    with pytest.raises(LoadingError, match="resize_token_embeddings"):
+        check_vocabulary(model, tokenizer)

@@ -30,3 +30,36 @@ def test_ligatures_are_mended(broken: str, whole: str) -> None:
 def test_labels_of_abstracts_are_dropped() -> None:
     text = "Background: Cells grow. Methods: We looked. Results and discussion: They did. Results were clear."
     assert without_labels(text) == "Cells grow. We looked. They did. Results were clear."
+
+
+def lines_of(folder: Path, *lines: bytes) -> Path:
+    path = folder / "papers.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return path
+
+
+GOOD = b'{"id": "a", "text": "One.", "abstract": "Two."}'
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b'{"text": null, "abstract": "Two."}', "Line 2 of papers.jsonl has null as its text"),
+        (b'{"text": ["One."], "abstract": "Two."}', "Line 2 of papers.jsonl has a list as its text"),
+        (b'{"text": "One.", "abstract": {}}', "Line 2 of papers.jsonl has an object as its abstract"),
+        (b'{"text": "One.", "abstract": 7}', "Line 2 of papers.jsonl has a number as its abstract"),
+        (b'["One.", "Two."]', "Line 2 of papers.jsonl is no paper"),
+        (b"{", "Line 2 of papers.jsonl is no paper"),
+        ('{"text": "Größe", "abstract": "Two."}'.encode("latin-1"), "Line 2 of papers.jsonl is not UTF-8"),
+        (GOOD, "Line 2 of papers.jsonl has the id 'a' of an earlier line"),
+    ],
+)
+def test_untidy_lines_are_named(line: bytes, said: str, tmp_path: Path) -> None:
+    with pytest.raises(PapersError, match=said):
+        list(read_papers(lines_of(tmp_path, GOOD, line)))
+
+
+def test_a_byte_order_mark_and_empty_lines_are_no_obstacle(tmp_path: Path) -> None:
+    other = b'{"text": "One.", "abstract": "Two.", "title": null}'
+    papers = list(read_papers(lines_of(tmp_path, b"\xef\xbb\xbf" + GOOD, b"", other)))
+    assert [(paper.id, paper.title) for paper in papers] == [("a", ""), ("3", "")]

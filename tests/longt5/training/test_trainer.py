@@ -13,9 +13,11 @@ from transformers import AutoTokenizer
 
 from longt5 import LongT5ForConditionalGeneration
 from longt5.layers import Projections
+from longt5.training.batches import Batch
 from longt5.training.configuration import ConfigurationError, Stage, TrainingConfig
 from longt5.training.corpus import DataError
-from longt5.training.trainer import Trainer, TrainingState, main
+from longt5.training.trainer import Trainer, TrainingState, main, set_dropout
+from longt5.training.validation import mean_loss
 from tests.longt5.training.conftest import run_command
 
 
@@ -62,6 +64,29 @@ def test_interrupted_training_goes_on_with_the_same_losses(
         for name in ("interrupted", "out")
     )
     assert all(torch.equal(first[name], second[name]) for name in second)
+
+
+def test_every_token_of_a_step_counts_the_same(config: TrainingConfig) -> None:
+    """Two batches of different lengths, accumulated, give the gradient of all their tokens at once."""
+    config = dataclasses.replace(config, accumulation_steps=2, clip_norm=1e9)
+    trainer = Trainer(config)
+    set_dropout(trainer.model, 0.0)
+    generator = torch.Generator().manual_seed(0)
+
+    def batch(targets: int) -> Batch:
+        ids = torch.randint(3, 100, (1, 16), generator=generator)
+        return Batch(ids, torch.ones_like(ids), torch.randint(3, 100, (1, targets), generator=generator))
+
+    group = [batch(3), batch(9)]
+    model = trainer.accelerator.unwrap_model(trainer.model).eval()
+    sums = [12.0, *(mean_loss(model, part) * part.labels.numel() for part in group)]
+    whole = torch.autograd.grad((sums[1] + sums[2]) / sums[0], model.shared.weight)[0]
+    weights = trainer._weights(group)
+    trainer.optimizer.step = lambda: None  # type: ignore[method-assign]
+    trainer.optimizer.zero_grad = lambda **_: None  # type: ignore[method-assign]
+    logged = [trainer._learn(part, weight, 0.0)[0] for part, weight in zip(group, weights, strict=True)]
+    assert torch.allclose(model.shared.weight.grad, whole, atol=1e-6)
+    assert sum(logged) / 2 == pytest.approx(float((sums[1] + sums[2]) / sums[0]), rel=1e-5)
 
 
 def test_a_tiny_model_learns_what_it_has_not_seen(config: TrainingConfig) -> None:

@@ -1,0 +1,39 @@
+"""Abbreviations that end with a full stop inside sentences, of the languages that papers are written in."""
+
+from __future__ import annotations
+
+# Never end a sentence, because something must follow them.
+_ENGLISH = (
+    "e.g i.e cf viz vs eq eqs eqn eqns fig figs ref refs sec sect tab def thm prop lem cor no nos vol vols pp "
+    "ch chap dr mr mrs ms prof st resp approx ca s.t w.r.t a.k.a w.l.o.g var subsp ssp cv pv sensu nr art ed "
+    "eds al supp suppl appx app alg ineq const jan feb aug sept oct nov dec vgl est incl"
+)
+_GERMAN = (
+    "abb bzw z.b d.h u.a i.a v.a o.g z.t u.u i.d.r s.o s.u ggf evtl sog bspw inkl exkl zzgl vgl kap bd hrsg aufl "
+    "jh nr mio mrd gl bzgl dgl ing dipl prof.dr lfd max min"
+)
+_ROMANCE = (
+    "p.ex c.-à-d c.à.d mme mlle env éd réf n° fig. av.j chap "  # French
+    "p.ej sr sra dra núm pág págs ee aprox cap "  # Spanish
+    "p.es sig pag pagg dott prof.ssa nn fasc "  # Italian
+    "p.ex pp profª"  # Portuguese
+)
+_OTHERS = (
+    "bijv d.w.z o.a m.n t.o.v blz resp "  # Dutch
+    "t.ex bl.a dvs s.k f.eks bl.a osv "  # Scandinavian
+    "np tzn rys tj itp m.in "  # Polish
+    "např tzv obr resp čís "  # Czech
+    "рис табл т.е т.д т.п т.к т.н см др проф стр напр гл ср им"  # Russian
+)
+ABBREVIATIONS = frozenset(f"{_ENGLISH} {_GERMAN} {_ROMANCE} {_OTHERS}".split())
+# End a sentence unless what follows is plainly its continuation (a year, a bracket, a lower-case word).
+LATE_ABBREVIATIONS = frozenset(
+    "al no ref app art def cor ed st prop tab ch min max ee gl т.д т.п др см np est const osv".split()
+)
+# "3. Mai": the full stop of a number in order, in German, before these.
+MONTHS = frozenset(
+    "januar februar märz april mai juni juli august september oktober november dezember jänner jahrhundert "
+    "jahrhunderts auflage".split()
+)
+# Names of program libraries, whose parts a full stop joins: torch.Tensor.
+LIBRARIES = frozenset("torch numpy tf tensorflow keras sklearn pandas java javax system scipy jax nn".split())

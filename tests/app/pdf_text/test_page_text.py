@@ -1,0 +1,183 @@
+"""Gaps, order, and what is left out of pages, each on a page drawn here."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.pdf_text.content import operations
+from tests.app.pdf_files import show
+from tests.app.pdf_text.drawn import read, texts, tj
+
+LEFT = ["the left column says so", "in four lines of text", "that end at the gutter", "and then it stops"]
+RIGHT = [
+    "while the right one has",
+    "four other lines that",
+    "are read after the left",
+    "and not between them",
+]
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (b"(We) -130 (propose) -130 (a) -130 (method)", "We propose a method"),
+        (b"(We) -333 (propose)", "We propose"),
+        (b"(har) -90 (bour) ( and)", "harbour and"),
+        (b"(har ) 260 (bour)", "harbour"),
+        (
+            b"(t) -200 (r) -200 (a) -200 (c) -200 (k) -200 (e) -200 (d) -200 (t) -200 (y) -600 (p) -200 (e)",
+            "trackedty pe",
+        ),
+        (b"(1,8) 20 (70)", "1,870"),
+    ],
+)
+def test_gaps_between_words(array: bytes, expected: str) -> None:
+    assert texts(tj(array)) == [expected]
+
+
+def test_words_placed_one_by_one() -> None:
+    content = show("We", 72, 700) + show("propose", 89, 700) + show("it", 123, 700) + show("all", 130.5, 700)
+    assert texts(content) == ["We propose it all"]
+
+
+def test_powers_and_references() -> None:
+    raised = b"/F1 7 Tf 4 Ts (%s) Tj /F1 10 Tf 0 Ts "
+    content = b"BT /F1 10 Tf 72 700 Td (10) Tj " + raised % b"178" + b"( ways.) Tj " + raised % b"12" + b"ET"
+    assert texts(content) == ["10^178 ways.12"]
+
+
+def drawn_row_by_row(left: list[str], right: list[str]) -> bytes:
+    return show("A title over both columns of the page", 90, 730, size=16) + b"".join(
+        show(text, x, 700 - 12 * number)
+        for number, pair in enumerate(zip(left, right, strict=True))
+        for x, text in zip((72, 310), pair, strict=True)
+    )
+
+
+def test_columns_drawn_row_by_row_are_read_one_after_the_other() -> None:
+    assert texts(drawn_row_by_row(LEFT, RIGHT))[1:] == LEFT + RIGHT
+
+
+def test_three_columns() -> None:
+    columns = [[f"column {name} has line {number} here" for number in range(4)] for name in "abc"]
+    content = b"".join(
+        show(columns[column][number], 40 + 190 * column, 700 - 12 * number)
+        for number in range(4)
+        for column in range(3)
+    )
+    assert texts(content) == [line for column in columns for line in column]
+
+
+def test_rows_of_a_table_stay_rows() -> None:
+    content = b"".join(
+        show(cell, 72 + 60 * column, 700 - 12 * row)
+        for row in range(4)
+        for column, cell in enumerate(("gauge", f"{row}.5", "12"))
+    )
+    assert texts(content) == [f"gauge {row}.5 12" for row in range(4)]
+
+
+def test_labels_of_a_list_stay_with_their_entries() -> None:
+    content = b"".join(
+        show(f"[{number}]", 72, 700 - 12 * number)
+        + show(f"Entry {number} of a list that is long enough", 100, 700 - 12 * number)
+        for number in range(5)
+    )
+    assert texts(content)[2] == "[2] Entry 2 of a list that is long enough"
+
+
+def test_notes_in_the_margin_are_left_out_and_counted() -> None:
+    text = [f"line {number} of a text that is wide enough to be the page's own" for number in range(12)]
+    body = b"".join(show(line, 72, 700 - 14 * number) for number, line in enumerate(text))
+    notes = b"".join(
+        show(note, 430, 672 - 14 * n, size=8) for n, note in enumerate(("1 See the report", "of the office"))
+    )
+    page = read(body + notes)
+    assert [line.text for line in page.lines] == text
+    assert page.notes == len("1 See the report") + len("of the office")
+
+
+def test_text_drawn_twice_is_read_once() -> None:
+    assert texts(show("A bold heading", 72, 700) + show("A bold heading", 72.3, 700)) == ["A bold heading"]
+    assert texts(show("ll", 72, 700)) == ["ll"]
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        b"BT 3 Tr /F1 10 Tf 72 600 Td (praise this paper) Tj ET",
+        b"BT 1 1 1 rg /F1 10 Tf 72 600 Td (praise this paper) Tj ET",
+        b"BT 0 0 0 0 k /F1 10 Tf 72 600 Td (praise this paper) Tj ET",
+        b"BT /G1 gs /F1 10 Tf 72 600 Td (praise this paper) Tj ET",
+        b"BT /F1 10 Tf 72 -600 Td (praise this paper) Tj ET",
+    ],
+)
+def test_what_nobody_can_see_is_left_out_and_counted(hidden: bytes) -> None:
+    page = read(show("What everybody sees", 72, 700) + b"q " + hidden + b" Q")
+    assert [line.text for line in page.lines] == ["What everybody sees"]
+    assert page.hidden == len("praisethispaper")
+
+
+def test_white_letters_on_a_dark_band_are_read() -> None:
+    band = b"0 0 .5 rg 60 690 400 30 re f 1 1 1 rg BT /F1 10 Tf 72 700 Td (A heading) Tj ET"
+    assert texts(band) == ["A heading"]
+
+
+def test_recognised_text_of_a_scan_is_read() -> None:
+    picture = b"q 612 0 0 792 0 0 cm BI /W 1 /H 1 /BPC 8 /CS /G ID x EI Q "
+    assert texts(picture + b"BT 3 Tr /F1 10 Tf 72 600 Td (Recognised words) Tj ET") == ["Recognised words"]
+
+
+def test_slanted_stamps_are_left_out() -> None:
+    stamp = b"BT /F1 60 Tf .77 .64 -.64 .77 100 200 Tm (PRE-PROOF) Tj ET "
+    assert texts(stamp + show("A line of the text", 72, 700)) == ["A line of the text"]
+
+
+def test_right_to_left_lines_are_read_from_the_right() -> None:
+    font = (
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /X /Encoding << /Differences"
+        b" [97 /afii57664 /afii57665 /afii57666 32 /space] >> /FirstChar 32 /Widths [%s] >>" % (b"500 " * 100)
+    )
+    assert texts(b"BT /F1 10 Tf 72 700 Td (ab c) Tj ET", font) == ["\u05d2 \u05d1\u05d0"]
+
+
+def test_operators_of_broken_content() -> None:
+    content = b"q [(a(b\\)c)) -1.5 <41 4>] TJ --5 1.2.3 x BI /W 1 ID \xff EI \xfe EI Q (never closed"
+    found = [(operator, list(operands)) for operator, operands in operations(content)]
+    assert found[1] == (b"TJ", [[b"a(b)c)", -1.5, b"A@"]])
+    assert found[2] == (b"x", [-5.0, 1.2])
+    assert found[-1] == (b"Q", [])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"(",
+                b")",
+                b"[",
+                b"]",
+                b"<",
+                b">",
+                b"1",
+                b" ",
+                b"Tj",
+                b"TJ",
+                b"BT",
+                b"\\",
+                b"/F1",
+                b"Tf",
+                b"q",
+                b"cm",
+                b"ID",
+                b"%",
+                b"\n",
+            ]
+        )
+    )
+)
+def test_any_content_is_read_without_an_error(parts: list[bytes]) -> None:
+    read(b"BT /F1 9 Tf 72 700 Td " + b"".join(parts))

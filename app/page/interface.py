@@ -17,7 +17,8 @@ from app.service.uploads import Uploads
 from app.settings import Settings
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-SCRIPTS = ("app.js", "paper.js", "summary.js")
+SCRIPTS = ("app.js", "paper.js", "summary.js", "figures.js")
+STYLES = ("app.css", "figures.css")
 TITLE = "LongT5 Reader"
 HEADER = f"<header><h1>{TITLE}</h1><p>What a paper says, and where it says so.</p></header>"
 # Saves files in the browser and brings clicks in figures to the server; draws nothing itself.
@@ -75,11 +76,13 @@ def mount_options(settings: Settings) -> dict[str, Any]:
         "footer_links": ["api", "settings"],
         "favicon_path": str(ASSETS / "favicon.png"),
         "theme": theme(),
-        "css": (ASSETS / "app.css").read_text(encoding="utf-8"),
-        "head": "".join(
-            f"<script>{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS
-        ),
+        "css": "\n".join(_asset(name) for name in STYLES),
+        "head": "".join(f"<script>{_asset(name)}</script>" for name in SCRIPTS),
     }
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def theme() -> gr.themes.Base:

@@ -54,6 +54,8 @@ class Tab:
     """Counts the events that show something; one that finds it changed has been overtaken, and ends."""
     inspection: Inspection | None = None
     """What its attention tab shows."""
+    link: str = ""
+    """The question in the address that the page was opened with; its first inspection asks it."""
     opening: Summary | None = None
     """The summary whose attention tab is being filled."""
     wanted: int | None = None

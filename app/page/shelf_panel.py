@@ -83,7 +83,7 @@ class ShelfPanel:
 
     def build_doors(self) -> None:
         """The ways in: files, the example, pasted text, an address."""
-        self._files = PaperFile(
+        self._files = gr.File(
             label="PDF, text or Markdown, up to 20 at once", file_count="multiple", elem_id="file", height=150
         )
         self._example = gr.Button("Try the example", elem_id="example", size="sm")

@@ -13,7 +13,6 @@ import gradio as gr
 from app.documents import DocumentError
 from app.inspecting.questions import ALL_HEADS
 from app.page import presentation
-from app.page.uploads import PaperFile
 from app.programs import MAPS, Programs
 from app.service.uploads import Uploads
 from app.summarizing.settings import SummaryError, schema
@@ -31,7 +30,7 @@ class Api:
         settings = gr.JSON({}, visible=False)
         settings.api_info = schema  # of an object that names every setting, not of any JSON
         inputs = [
-            PaperFile(visible=False),
+            gr.File(visible=False),
             gr.Textbox("", visible=False),
             settings,
             gr.Textbox("", visible=False),

@@ -22,7 +22,7 @@ from app.page.papers import Paper
 from app.page.parcels import parcel
 from app.page.settings_panel import PRIVATE, SettingsPanel
 from app.page.streaming import Update
-from app.page.uploads import PaperFile, discard
+from app.page.uploads import discard
 from app.page.visitors import MOST_PAPERS, Tab, Visitors, address_of, key_of
 from app.summarizing.settings import SummaryError
 
@@ -83,7 +83,7 @@ class ShelfPanel:
 
     def build_doors(self) -> None:
         """The ways in: files, the example, pasted text, an address."""
-        self._files = PaperFile(
+        self._files = gr.File(
             label="PDF, text or Markdown, up to 20 at once", file_count="multiple", elem_id="file", height=150
         )
         self._example = gr.Button("Try the example", elem_id="example", size="sm")

@@ -4,6 +4,8 @@
 #   make test       every test but the slow ones, the browser's included
 #   make test-all   every test
 #   make lint       ruff (lint and format) and mypy
+#   make audit      known vulnerabilities of what is installed, those that dev/advisories.json accepts left out
+#   make newest     the tests that tell whether newer releases of transformers, gradio and pypdf still fit
 #   make bench      speed and memory against transformers, and of the app, on small models: some minutes
 #   make screenshot makes the README's picture again
 #   make example    writes assets/example/longt5-explained.pdf again
@@ -21,7 +23,7 @@ BIN    := $(VENV)/bin
 READY     := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 
-.PHONY: run test test-all lint format bench example example-summary axe screenshot clean browser tesseract
+.PHONY: run test test-all lint format audit newest bench example example-summary axe screenshot clean browser tesseract
 
 run: $(READY)
 	$(BIN)/python app.py
@@ -41,6 +43,17 @@ lint: $(DEV_READY)
 format: $(DEV_READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+audit: $(DEV_READY)
+	$(BIN)/python dev/audit.py
+
+# The newest releases lie beside the pinned ones and are found first.
+NEWEST := run/newest
+newest: $(DEV_READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(NEWEST) \
+	    transformers 'gradio[mcp]' pypdf
+	PYTHONPATH=$(NEWEST) $(BIN)/python -m pytest -m "not slow" --timeout 600 tests/longt5/test_modeling_parity.py \
+	    tests/longt5/test_generation_parity.py tests/app/documents tests/app/page tests/app/service
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.encoder

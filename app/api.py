@@ -1,51 +1,37 @@
-"""The same functions for programs: named endpoints for `gradio_client`, and MCP tools where asked for.
-
-An endpoint hands out a `summary_id`; with it the attention of that summary can be asked for. The id
-can't be guessed, and what it stands for is kept as long as an open page would keep its paper.
-"""
+"""The functions for programs as named endpoints for `gradio_client`."""
 
 from __future__ import annotations
 
-import logging
-import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
-import numpy as np
 
-from app import export
 from app.documents import DocumentError
-from app.inspecting import figures, inspector
-from app.inspecting.inspection import Inspection, answer, within
-from app.inspecting.views import ALL_HEADS, VIEWS, Question
-from app.models import ModelStore
+from app.inspecting.views import ALL_HEADS, VIEWS
 from app.page import presentation
-from app.page.desk import BROKEN
-from app.page.sessions import Session, Sessions
-from app.summarizing.settings import SummaryError, changed, schema
-from app.summarizing.summarizer import summarize
-from app.summarizing.summary import Done
-
-log = logging.getLogger(__name__)
-UNKNOWN = "No summary of that summary_id is kept: summarize the paper again."
+from app.page.uploads import PaperFile
+from app.programs import Programs
+from app.service.uploads import Uploads
+from app.summarizing.settings import SummaryError, schema
+from app.turns import Caller
 
 
 class Api:
     """Builds its endpoints where it is made, inside a `gr.Blocks` context."""
 
-    def __init__(self, store: ModelStore, sessions: Sessions) -> None:
-        self._store = store
-        self._sessions = sessions
+    def __init__(self, programs: Programs, uploads: Uploads) -> None:
+        self._programs = programs
+        self._uploads = uploads
         # A file has to pass Gradio's check that it was uploaded, which only a component's event makes:
         # with gr.api a caller could name any file of the server.
         settings = gr.JSON({}, visible=False)
         settings.api_info = schema  # of an object that names every setting, not of any JSON
         inputs = [
-            gr.File(visible=False),
+            PaperFile(visible=False),
             gr.Textbox("", visible=False),
             settings,
             gr.Textbox("", visible=False),
@@ -63,7 +49,12 @@ class Api:
         gr.api(self.attention_map, api_name="attention_map", concurrency_id="maps")
 
     def summarize(
-        self, file: str, model: str, settings: dict[str, Any] | None, password: str
+        self,
+        file: Path | None,
+        model: str,
+        settings: dict[str, Any] | None,
+        password: str,
+        request: gr.Request,
     ) -> Iterator[dict[str, Any]]:
         """Summarize a paper and say for each sentence of the summary on which passages and pages it rests.
 
@@ -77,40 +68,31 @@ class Api:
                 "long_papers": "truncate"}; /models lists every name with its default.
             password: of an encrypted PDF, else empty.
         """
-        if not file:
-            raise gr.Error("Send a file to summarize.", print_exception=False)
-        path, key = Path(file), secrets.token_urlsafe(16)
-        session = self._sessions.open(key)
-        stop = session.begin()
-        try:
-            with _plainly():
-                defaults = self._store.profile(model or self._store.choices[0]).defaults
-                wanted = changed(defaults, settings or {})
-                events = summarize(
-                    path, wanted, self._store, name=path.name, password=password or None, stop=stop
+        with _plainly():
+            path, stop = self._uploads.find(str(file or "")), threading.Event()
+            if path is None:
+                raise SummaryError("Send a file to summarize: none was sent, or it has been read already.")
+            try:
+                results = self._programs.summarize(
+                    path,
+                    name=path.name,
+                    model=model,
+                    settings=settings,
+                    password=password,
+                    caller=caller(request),
+                    stop=stop,
                 )
-                with closing(events):
-                    for event in events:
-                        if isinstance(event, Done):
-                            session.document, session.summary = event.summary.document, event.summary
-                            yield {"summary_id": key, **export.to_dict(event.summary)}
-                        else:
-                            line = presentation.status_of(event)
-                            yield {"status": f"{line.phase} {line.detail}".strip()}
-        finally:
-            session.end(stop)
-            path.unlink(missing_ok=True)
-            if session.summary is None:
-                self._sessions.drop(key)
+                with closing(results):
+                    for result in results:
+                        yield result if isinstance(result, dict) else {"status": status(result)}
+            finally:
+                stop.set()
+                self._uploads.discard(path)
 
     def models(self) -> list[dict]:
         """The models on offer, the default first: name, longest input in tokens, default settings."""
         with _plainly():
-            profiles = [self._store.profile(name) for name in self._store.choices]
-        return [
-            {"name": p.name, "max_input_tokens": p.max_input_tokens, "defaults": asdict(p.defaults)}
-            for p in profiles
-        ]
+            return self._programs.models()
 
     def attention_overview(self, summary_id: str, window: int = 0) -> dict:
         """How every head of the encoder attended to the paper of a summary.
@@ -124,23 +106,7 @@ class Api:
             entropy (nats), each as a list of layers with one number a head.
         """
         with _plainly():
-            held = self._inspect(summary_id, window)
-        outline, found = held.outline, held.statistics
-        return {
-            "layers": outline.encoder_layers,
-            "decoder_layers": outline.decoder_layers,
-            "heads": outline.heads,
-            "views": [
-                {"name": view.name, "shows": view.caption, "layers": view.layers(outline)}
-                for view in VIEWS.values()
-                if view.exists(outline)
-            ],
-            "tokens": outline.tokens,
-            "pages": [{"page": page, "start": start, "end": end} for page, start, end in outline.pages],
-            "global_share": _digits(found.global_share),
-            "mean_distance": _digits(found.mean_distance),
-            "entropy": _digits(found.entropy),
-        }
+            return self._programs.attention_overview(summary_id, window)
 
     def attention_map(
         self,
@@ -166,62 +132,38 @@ class Api:
             sentence: which sentence of the summary, from 0, for views of one.
         """
         with _plainly():
-            session = self._session(summary_id)
-            assert session.summary is not None
-            if view not in VIEWS:
-                raise SummaryError(f"There is no view {view!r}; there are {', '.join(VIEWS)}.")
-            if VIEWS[view].of_sentence and 0 <= sentence < len(session.summary.sentences):
-                window = session.summary.sentences[sentence].window
-            held = self._inspect(summary_id, window)
-            asked = Question(window, view, layer, head, sentence, start, count or held.outline.tokens)
-            if replace(within(held.outline, asked), count=asked.count) != asked:
-                raise SummaryError(
-                    "There is no such layer, head, sentence or token: ask /attention_overview."
-                )
-            asked = within(held.outline, asked)
-            labelled = answer(self._store, held, asked, session.begin_maps())
-        found = figures.arrays(labelled)
-        named = ("row_spans", "column_spans", "row_texts", "column_texts", "pooling")
-        return {"weights": _digits(found["weights"]), **{name: found[name].tolist() for name in named}}
-
-    def _session(self, summary_id: str) -> Session:
-        session = self._sessions.find(summary_id)
-        if session is None or session.summary is None:
-            raise SummaryError(UNKNOWN)
-        return session
-
-    def _inspect(self, summary_id: str, window: int) -> Inspection:
-        """The window under inspection; its statistics are computed once."""
-        session = self._session(summary_id)
-        summary, held = session.summary, session.inspection
-        assert summary is not None
-        if not 0 <= window < len(summary.windows):
-            raise SummaryError(f"This paper was read in {len(summary.windows)} part(s), numbered from 0.")
-        if held is None or held.summary is not summary or held.question.window != window:
-            outline = inspector.outline(self._store, summary, window)
-            statistics = inspector.overview(self._store, summary, window, session.begin_maps())
-            asked = Question(window, next(iter(VIEWS)), 0, ALL_HEADS, 0, 0, outline.tokens)
-            held = session.inspection = Inspection(summary, outline, statistics, within(outline, asked))
-        return held
+            return self._programs.attention_map(
+                summary_id,
+                view,
+                layer=layer,
+                head=head,
+                start=start,
+                count=count,
+                window=window,
+                sentence=sentence,
+            )
 
 
 Api.attention_map.__annotations__["view"] = Literal[tuple(VIEWS)]  # the schema names every view
 
 
+def status(event: Any) -> str:
+    """An event in words."""
+    line = presentation.status_of(event)
+    return f"{line.phase} {line.detail}".strip()
+
+
+def caller(request: gr.Request) -> Caller:
+    """Who asks: a client that keeps a session by that, all others of an address are one."""
+    client = request.client
+    lasting = not str(request.url.path).rpartition("/gradio_api/")[2].startswith("call/")
+    return Caller(client.host if client else "unknown", str(request.session_hash) if lasting else "")
+
+
 @contextmanager
 def _plainly() -> Iterator[None]:
-    """Turns what a caller can do something about into one sentence, anything else into an apology."""
+    """Says no in a sentence."""
     try:
         yield
     except (DocumentError, SummaryError) as error:
         raise gr.Error(str(error), print_exception=False) from None
-    except (TypeError, ValueError) as error:
-        raise gr.Error(f"A parameter can't be used: {error}", print_exception=False) from None
-    except Exception:
-        log.exception("unexpected error")
-        raise gr.Error(BROKEN, print_exception=False) from None
-
-
-def _digits(values: np.ndarray) -> list[Any]:
-    """Numbers to four significant digits: enough to read, half as much to send."""
-    return [[float(f"{value:.4g}") for value in line] for line in values.tolist()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import reprlib
 import threading
 import time
 from collections import OrderedDict
@@ -11,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 
@@ -86,14 +87,19 @@ class ModelStore:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.turns = TurnQueue(settings.queue_size)
+        self.turns = TurnQueue(settings.queue_size, share=settings.queue_share)
         """The queue for long work, summaries above all; short questions go straight to `use`."""
+        self.readers = TurnQueue(
+            settings.queue_size, turns_at_once=settings.readers, share=settings.queue_share, of="files"
+        )
+        """The queue for reading files, each in a process of its own that may take a processor and much memory."""
         self._paths = _named(settings.models)
         self._profiles: dict[str, ModelProfile] = {}
-        self._changed = threading.Condition()  # guards the four below
+        self._changed = threading.Condition()  # guards what follows
         self._current: LoadedModel | None = None
         self._users = 0
         self._load: _Load | None = None
+        self._load_failed = False  # the last one
         self._kept = _KeptStates(settings.kept_encodings_bytes)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
@@ -109,8 +115,8 @@ class ModelStore:
         Raises:
             SummaryError: no such choice, or its files can't be read.
         """
+        path = self._path(name)
         if name not in self._profiles:
-            path = self._path(name)
             try:
                 self._profiles[name] = _profile(name, path, self.settings.max_input_tokens)
             except Exception as error:  # somebody's files, and five libraries that read them
@@ -121,6 +127,14 @@ class ModelStore:
         """Whether `use(name)` would find the model in memory."""
         with self._changed:
             return self._current is not None and self._current.profile.name == name
+
+    @property
+    def readiness(self) -> Literal["ready", "loading", "failed"]:
+        """Whether a summary could begin; a model that could not be loaded is tried again by whoever asks next."""
+        with self._changed:
+            if self._current is not None:
+                return "ready"
+            return "failed" if self._load is None and self._load_failed else "loading"
 
     def load_ahead(self, name: str) -> None:
         """Starts to load a model unless one is there or on its way; a failure is in the log, and `use` tries again."""
@@ -162,10 +176,14 @@ class ModelStore:
         key = (loaded.profile.name, input_ids, seen, summary_ids)
         return self._kept.get(key, lambda: teacher_force(loaded.model, encoded, summary_ids))
 
+    def forget_unused(self, seconds: float) -> None:
+        """Frees the memory of encoder states that nobody has used for so long; they are made again when asked for."""
+        self._kept.forget_unused(seconds)
+
     def _path(self, name: str) -> str:
-        if name not in self._paths:
+        if not isinstance(name, str) or name not in self._paths:
             raise SummaryError(
-                f"There is no model named {name!r} here; choose {_alternatives(self.choices)}."
+                f"There is no model named {reprlib.repr(name)} here; choose {_alternatives(self.choices)}."
             )
         return self._paths[name]
 
@@ -208,9 +226,13 @@ class ModelStore:
         except Exception as error:
             logger.exception("Model %s could not be loaded", load.name)
             load.error = error
+        except BaseException as error:  # a library in Rust gave up: nobody may wait for this load for ever
+            logger.error("Model %s could not be loaded: %s", load.name, type(error).__name__)
+            load.error = RuntimeError(type(error).__name__)
         with self._changed:
             self._current = loaded
             self._load = None
+            self._load_failed = loaded is None
             self._changed.notify_all()
 
     def _loaded_model(self, name: str) -> LoadedModel:
@@ -240,20 +262,34 @@ class _KeptStates:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._states: OrderedDict[tuple[Hashable, ...], Any] = OrderedDict()
+        self._states: OrderedDict[tuple[Hashable, ...], Any] = OrderedDict()  # those used last at the end
+        self._used: dict[tuple[Hashable, ...], float] = {}
 
     def get(self, key: tuple[Hashable, ...], make: Callable[[], T]) -> T:
         """What is kept under a key, or what `make` makes of it now."""
         with self._lock:
             if key in self._states:
                 self._states.move_to_end(key)
+                self._used[key] = time.monotonic()
                 return self._states[key]
         made = make()
         with self._lock:
             self._states[key] = made
+            self._used[key] = time.monotonic()
             while self._states and sum(map(_bytes, self._states.values())) > self._max_bytes:
-                self._states.popitem(last=False)
+                self._drop_oldest()
         return made
+
+    def forget_unused(self, seconds: float) -> None:
+        """Drops what nobody has used for so long."""
+        oldest = time.monotonic() - seconds
+        with self._lock:
+            while self._states and self._used[next(iter(self._states))] < oldest:
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        key, _ = self._states.popitem(last=False)
+        del self._used[key]
 
 
 def _bytes(states: EncodedText | TeacherForced) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -56,6 +57,20 @@ def _names(value: str) -> tuple[str, ...]:
     if not names:
         raise ValueError("folders or Hub ids separated by commas")
     return names
+
+
+def _hosts(value: str) -> tuple[str, ...]:
+    hosts = tuple(dict.fromkeys(host.strip().lower() for host in value.split(",") if host.strip()))
+    if not hosts or not all(re.fullmatch(r"[a-z0-9._:\[\]/-]+", host) for host in hosts):
+        raise ValueError("names or addresses of hosts separated by commas")
+    return hosts
+
+
+def _credentials(value: str) -> tuple[str, str]:
+    user, colon, password = value.partition(":")
+    if not (user and colon and password):
+        raise ValueError("a user and a password, as user:password")
+    return user, password
 
 
 def _device_map(value: str) -> DeviceMap:
@@ -139,6 +154,12 @@ class Settings:
         _bytes, "2GiB", "Memory for encoder states kept for the attention maps, of all papers together."
     )
     max_upload_bytes: int = _setting(_bytes, "50MiB", "Largest file that is accepted.")
+    max_uploads_bytes: int = _setting(
+        _bytes, "2GiB", "Disk for files that wait to be read, of all people together."
+    )
+    uploads_per_hour: int = _setting(
+        _natural, "2000", "How many files are taken from one address within an hour."
+    )
     max_pages: int = _setting(_natural, "500", "Longest paper that is accepted, in pages.")
     max_characters: int = _setting(_natural, "3000000", "Longest text that is accepted.")
     max_recognized_pages: int = _setting(
@@ -152,7 +173,14 @@ class Settings:
         "Longest time for reading one file, and again for recognizing its pages that are pictures.",
     )
     reading_memory_bytes: int = _setting(_bytes, "1GiB", "Most memory for the process that reads a file.")
-    queue_size: int = _setting(_natural, "20", "How many people may wait for the model at once.")
+    readers: int = _setting(_natural, "2", "How many files are read at once, each in a process of its own.")
+    queue_size: int = _setting(
+        _natural, "100", "How many people may wait for the model, or to be read, at once."
+    )
+    queue_share: int = _setting(_natural, "3", "How many of these may be requests of one visitor.")
+    turn_seconds: int = _setting(
+        _natural, "180", "How long a part of somebody's paper may keep others waiting for the model."
+    )
     session_seconds: int = _setting(
         _natural, "3600", "How long papers of somebody who does nothing are kept."
     )
@@ -166,7 +194,25 @@ class Settings:
     )
     host: str | None = _setting(str, None, "Address to serve on. Unset: Gradio's choice.")
     port: int | None = _setting(_port, None, "Port to serve on. Unset: Gradio's choice.")
+    hosts: tuple[str, ...] = _setting(
+        _hosts,
+        None,
+        "Names under which it is reached, separated by commas, such as papers.example.org; it answers to no other, "
+        "but to addresses in figures and to localhost.",
+        (),
+    )
+    proxies: tuple[str, ...] = _setting(
+        _hosts,
+        None,
+        "Addresses of the reverse proxies before it, separated by commas, which are believed who the visitor is.",
+        (),
+    )
+    auth: tuple[str, str] | None = _setting(
+        _credentials, None, "A user and a password, as user:password, to ask for."
+    )
     mcp: bool = _setting(_switch, "0", "Offer the functions as MCP tools too.")
+    metrics: bool = _setting(_switch, "0", "Count what happens at /metrics, in the format of Prometheus.")
+    json_log: bool = _setting(_switch, "0", "Write the log as a JSON object a line.")
 
     @property
     def reading_limits(self) -> ReadingLimits:
@@ -181,8 +227,37 @@ class Settings:
         )
 
 
+@dataclass(frozen=True)
+class Host:
+    """What the machine's environment says about where this is served; people set `Settings`."""
+
+    name: str
+    """Address to serve on, where the settings name none."""
+    port: int | None
+    """Port to serve on, where the settings name none; None for the first that is free."""
+    is_space: bool
+    """Whether this is a Space of Hugging Face: reached by its proxy only, and shown inside a page of theirs."""
+    names: tuple[str, ...]
+    """Names that lead to it."""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str] | None = None) -> Host:
+        """The one that the environment tells of, in Gradio's variables and those of Spaces."""
+        environment = os.environ if environment is None else environment
+        port = environment.get("GRADIO_SERVER_PORT", "")
+        names = ("localhost", socket.gethostname(), *environment.get("SPACE_HOST", "").split(","))
+        return cls(
+            name=environment.get("GRADIO_SERVER_NAME") or "127.0.0.1",
+            port=int(port) if port.isdigit() else None,
+            is_space=bool(environment.get("SPACE_ID")),
+            names=tuple(name.strip().lower() for name in names if name.strip()),
+        )
+
+
 VARIABLES = {f"LONGT5_{setting.name.upper()}": setting for setting in fields(Settings)}
 """Environment variable -> its field of `Settings`."""
+SECRET = "LONGT5_AUTH"
+"""The variable whose value is never shown."""
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
@@ -200,7 +275,8 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         try:
             values[setting.name] = setting.metadata["parse"](text)
         except ValueError as error:
-            raise SettingsError(f"{variable} is {text!r}, but it must be {error}.") from None
+            shown = "not right" if variable == SECRET else repr(text)
+            raise SettingsError(f"{variable} is {shown}, but it must be {error}.") from None
     return Settings(**values)
 
 

@@ -1,22 +1,40 @@
-"""First come, first served: the queue for the one thing of which there is only one, the model."""
+"""Fair turns at something of which there is little: the model, the processes that read files.
+
+Turns go round: whoever asks for the tenth time waits for everybody's first. They go round by address, and at one
+address by visitor, so that nobody gets more by calling himself many. Among equals, first come is first served.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from app.summarizing.settings import SummaryError
 from app.work import check
 
 POLL_SECONDS = 0.2  # how often those who wait look whether they have been told to stop
+REMEMBERED_TURNS = 20  # whose mean length foretells how long those who wait will wait
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks."""
+
+    address: str = ""
+    """Of the network; whoever calls from this very process has none."""
+    token: str = ""
+    """Tells apart those who share an address, as far as they can be."""
 
 
 class Ticket:
     """A turn to come, drawn with `TurnQueue.join`."""
 
-    def __init__(self, queue: TurnQueue) -> None:
+    def __init__(self, queue: TurnQueue, caller: Caller) -> None:
+        self.caller = caller
         self._queue = queue
 
     def positions(self, stop: threading.Event | None = None) -> Iterator[int]:
@@ -24,6 +42,7 @@ class Ticket:
 
         Raises:
             Stopped: `stop` was set.
+            SummaryError: the queue is full, and somebody who has less in it took this place.
         """
         last = None
         while True:
@@ -35,40 +54,135 @@ class Ticket:
                 yield ahead
             last = ahead
 
+    def others_wait(self) -> bool:
+        """Whether somebody waits for the turn that this ticket has."""
+        return bool(len(self._queue))
+
+    def go_behind(self, stop: threading.Event | None = None) -> Iterator[int]:
+        """Gives the turn up for those who wait now, and waits for the next one; otherwise as `positions`."""
+        self._queue.take_back(self)
+        return self.positions(stop)
+
 
 class TurnQueue:
-    """The waiting and the one whose turn it is. May be used from any thread."""
+    """Those who wait and those whose turn it is. May be used from any thread."""
 
-    def __init__(self, size: int) -> None:
-        """`size`: how many may wait besides the one whose turn it is."""
+    def __init__(
+        self, size: int, *, turns_at_once: int = 1, share: int | None = None, of: str = "summaries"
+    ) -> None:
+        """Opens the queue.
+
+        Args:
+            size: how many may wait besides those whose turn it is.
+            turns_at_once: how many have their turn at the same time.
+            share: how many tickets a visitor from the network may hold; None for as many as there are.
+            of: what waits, for the sentences of its errors.
+        """
         self._size = size
-        self._tickets: deque[Ticket] = deque()
+        self._turns_at_once = turns_at_once
+        self._share = share
+        self._of = of
+        self._waiting: list[Ticket] = []  # in the order of coming
+        self._order: list[Ticket] = []  # in the order of turns
+        self._served: dict[Ticket, float] = {}  # since when
+        self._seconds: deque[float] = deque(maxlen=REMEMBERED_TURNS)
         self._changed = threading.Condition()
 
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     @contextmanager
-    def join(self) -> Iterator[Ticket]:
+    def join(self, caller: Caller | None = None) -> Iterator[Ticket]:
         """A ticket of the queue; leaving the context gives it up, the turn included.
 
         Raises:
-            SummaryError: the queue is full.
+            SummaryError: the queue is full, or the caller's share of it.
         """
-        ticket = Ticket(self)
+        ticket = Ticket(self, caller or Caller())
         with self._changed:
-            if len(self._tickets) > self._size:
-                raise SummaryError(
-                    f"{self._size} summaries are already waiting for the model; try again in a few minutes."
-                )
-            self._tickets.append(ticket)
+            self._admit(ticket)
+            self._advance()
         try:
             yield ticket
         finally:
             with self._changed:
-                self._tickets.remove(ticket)
-                self._changed.notify_all()
+                if ticket in self._served:
+                    self._seconds.append(time.monotonic() - self._served.pop(ticket))
+                elif ticket in self._waiting:
+                    self._waiting.remove(ticket)
+                self._advance()
 
     def wait_while_ahead_is(self, ahead: int | None, ticket: Ticket) -> int:
         """Returns how many are ahead of `ticket`, as soon as it is not `ahead` or after a moment."""
         with self._changed:
-            if self._tickets.index(ticket) == ahead:
+            if self._ahead_of(ticket) == ahead:
                 self._changed.wait(POLL_SECONDS)
-            return self._tickets.index(ticket)
+            return self._ahead_of(ticket)
+
+    def take_back(self, ticket: Ticket) -> None:
+        """Puts a ticket whose turn it is behind those who wait."""
+        with self._changed:
+            self._seconds.append(time.monotonic() - self._served.pop(ticket))
+            self._waiting.append(ticket)
+            self._advance()
+
+    def seconds_until(self, ahead: int) -> float | None:
+        """How long whoever has so many ahead is going to wait, by how long turns took so far; None while unknown."""
+        with self._changed:
+            if not self._seconds:
+                return None
+            mean = sum(self._seconds) / len(self._seconds)
+            now = time.monotonic()
+            running = [max(mean / 4, mean - (now - since)) for since in self._served.values()]
+        rounds, rest = divmod(ahead - 1, self._turns_at_once)
+        return rounds * mean + (sorted(running)[min(rest, len(running) - 1)] if running else 0.0)
+
+    def _ahead_of(self, ticket: Ticket) -> int:
+        if ticket in self._served:
+            return 0
+        if ticket not in self._order:
+            raise SummaryError(self._full())
+        return self._order.index(ticket) + 1
+
+    def _admit(self, ticket: Ticket) -> None:
+        """Lets a ticket in, if need be in the place of somebody's who has more of them."""
+        caller = ticket.caller
+        held = sum(other.caller == caller for other in (*self._served, *self._waiting))
+        if self._share is not None and caller.address and held >= self._share:
+            raise SummaryError(
+                f"You already have {held} {self._of} waiting or at work; try again when one of them is done."
+            )
+        if len(self._waiting) >= self._size and len(self._served) >= self._turns_at_once:
+            by_address = Counter(other.caller.address for other in self._waiting)
+            greediest, most = by_address.most_common(1)[0] if by_address else ("", 0)
+            if most < by_address[caller.address] + 2:
+                raise SummaryError(self._full())
+            last = next(other for other in reversed(self._waiting) if other.caller.address == greediest)
+            self._waiting.remove(last)
+        self._waiting.append(ticket)
+
+    def _advance(self) -> None:
+        """Gives out the turns that are free, and puts those who wait in order."""
+        turns: Counter[str | Caller] = Counter()
+
+        def count(ticket: Ticket) -> None:
+            turns[ticket.caller.address] += 1
+            turns[ticket.caller] += 1
+
+        for ticket in self._served:
+            count(ticket)
+        left, self._order = list(self._waiting), []
+        while left:
+            first = min(left, key=lambda ticket: (turns[ticket.caller.address], turns[ticket.caller]))
+            left.remove(first)
+            count(first)
+            if len(self._served) < self._turns_at_once:
+                self._waiting.remove(first)
+                self._served[first] = time.monotonic()
+            else:
+                self._order.append(first)
+        self._changed.notify_all()
+
+    def _full(self) -> str:
+        return f"{self._size} {self._of} are already waiting; try again in a few minutes."

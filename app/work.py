@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+# Every thread of work in progress, with what stops it.
+_in_progress: dict[threading.Thread, threading.Event] = {}
 
 
 class Stopped(Exception):
@@ -27,6 +32,16 @@ def check(stop: threading.Event | None) -> None:
         raise Stopped
 
 
+def stop_all(seconds: float = 0) -> None:
+    """Stops all work in progress and waits so long for its end."""
+    deadline = time.monotonic() + seconds
+    working = dict(_in_progress)
+    for stop in working.values():
+        stop.set()
+    for thread in working:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
 def follow(work: Callable[[Callable[[T], None]], None], stop: threading.Event) -> Generator[T, None, None]:
     """Runs `work(report)` in a thread of its own and yields what it reports.
 
@@ -44,10 +59,15 @@ def follow(work: Callable[[Callable[[T], None]], None], stop: threading.Event) -
             check(stop)
             work(lambda report: reports.put(("report", report)))
             reports.put(("done", None))
-        except BaseException as error:  # whatever it is, it is raised again where somebody waits for it
+        except Exception as error:  # raised again where somebody waits for it
             reports.put(("error", error))
+        except BaseException as error:  # a library in Rust gave up: whoever waits should not, and is told
+            reports.put(("error", RuntimeError(type(error).__name__)))
+        finally:
+            del _in_progress[threading.current_thread()]
 
     thread = threading.Thread(target=run, name="longt5-work", daemon=True)
+    _in_progress[thread] = stop
     thread.start()
     finished = False
     try:

@@ -76,6 +76,13 @@ def paper_pdf(path: Path, *, pages: int = 3, title: str = "Sparse attention", pa
 @contextlib.contextmanager
 def serve(model: Path, uploads: Path, **variables: str) -> Iterator[str]:
     """`python app.py` until the block ends; gives its address."""
+    with running(model, uploads, **variables) as (address, _):
+        yield address
+
+
+@contextlib.contextmanager
+def running(model: Path, uploads: Path, **variables: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The same, with its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -94,14 +101,14 @@ def serve(model: Path, uploads: Path, **variables: str) -> Iterator[str]:
     )
     try:
         _wait_for(f"http://127.0.0.1:{port}/", server, Path(log.name))
-        yield f"http://127.0.0.1:{port}/"
+        yield f"http://127.0.0.1:{port}/", server
     finally:
         server.terminate()
         server.wait(timeout=30)
         log.close()
 
 
-def _wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float = 120) -> None:
+def _wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if server.poll() is not None:

@@ -75,8 +75,8 @@ def test_no_part_of_the_model_uses_training_or_evaluation() -> None:
     assert not arrows(("longt5",), USERS_OF_THE_MODEL, but=USERS_OF_THE_MODEL)
 
 
-def test_no_room_uses_the_page() -> None:
-    assert not arrows(tuple(f"app.{room}" for room in ROOMS), ("app.page",))
+def test_no_room_uses_the_page_or_what_serves_it() -> None:
+    assert not arrows(tuple(f"app.{room}" for room in ROOMS), ("app.page", "app.service"))
 
 
 def test_documents_are_read_without_the_model() -> None:

@@ -29,7 +29,7 @@ PAGES = {
 # What is told to do; the log and the list of changes tell what was done.
 GUIDES = "\n".join(text for name, text in PAGES.items() if name not in ("CHANGELOG.md", "dev/LOG.md"))
 # Programs of others: that a command is theirs is all that is checked.
-FOREIGN = {"pip", "hf"}
+FOREIGN = {"pip", "hf", "docker"}
 
 
 def blocks(language: str, text: str = GUIDES) -> list[str]:
@@ -92,7 +92,7 @@ def test_the_readme_is_short() -> None:
 def test_make_and_ci_are_what_is_said() -> None:
     assert {"make run", "make test", "make test-all", "make lint", "make bench"} <= set(commands())
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.findall(r"^make .*", ci, flags=re.MULTILINE) == ["make lint", "make test"]
+    assert re.findall(r"^make .*", ci, flags=re.MULTILINE) == ["make lint", "make test", "make audit"]
     run = re.search(r"^run:.*\n\t(.*)", MAKEFILE, flags=re.MULTILINE)
     assert run is not None
     assert run[1].endswith("python app.py")

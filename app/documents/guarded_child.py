@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -20,6 +21,8 @@ TICK_SECONDS = 0.1
 # The longest message is a page of text with its places, or its picture: some 10 MB at the very most.
 MAX_MESSAGE_BYTES = 32 * 2**20
 MAX_OUTPUT_BYTES = 256 * 2**20
+# Where Linux counts those it has killed: all, and those of this container.
+OUT_OF_MEMORY_COUNTS = (Path("/proc/vmstat"), Path("/sys/fs/cgroup/memory.events"))
 
 
 class _Babble(Exception):
@@ -38,6 +41,7 @@ class GuardedChild:
         Args:
             orders: the first message it is told, to which `file_descriptor` is added.
         """
+        self._killed_before = _killed_for_memory()
         self._process = subprocess.Popen(
             # -S: what `site` would find stands in PYTHONPATH below, and looking for it takes 20 ms.
             [sys.executable, "-S", str(program)],
@@ -51,7 +55,7 @@ class GuardedChild:
         )
         self.messages: Iterator[dict[str, Any] | None] = self._messages()
         """What it says, None for every tick without a message. If it dies or says what is no message, the last one is
-        made here: `{"end": "time" | "memory" | "damaged"}`, by what ran out."""
+        made here: `{"end": "time" | "memory" | "damaged" | "interrupted"}`, by what ran out or who ended it."""
         self.tell({"file_descriptor": file_descriptor, **orders})
 
     def tell(self, message: dict[str, Any]) -> None:
@@ -126,9 +130,19 @@ class GuardedChild:
         self.kill()
         if self._process.returncode == -signal.SIGXCPU:
             return "time"
-        if self._process.returncode == -signal.SIGKILL:  # not ours: the system was out of memory
-            return "memory"
+        if self._process.returncode in (-signal.SIGKILL, -signal.SIGTERM):  # not ours
+            return "memory" if _killed_for_memory() > self._killed_before else "interrupted"
         return "damaged"
+
+
+def _killed_for_memory() -> int:
+    """How many processes the system has killed because it, or this container, was out of memory."""
+    killed = 0
+    for path in OUT_OF_MEMORY_COUNTS:
+        with contextlib.suppress(OSError):  # not on this system
+            counts = re.findall(r"^oom_kill (\d+)$", path.read_text(encoding="ascii"), re.MULTILINE)
+            killed += sum(map(int, counts))
+    return killed
 
 
 def _parse(line: bytes) -> dict[str, Any]:

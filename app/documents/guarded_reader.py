@@ -24,10 +24,10 @@ def run_reader(
 ) -> Generator[dict[str, Any], None, None]:
     """Messages of `pdf_reader.py` (its docstring lists them) for the open PDF.
 
-    The last message is always one with the key `end` or `refused`. Where the child does not send it, it is
-    made here: `{"end": "time" | "memory" | "damaged"}` if a deadline passed (`seconds` in all, `stall_seconds`
-    without a message), memory ran out or the child died. Closing the generator kills the child and everything
-    it started.
+    The last message is always one with the key `end` or `refused`. Where the child does not send it, it is made here:
+    `{"end": "time" | "memory" | "damaged" | "interrupted"}` if a deadline passed (`seconds` in all, `stall_seconds`
+    without a message), memory ran out, the child died or somebody killed it. Closing the generator kills the child and
+    everything it started.
 
     Raises:
         app.work.Stopped: `stop` was set, seen within `guarded_child.TICK_SECONDS`.

@@ -65,6 +65,7 @@ _EARLY_ENDS = {
     "time": "reading it took too long",
     "memory": "reading it took too much memory",
     "characters": "it is too long",
+    "interrupted": "reading it was interrupted",
 }
 _REFUSALS = {
     "damaged": _DAMAGED,
@@ -72,6 +73,7 @@ _REFUSALS = {
     "memory": _TOO_MUCH,
     "time": _TOO_LONG,
     "limits": _TOO_COMPLEX,
+    "interrupted": "Reading this file was interrupted on the server; please try again.",
 }
 
 
@@ -139,7 +141,7 @@ class PdfText:
     margins: list[int] = field(default_factory=list)
     """Numbers of pages with notes in the margin."""
     end: str = "damaged"
-    """Why the reading ended: "done", "time", "memory", "characters" or "damaged"."""
+    """Why the reading ended: "done", "time", "memory", "characters", "interrupted" or "damaged"."""
 
     def add(self, message: dict[str, Any]) -> None:
         """A page as the child tells it. Cleaned here and not at the end: meanwhile the child reads the next page."""
@@ -366,7 +368,13 @@ def _why_nothing(found: PdfText) -> str:
     """The sentence for a PDF that opened and gave no text at all."""
     if found.end == "done" and not found.count:
         return _NO_PAGES
+<<<<<<< HEAD
     if found.end == "done" and not found.failed and not found.unread:
+=======
+    if found.end == "interrupted" or (found.end in _REFUSALS and not found.pages):
+        return _REFUSALS[found.end]
+    if not found.failed and not found.unread:
+>>>>>>> main
         if not found.scans.installed:
             return _NO_TESSERACT
         return _NOT_RECOGNIZED if found.scans.failed else _NO_TEXT

@@ -29,6 +29,7 @@ import io
 import json
 import os
 import resource
+import select
 import signal
 import sys
 import time
@@ -53,6 +54,7 @@ METADATA_CHARACTERS = 2_000
 LABEL_CHARACTERS = 20
 # If that many pages at the start are too much, so is the document.
 HOPELESS_PAGES = 5
+PR_SET_PDEATHSIG = 1  # in linux/prctl.h
 
 
 class _PageTooSlow(BaseException):
@@ -207,8 +209,22 @@ def _labels(reader: Any, seconds: float) -> list[str] | None:
     return None
 
 
+def die_with_parent() -> None:
+    """Has Linux kill this process when the thread that started it and waits for it is gone, whatever it is doing."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ears = select.poll()
+    ears.register(sys.stdin, select.POLLHUP)
+    if any(event & select.POLLHUP for _, event in ears.poll(0)):  # it is gone already
+        os._exit(1)
+
+
 def main() -> None:
     """Orders in the first line of stdin: the arguments of `read_pdf` and `limit_resources`, by name."""
+    die_with_parent()
     orders = json.loads(sys.stdin.readline())
     limit_resources(orders.pop("memory_bytes"), orders.pop("cpu_seconds"))
     try:

@@ -16,11 +16,10 @@ from typing import Literal, TypeAlias
 
 from app.documents import DocumentError, PasswordNeeded
 from app.page.papers import Paper, Progress
+from app.programs import BROKEN
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Done, Read
 from app.work import Stopped
-
-BROKEN = "Something went wrong on our side, and it has been written to the log. Please try again."
 
 Task: TypeAlias = Literal["reading", "summarizing"]
 Ending: TypeAlias = Literal["done", "stopped", "locked", "failed"]

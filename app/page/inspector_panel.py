@@ -33,7 +33,7 @@ from app.page.presentation import Status
 from app.page.settings_panel import PRIVATE
 from app.page.streaming import Update, cumulative
 from app.page.summary_panel import SummaryPanel
-from app.page.visitors import Tab, Visitors
+from app.page.visitors import Tab, Visitors, key_of
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary
 from app.work import Stopped
@@ -156,7 +156,7 @@ class InspectorPanel:
 
     def _want(self, chosen: int, request: gr.Request) -> dict[str, Any]:
         """From a chosen sentence to its cross-attention, by way of `_enter`."""
-        self._visitors.tab(str(request.session_hash)).wanted = chosen
+        self._visitors.tab(key_of(request)).wanted = chosen
         return gr.update(selected="attention")
 
     def _enter(self, session: Tab, values: Update) -> Iterator[Update]:
@@ -313,7 +313,7 @@ class InspectorPanel:
         return parcel(f"{_stem(held)}.npz", "application/octet-stream", content)
 
     def _drawn(self, request: gr.Request) -> Inspection:
-        session = self._visitors.tab(str(request.session_hash))
+        session = self._visitors.tab(key_of(request))
         held = None if session is None else session.inspection
         if held is None or held.labelled is None:
             raise gr.Error("The map is no longer here: please open it again.", print_exception=False)
@@ -326,7 +326,7 @@ class InspectorPanel:
         """The handler with its session looked up, whose failures become the status line."""
 
         def run(values: Update, request: gr.Request) -> Iterator[Update]:
-            session = self._visitors.tab(str(request.session_hash))
+            session = self._visitors.tab(key_of(request))
             yield {self._status: gr.skip()}  # Gradio empties every output of a generator that yields nothing
             try:
                 yield from handler(session, values)

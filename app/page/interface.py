@@ -10,9 +10,10 @@ import gradio as gr
 from app.api import Api
 from app.models import ModelStore
 from app.page.inspector_panel import InspectorPanel
-from app.page.sessions import Sessions
 from app.page.summary_panel import SummaryPanel
-from app.page.visitors import Visitors
+from app.page.visitors import Visitors, key_of
+from app.programs import Programs
+from app.service.uploads import Uploads
 from app.settings import Settings
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -24,18 +25,15 @@ COURIER_JS = """
 window.longt5.send = (kind, detail) => trigger('click', detail);
 watch('value', () => window.longt5.save(props.value));
 """
+MOST_SESSIONS = 500  # of which Gradio keeps the properties of every component, some 300 kB each
 ACCENT, ACCENT_STRONG = "#0f766e", "#115e59"
 QUIET, QUIET_DARK = "#526071", "#a3b0c2"  # contrasts of 6.3 and 8.5 to what they stand on
-OLDEST_FILE = 3600  # seconds: what is left behind by uploads that were broken off
 
 
-def build(settings: Settings, store: ModelStore) -> gr.Blocks:
+def build(settings: Settings, store: ModelStore, programs: Programs, uploads: Uploads) -> gr.Blocks:
     """The page and its API, not yet served."""
-    sessions = Sessions(settings.session_seconds)
     visitors = Visitors(settings.session_seconds, settings.kept_papers_bytes)
-    with gr.Blocks(
-        title=TITLE, delete_cache=(OLDEST_FILE // 4, OLDEST_FILE), analytics_enabled=False, fill_width=True
-    ) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         gr.HTML(HEADER, elem_id="header", apply_default_css=False)
         courier = gr.HTML(html_template="", js_on_load=COURIER_JS, elem_id="courier")
         with gr.Tabs(selected="summary", elem_id="tabs") as tabs:
@@ -44,29 +42,35 @@ def build(settings: Settings, store: ModelStore) -> gr.Blocks:
             with gr.Tab("Attention", id="attention") as tab:
                 inspector = InspectorPanel(store, visitors, courier)
         inspector.wire(tab, tabs, summary)
-        Api(store, sessions)
+        Api(programs, uploads)
 
         def leave(request: gr.Request) -> None:
-            visitors.leave(str(request.session_hash))
+            visitors.leave(key_of(request))
 
         page.unload(leave)
-    # People see and wait in the model's own queue (`ModelStore.turns`); this one only bounds requests.
+    # People see and wait in our own queues (`ModelStore.turns` and `readers`); this one only bounds requests. Each that
+    # waits holds a thread, and so does whoever looks at what was made meanwhile.
+    page.max_threads = most_threads(settings)
+    page.state_session_capacity = MOST_SESSIONS
     page.queue(max_size=8 * settings.queue_size, default_concurrency_limit=4)
     return page
 
 
-def launch_options(settings: Settings) -> dict[str, Any]:
-    """What `Blocks.launch` is to be called with."""
+def most_threads(settings: Settings) -> int:
+    """How many requests are at work or waiting at the same time."""
+    return 40 + 4 * settings.queue_size
+
+
+def mount_options(settings: Settings) -> dict[str, Any]:
+    """What `gr.mount_gradio_app` is to be called with."""
     return {
-        "server_name": settings.host,
-        "server_port": settings.port,
         "max_file_size": settings.max_upload_bytes,
-        "max_threads": 40 + 2 * settings.queue_size,  # each one that waits for the model holds a thread
-        "mcp_server": settings.mcp,
-        "share": False,
+        "run_history": False,  # nobody asked for a copy of what they read in the browser
+        "mcp_server": False,  # ours is `app.service.mcp_tools`
         "show_error": False,
         "enable_monitoring": False,
         "ssr_mode": False,
+        "pwa": False,
         "footer_links": ["api", "settings"],
         "favicon_path": str(ASSETS / "favicon.png"),
         "theme": theme(),

@@ -20,7 +20,9 @@ from app.work import follow
 def reading(paper: Paper, store: ModelStore, password: str | None = None) -> Work:
     """Reads the file."""
     assert paper.file is not None
-    return partial(read, paper.file, store, name=paper.name, password=password or None)
+    return partial(
+        read, paper.file, store, name=paper.name, password=password or None, caller=paper.brought_by
+    )
 
 
 def fetching(paper: Paper, address: httpx.URL, store: ModelStore) -> Work:
@@ -45,6 +47,5 @@ def summarizing(paper: Paper, settings: SummarySettings, store: ModelStore) -> W
     """Summarizes the paper, which it reads first if need be. What was written when it is stopped is kept."""
     source = paper.document or paper.file
     assert source is not None
-    return partial(
-        summarize, source, settings, store, name=paper.name, keep=partial(setattr, paper, "summary")
-    )
+    keep = partial(setattr, paper, "summary")
+    return partial(summarize, source, settings, store, name=paper.name, caller=paper.brought_by, keep=keep)

@@ -14,6 +14,7 @@ from app.documents.downloads import Downloading
 from app.page.links import Look
 from app.page.open_paper import OpenPaper
 from app.summarizing.summary import Event, Summary
+from app.turns import Caller
 
 State: TypeAlias = Literal["waiting", "reading", "locked", "read", "summarizing", "done", "stopped", "failed"]
 """Waiting for its turn, being read, in need of a password, read, being summarized, summarized, stopped on the way,
@@ -51,6 +52,8 @@ class Paper:
     """Set it and the work on the paper ends."""
     look: Look = field(default_factory=Look)
     """What of it was looked at last."""
+    brought_by: Caller | None = None
+    """Whose turn it is when it is worked on; None for nobody from the network."""
     own_file: bool = True
     """Whether `file` goes when the paper goes; the example stays."""
     file_bytes: int = 0

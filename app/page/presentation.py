@@ -43,7 +43,9 @@ def status_of(event: Progress) -> Status:
     if isinstance(event, Downloading):
         return _downloading(event)
     if isinstance(event, Queued):
-        return Status("Waiting for the model", f"place {event.position} in the queue")
+        phase = "Waiting to be read" if event.to_be_read else "Waiting for the model"
+        wait = "" if event.seconds is None else f", about {_roughly(event.seconds)}"
+        return Status(phase, f"place {event.position} in the queue{wait}")
     if isinstance(event, Reading):
         if event.pages is None:
             return Status("Reading the file", f"page {event.page}" if event.page else "")
@@ -133,3 +135,8 @@ def _left(seconds: float | None) -> str:
     if seconds < 90:
         return f" \u00b7 about {5 * round(seconds / 5)} s left"
     return f" \u00b7 about {round(seconds / 60)} min left"
+
+
+def _roughly(seconds: float) -> str:
+    """A time as one would say it."""
+    return f"{max(1.0, seconds):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

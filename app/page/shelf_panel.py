@@ -22,8 +22,8 @@ from app.page.papers import Paper
 from app.page.parcels import parcel
 from app.page.settings_panel import PRIVATE, SettingsPanel
 from app.page.streaming import Update
-from app.page.uploads import discard
-from app.page.visitors import MOST_PAPERS, Tab, Visitors, address_of
+from app.page.uploads import PaperFile, discard
+from app.page.visitors import MOST_PAPERS, Tab, Visitors, address_of, key_of
 from app.summarizing.settings import SummaryError
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "example" / "longt5-explained.pdf"
@@ -83,7 +83,7 @@ class ShelfPanel:
 
     def build_doors(self) -> None:
         """The ways in: files, the example, pasted text, an address."""
-        self._files = gr.File(
+        self._files = PaperFile(
             label="PDF, text or Markdown, up to 20 at once", file_count="multiple", elem_id="file", height=150
         )
         self._example = gr.Button("Try the example", elem_id="example", size="sm")
@@ -151,7 +151,7 @@ class ShelfPanel:
 
     def tab(self, request: gr.Request) -> Tab:
         """The tab that an event came from."""
-        return self._visitors.tab(str(request.session_hash), address_of(request))
+        return self._visitors.tab(key_of(request), address_of(request))
 
     def follow(self, tab: Tab, values: Update) -> Iterator[Update]:
         """What the page shows of a tab, now and until no work is left: what an event ends with that asks for some.
@@ -185,7 +185,7 @@ class ShelfPanel:
     def _enter(self, said: Any, request: gr.Request) -> str:
         """A page has been loaded: it turns to the paper that its link names, or else to the one looked at last."""
         said = said if isinstance(said, dict) else {}
-        tab = self._visitors.enter(str(request.session_hash), said.get("visitor"), address_of(request))
+        tab = self._visitors.enter(key_of(request), said.get("visitor"), address_of(request))
         named, look = parse(said.get("query"))
         paper = max(tab.visitor.papers, key=lambda paper: paper.last_used, default=None)
         if named is not None:

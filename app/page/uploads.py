@@ -9,13 +9,28 @@ from typing import Any
 import gradio as gr
 
 
-def _path_of(component: gr.File, file: Any) -> Path:
-    """What an event gets of a file. Gradio's own makes an empty file besides, which nobody ever deletes."""
-    return Path(file.path)
+class PaperFile(gr.File):
+    """A `gr.File` whose events get the path of the file that was uploaded, or a list where there may be several.
 
+    Gradio's own makes an empty file for each one that it gives, which nobody ever deletes, copies it to where
+    everybody's file of the same content lies, and fetches whatever address it is given in the place of a path.
+    A class and not a changed component: Gradio makes components anew for its own purposes.
+    """
 
-# For all of them: what is changed in one is lost whenever Gradio makes it anew, as it does for its own purposes.
-gr.File._process_single_file = _path_of
+    def get_block_name(self) -> str:
+        """The browser knows it as what it is."""
+        return "file"
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
+        if url_or_file_path is not None and "://" in str(url_or_file_path):
+            raise gr.Error("Send the file itself, not its address.", print_exception=False)
+        return None if url_or_file_path is None else str(url_or_file_path)
+
+    def preprocess(self, payload: Any) -> Path | list[Path] | None:
+        if payload is None:
+            return None
+        several = payload if isinstance(payload, list) else getattr(payload, "root", None)
+        return Path(payload.path) if several is None else [Path(one.path) for one in several]
 
 
 def discard(file: Path) -> None:

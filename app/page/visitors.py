@@ -23,7 +23,10 @@ from app.page.desk import Desk
 from app.page.papers import Paper
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary
+from app.turns import Caller
 
+BROWSER_COOKIE = "longt5-browser"
+"""Tells browsers apart where scripts can't read it; the server sets it with the page."""
 MOST_PAPERS = 20
 """How many papers a visitor may have."""
 MOST_VISITORS = 1_000
@@ -133,7 +136,7 @@ class Visitor:
             if not idle:
                 raise SummaryError(FULL.format(most=MOST_PAPERS))
             self.delete(min(idle, key=lambda paper: paper.last_used))
-        paper = Paper(name, own_file=move)
+        paper = Paper(name, own_file=move, brought_by=Caller(self.address, self.token))
         paper.file = self._folder / paper.id if move else file
         if file is not None and move:
             shutil.move(file, self._folder / paper.id)
@@ -338,3 +341,9 @@ class Visitors:
 def address_of(request: gr.Request) -> str:
     """Where on the network a request comes from."""
     return str(request.client.host) if request.client else ""
+
+
+def key_of(request: gr.Request) -> str:
+    """Names the tab of a request: by what its page calls itself, which is no secret, and by one of its browser's."""
+    secret = getattr(request.request, "cookies", {}).get(BROWSER_COOKIE, "") if request.request else ""
+    return f"{request.session_hash} {secret}".strip()

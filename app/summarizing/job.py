@@ -80,8 +80,11 @@ class Job:
         self.ends_early = False
         self._read_text: ReadText | None = None
 
-    def run(self) -> Summary:
+    def run(self, between_windows: Callable[[], None] = lambda: None) -> Summary:
         """Carries the plan out.
+
+        Args:
+            between_windows: called where nothing of the model is in use; it may exchange `loaded`.
 
         Raises:
             SummaryError: the model wrote nothing.
@@ -89,6 +92,8 @@ class Job:
         """
         with interruptible(partial(check, self.stop)):
             for planned in self.plan.windows:
+                if self.traces:
+                    between_windows()
                 self._read_and_write(planned)
             if self.plan.merged is not None:
                 self._merge(self.plan.merged)

@@ -7,6 +7,7 @@ A setting is a field of `SummarySettings`; all that is known of it stands there,
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
@@ -101,17 +102,19 @@ class Setting:
         Raises:
             SummaryError: it is none of those allowed.
         """
+        said = "empty" if value is None else reprlib.repr(value)
         if self.kind is bool:
-            return bool(value)
+            if not isinstance(value, bool):
+                raise SummaryError(f'"{self.label}" ({self.name}) must be true or false, but it is {said}.')
+            return value
         if self.choices is not None:
-            if value not in self.choices:
+            if not isinstance(value, str) or value not in self.choices:
                 raise SummaryError(
-                    f'"{self.label}" ({self.name}) must be one of {self.values}, but it is {value}.'
+                    f'"{self.label}" ({self.name}) must be one of {self.values}, but it is {said}.'
                 )
             return value
         inside = _is_number(value) and self.least <= value <= (math.inf if self.most is None else self.most)
         if not inside or (self.kind is int and value != int(value)):
-            said = "empty" if value is None else value
             what = "a whole number" if self.kind is int else "a number"
             raise SummaryError(
                 f'"{self.label}" ({self.name}) must be {what} {self.values}, but it is {said}.'
@@ -120,7 +123,9 @@ class Setting:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return True
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def setting(default: Any, label: str, about: str, **known: Any) -> Any:
@@ -289,7 +294,7 @@ def changed(defaults: SummarySettings, given: Mapping[str, Any]) -> SummarySetti
         given = {"length": "usual", **given}
     for name in given:
         if name not in SETTINGS:
-            raise SummaryError(f"There is no setting {name!r}; there are {', '.join(SETTINGS)}.")
+            raise SummaryError(f"There is no setting {reprlib.repr(name)}; there are {', '.join(SETTINGS)}.")
     return replace(defaults, **{name: SETTINGS[name].checked(value) for name, value in given.items()})
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
@@ -15,11 +14,14 @@ import torch
 
 from app import documents
 from app.documents import Document, DocumentError
+from app.logs import without_words
 from app.models import ModelStore
 from app.summarizing.job import Job, Report
 from app.summarizing.positions import language_barrier, summarize_by_position
 from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings
-from app.summarizing.summary import Done, Event, LoadingModel, Queued, Read, Summary
+from app.summarizing.summary import Done, Event, Read, Summary
+from app.summarizing.turn import Turn, joined
+from app.turns import Caller
 from app.work import Stopped, follow
 
 logger = logging.getLogger(__name__)
@@ -31,11 +33,13 @@ def read(
     *,
     name: str | None = None,
     password: str | None = None,
+    caller: Caller | None = None,
     stop: threading.Event | None = None,
 ) -> Generator[Event, None, None]:
-    """Reads a file and yields Reading* and, last, Read; otherwise as `summarize`."""
+    """Reads a file and yields Queued*, Reading* and, last, Read; otherwise as `summarize`."""
     stop = stop or threading.Event()
-    yield from _plainly(lambda report: report(Read(_read(path, store, name, password, stop, report))), stop)
+    read_now = partial(_read, path, store, name, password, caller, stop)
+    yield from _plainly(lambda report: report(Read(read_now(report)[0])), stop)
 
 
 def summarize(
@@ -45,19 +49,22 @@ def summarize(
     *,
     name: str | None = None,
     password: str | None = None,
+    caller: Caller | None = None,
     stop: threading.Event | None = None,
     keep: Callable[[Summary], None] | None = None,
 ) -> Generator[Event, None, None]:
     """Reads `source` (a file or a Document), summarizes it and yields events; the last one is Done.
 
-    Events come in this order: Reading*, Read, Queued*, LoadingModel?, Working*, Done; of a paper in a language that the
-    model does not read (`language_barrier`) Reading*, Read, Done. A Document given as source
-    starts at Read. Requests of several threads take turns. The work is done in a thread of its own. Setting `stop` from
-    another thread, or closing the generator, which sets it too, ends the work and frees what it held.
+    Events come in this order: Queued*, Reading*, Read, Queued*, LoadingModel?, Working*, with Queued* again where
+    others go first, Done; of a paper in a language that the model does not read (`language_barrier`) Queued*, Reading*,
+    Read, Done. A Document given as source starts at Read. Requests of several threads take turns. The work is done in a
+    thread of its own. Setting `stop` from another thread, or closing the generator, which sets it too, ends the work
+    and frees what it held.
 
     Args:
         name: the file's name as the person knows it (an upload is stored under another one).
         password: for an encrypted PDF.
+        caller: who asks; turns go round by caller.
         keep: called, in the thread of the work, with what was written when the work is stopped, however that happens:
             a Summary that is not `complete`. It is not called where nothing was written.
 
@@ -67,7 +74,9 @@ def summarize(
         app.work.Stopped: `stop` was set.
     """
     stop = stop or threading.Event()
-    yield from _plainly(partial(_summarize, source, settings, store, name, password, stop, keep), stop)
+    yield from _plainly(
+        partial(_summarize, source, settings, store, name, password, caller, stop, keep), stop
+    )
 
 
 def _plainly(work: Callable[[Report], None], stop: threading.Event) -> Generator[Event, None, None]:
@@ -80,9 +89,9 @@ def _plainly(work: Callable[[Report], None], stop: threading.Event) -> Generator
     except Stopped:
         failure: Exception = Stopped()
     except Exception as error:
-        # As text, and raised outside: neither a log record nor the new error may hold on to the frames of the
-        # work, and with them to its tensors.
-        logger.error("A summary failed\n%s", traceback.format_exc())
+        # As text, without what the error quotes, and raised outside: neither a log record nor the new error may hold on
+        # to the frames of the work, and with them to its tensors.
+        logger.error("A summary failed\n%s", without_words(error))
         failure = SummaryError(_failure(error))
     raise failure
 
@@ -110,37 +119,33 @@ def _summarize(
     store: ModelStore,
     name: str | None,
     password: str | None,
+    caller: Caller | None,
     stop: threading.Event,
     keep: Callable[[Summary], None] | None,
     report: Report,
 ) -> None:
     settings = checked(settings, store)
-    started = time.monotonic()
-    document = source if isinstance(source, Document) else _read(source, store, name, password, stop, report)
+    if isinstance(source, Document):
+        document, seconds = source, 0.0
+    else:
+        document, seconds = _read(source, store, name, password, caller, stop, report)
     report(Read(document))
     barrier = language_barrier(store.profile(settings.model), document)
     if barrier is not None:
         summary = summarize_by_position(document, settings, barrier)
         if not summary.sentences:
             raise SummaryError(f"There is no text to summarize in {document.name}.")
-        report(Done(replace(summary, seconds=time.monotonic() - started)))
+        report(Done(replace(summary, seconds=seconds)))
         return
-    with store.turns.join() as ticket:
-        joined = time.monotonic()
-        for ahead in ticket.positions(stop):
-            report(Queued(ahead))
-        started += time.monotonic() - joined
-        if not store.loaded(settings.model):
-            report(LoadingModel(settings.model))
-        with store.use(settings.model, stop) as loaded:
-            job = Job(document, settings, store, loaded, stop, report)
-            try:
-                summary = job.run()
-            except Stopped:
-                if keep is not None and (so_far := job.so_far()) is not None:
-                    keep(replace(so_far, seconds=time.monotonic() - started))
-                raise
-    report(Done(replace(summary, seconds=time.monotonic() - started)))
+    with joined(store.turns, caller, stop, report) as ticket, Turn(ticket, store, stop, report) as turn:
+        job = Job(document, settings, store, turn.take_model(settings.model), stop, turn.watched)
+        try:
+            summary = job.run(partial(turn.give_way, job))
+        except Stopped:
+            if keep is not None and (so_far := job.so_far()) is not None:
+                keep(replace(so_far, seconds=seconds + turn.seconds))
+            raise
+    report(Done(replace(summary, seconds=seconds + turn.seconds)))
 
 
 def _read(
@@ -148,11 +153,18 @@ def _read(
     store: ModelStore,
     name: str | None,
     password: str | None,
+    caller: Caller | None,
     stop: threading.Event,
     report: Report,
-) -> Document:
+) -> tuple[Document, float]:
+    """The document, and how many seconds it took to read it once it was its turn."""
     limits = store.settings.reading_limits
-    return documents.read(path, name=name, password=password, limits=limits, on_page=report, stop=stop)
+    with joined(store.readers, caller, stop, report, to_be_read=True):
+        started = time.monotonic()
+        document = documents.read(
+            path, name=name, password=password, limits=limits, on_page=report, stop=stop
+        )
+        return document, time.monotonic() - started
 
 
 def _failure(error: Exception) -> str:

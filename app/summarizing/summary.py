@@ -13,9 +13,13 @@ from app.summarizing.settings import SummarySettings
 
 @dataclass(frozen=True)
 class Queued:
-    """Waiting for the model; `position` 1 is next."""
+    """Waiting for the model, or for the file to be read; `position` 1 is next."""
 
     position: int
+    seconds: float | None = None
+    """How long that will be, as far as can be foreseen."""
+    to_be_read: bool = False
+    """Whether it is the file that waits."""
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,12 @@ def find_folder(
     """
     folder = Path(name).expanduser()
     if name and folder.is_dir():
+        # Whoever reads from a pipe or a device waits for ever, and so would everybody else.
+        odd = next((path.name for path in folder.iterdir() if path.exists() and not _is_ordinary(path)), None)
+        if odd is not None:
+            raise LoadingError(
+                f"'{name}' holds {odd}, which is not a file: remove it, or get the model again."
+            )
         return folder, lambda more: None
     if folder.is_file():
         raise LoadingError(f"'{name}' is a file: give the folder that holds it and its {CONFIG_FILE}.")
@@ -106,6 +112,10 @@ def find_folder(
     folder = _fetch(name, files, revision, token)
     # Later files come from the same commit, even if someone pushes to the repository in between.
     return folder, lambda more: _fetch(name, more, folder.name, token)
+
+
+def _is_ordinary(path: Path) -> bool:
+    return path.is_file() or path.is_dir()
 
 
 def _fetch(name: str, files: list[str], revision: str | None, token: str | None) -> Path:

@@ -42,6 +42,7 @@ UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight
 
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_FILES = [TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
+PROBE = "Summarize 1 paper (of 2). " * 40  # some regular expressions give up on long texts only
 SPECIAL_TOKENS = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}  # T5's own
 
 
@@ -79,6 +80,7 @@ def load_model(
     if device_map is None and max_memory is not None:
         device_map = "auto"
     tensors = _recognise(checkpoint.name, config, stored_tensors(checkpoint))
+    _compare_depth(checkpoint.name, config, tensors)
     in_int8 = dtype in ("int8", torch.int8)
     if in_int8 and device_map not in (None, "cpu"):
         raise LoadingError(
@@ -90,6 +92,7 @@ def load_model(
         place(model, tensors, device_map, max_memory, offload_folder)
     except (ValueError, RuntimeError, MemoryError, OSError) as error:
         raise LoadingError(_placement_failure(checkpoint.name, error)) from error
+    _check_numbers(checkpoint.name, model)
     if in_int8:
         quantize(model)
     model.generation_config = generation_config
@@ -116,7 +119,10 @@ def load_tokenizer(
         )
     try:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # the tokenizers library raises bare Exception for a file it cannot read
+        tokenizer(PROBE, return_offsets_mapping=True)
+    except BaseException as error:  # the tokenizers library raises bare Exception for a file it cannot read
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise LoadingError(f"The tokenizer of '{name}' cannot be read, get it again ({reason}).") from error
     known = tokenizer.get_vocab()
@@ -128,6 +134,11 @@ def load_tokenizer(
     if unset:
         tokenizer.add_special_tokens(unset)
     return tokenizer
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust gave up. That is no Exception to Python, though nobody wanted the program to end."""
+    return type(error).__name__ == "PanicException"
 
 
 def check_vocabulary(model: LongT5ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -235,6 +246,34 @@ def _empty_model(config: LongT5Config, dtype: torch.dtype) -> LongT5ForCondition
                 module.float()
     model.tie_weights()
     return model
+
+
+def _compare_depth(name: str, config: LongT5Config, tensors: Mapping[str, StoredTensor]) -> None:
+    """Holds the number of layers against a file's tensors, before any layer is made: each takes time, even empty.
+
+    Raises:
+        LoadingError: config.json asks for more layers than there are.
+    """
+    for stack, layers in (("encoder", config.num_layers), ("decoder", config.num_decoder_layers)):
+        stored = len({key.split(".")[2] for key in tensors if key.startswith(f"{stack}.block.")})
+        if layers > stored:
+            raise LoadingError(
+                f"The config.json of '{name}' asks for {layers:,} {stack} layers, and its weights have {stored}: "
+                "the two files do not belong together."
+            )
+
+
+def _check_numbers(name: str, model: LongT5ForConditionalGeneration) -> None:
+    """Looks for weights that no training would leave; those that stay on disk are not looked at.
+
+    Raises:
+        LoadingError: a weight is infinite or not a number.
+    """
+    for key, parameter in model.named_parameters():
+        if parameter.device.type != "meta" and not bool(torch.isfinite(parameter).all()):
+            raise LoadingError(
+                f"The tensor {key} of '{name}' holds values that are no numbers: get the model again."
+            )
 
 
 def _compare(name: str, model: LongT5ForConditionalGeneration, tensors: Mapping[str, StoredTensor]) -> None:

@@ -57,7 +57,7 @@ def test_several_files_as_json_although_one_cannot_be_read(papers: list[str], mo
     (complaint,) = (line for line in errors.replace("\r", "\n").splitlines() if line.startswith(papers[1]))
     assert complaint.endswith(".")
     assert "Traceback" not in errors
-    assert "one.pdf: encoding" in errors and "%" in errors
+    assert "one.pdf: reading 1/" in errors and "%" in errors
 
 
 def test_ctrl_c_stops_cleanly(tmp_path: Path, model_folder: Path) -> None:

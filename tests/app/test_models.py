@@ -194,6 +194,17 @@ def test_encodings_are_kept_as_long_as_they_fit(model_folder: Path) -> None:
         torch.testing.assert_close(once_more.last_hidden_state, first.last_hidden_state)
 
 
+def test_encodings_that_nobody_looks_into_are_forgotten(model_folder: Path) -> None:
+    store = _store(model_folder)
+    with store.use("tiny") as loaded:
+        old = store.encoded(loaded, (*[10] * 99, 1))
+        time.sleep(0.3)
+        new = store.encoded(loaded, (*[11] * 99, 1))
+        store.forget_unused(0.2)
+        assert store.encoded(loaded, (*[11] * 99, 1)) is new
+        assert store.encoded(loaded, (*[10] * 99, 1)) is not old
+
+
 def test_what_the_decoder_made_of_a_summary_is_kept_too(model_folder: Path) -> None:
     store = _store(model_folder)
     read, written, other = (5, 6, 7, 1), (8, 9), (8, 10)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.summarizing.settings import SummaryError
-from app.turns import TurnQueue
+from app.turns import Caller, Ticket, TurnQueue
 from app.work import Stopped
 
 
@@ -67,3 +70,91 @@ def test_a_full_queue_says_so() -> None:
             stack.enter_context(turns.join())
     with turns.join():
         pass
+
+
+def caller(name: str) -> Caller:
+    """`a1` is the caller 1 at the address a."""
+    return Caller(name[0], name[1:])
+
+
+def order(turns: TurnQueue, tickets: dict[str, Ticket]) -> list[str]:
+    """Those who wait, by their places."""
+    places = {name: turns.wait_while_ahead_is(None, ticket) for name, ticket in tickets.items()}
+    return sorted((name for name, place in places.items() if place), key=places.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("come", "served"),
+    [
+        ("a1 a1 a1 b1", "a1 b1 a1 a1"),  # by address
+        ("a1 a1 a1 a2", "a1 a2 a1 a1"),  # at one address by caller
+        ("a1 a2 a3 a4 b1 c1", "a1 b1 c1 a2 a3 a4"),  # many names at one address are worth one
+        ("a1 a2 a3", "a1 a2 a3"),  # among equals by time
+    ],
+)
+def test_turns_go_round_by_visitor(come: str, served: str) -> None:
+    turns = TurnQueue(10)
+    with ExitStack() as stack:
+        names = [f"{name}.{number}" for number, name in enumerate(come.split())]
+        tickets = {name: stack.enter_context(turns.join(caller(name.partition(".")[0]))) for name in names}
+        assert [name.partition(".")[0] for name in order(turns, tickets)] == served.split()[1:]
+
+
+def test_a_visitor_has_a_share() -> None:
+    turns = TurnQueue(10, share=2)
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(turns.join(caller("a1")))
+        with pytest.raises(SummaryError, match="already have 2"):
+            stack.enter_context(turns.join(caller("a1")))
+        stack.enter_context(turns.join(caller("a2")))
+    with turns.join(caller("a1")):
+        pass
+
+
+def test_who_fills_the_queue_makes_room_for_others() -> None:
+    turns = TurnQueue(3)
+    with ExitStack() as stack:
+        tickets = {f"a{i}": stack.enter_context(turns.join(caller(f"a{i}"))) for i in range(4)}
+        tickets["b1"] = stack.enter_context(turns.join(caller("b1")))
+        with pytest.raises(SummaryError, match="3 summaries are already waiting"):
+            list(tickets.pop("a3").positions())
+        assert order(turns, tickets) == ["b1", "a1", "a2"]
+        with pytest.raises(SummaryError):  # of the three who wait, nobody has two more than this address
+            stack.enter_context(turns.join(caller("b2")))
+
+
+def test_several_turns_at_once() -> None:
+    turns = TurnQueue(10, turns_at_once=2)
+    with turns.join() as first, turns.join() as second:
+        assert list(first.positions()) == list(second.positions()) == []
+        with turns.join() as third:
+            assert next(third.positions()) == 1
+
+
+def test_how_long_it_takes_is_foretold() -> None:
+    turns = TurnQueue(10)
+    assert turns.seconds_until(1) is None
+    with turns.join():
+        time.sleep(0.1)
+    with turns.join():
+        one, two = turns.seconds_until(1), turns.seconds_until(2)
+    assert one is not None and two is not None
+    assert 0.02 < one <= 0.15
+    assert two == pytest.approx(one + 0.1, abs=0.06)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12")), max_size=12))
+def test_nobody_is_served_again_before_another_who_came_and_waits(come: list[tuple[str, str]]) -> None:
+    """Of any two that wait, the second turn of one address comes after the first of every other."""
+    turns = TurnQueue(20)
+    with ExitStack() as stack:
+        stack.enter_context(turns.join(Caller("nobody")))
+        tickets = {
+            f"{address}{token}.{number}": stack.enter_context(turns.join(Caller(address, token)))
+            for number, (address, token) in enumerate(come)
+        }
+        served = [name[0] for name in order(turns, tickets)]
+    for place, address in enumerate(served):
+        before = served[:place].count(address)
+        assert all(served[:place].count(other) >= before for other in set(served[place:]) - {address})

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.work import Stopped, check, follow
+from app.work import Stopped, check, follow, stop_all
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +105,28 @@ def test_errors_of_the_work_reach_the_caller() -> None:
     assert next(reports) == 0
     with pytest.raises(KeyError, match="lost"):
         next(reports)
+
+
+def test_what_is_no_exception_reaches_whoever_waits() -> None:
+    """As libraries in Rust raise it when they give up."""
+
+    class PanicException(BaseException):
+        pass
+
+    def work(report: Callable[[int], None]) -> None:
+        raise PanicException
+
+    with pytest.raises(RuntimeError, match="PanicException"):
+        list(follow(work, threading.Event()))
+
+
+def test_everything_is_stopped_at_once() -> None:
+    stops = [threading.Event() for _ in range(3)]
+    works = [follow(endless(stop), stop) for stop in stops]
+    for work in works:
+        assert next(work) == 0
+    stop_all(seconds=5)
+    assert all(stop.is_set() for stop in stops)
+    for work in works:
+        with pytest.raises(Stopped):
+            next(work)

@@ -56,6 +56,12 @@ def again(page: Page) -> None:
     page.wait_for_selector("#shelf-list li")
 
 
+def start_writing(page: Page) -> None:
+    """Begins to summarize a long paper, and waits until more than one sentence of it has been written."""
+    page.click("#summarize")
+    page.locator("#summary-text[data-state=growing] .sentence").nth(2).wait_for()
+
+
 @pytest.fixture(scope="module")
 def page(open_page: OpenPage, three: list[str]) -> Page:
     """A page with three papers, all summarized."""
@@ -119,8 +125,9 @@ def test_back_leads_to_where_one_was(page: Page) -> None:
 def test_a_link_opens_in_another_tab_of_the_same_browser_and_in_no_other_browser(
     page: Page, browser: Browser
 ) -> None:
-    page.locator(".shelf-open").nth(0).click()
-    expect(page.locator(FOUND)).to_contain_text("bees")
+    for i, name in enumerate(("tides", "moss", "bees")):
+        page.locator(".shelf-open").nth(2 - i).click()
+        expect(page.locator(FOUND)).to_contain_text(name)
     page.locator(".sentence").first.click()
     expect(page).to_have_url(re.compile("sentence=0"))
     tab = page.context.new_page()
@@ -156,8 +163,7 @@ def test_what_was_written_by_a_stop_is_kept(open_page: OpenPage, papers: Path) -
     page = open_page()
     bring(page, [str(papers / "long.txt")])
     until_all(page, "pages?")
-    page.click("#summarize")
-    page.wait_for_selector(".sentence")  # something has been written
+    start_writing(page)
     page.click("#stop")
     until_all(page, "stopped; what was written is here")
     written = page.locator("#summary-text").inner_text()
@@ -175,8 +181,7 @@ def test_work_stops_when_the_browser_is_gone_and_is_there_when_it_comes_back(
     context = page.context
     bring(page, [str(papers / "long.txt")])
     until_all(page, "pages?")
-    page.click("#summarize")
-    page.wait_for_selector(".sentence")
+    start_writing(page)
     page.close()
     time.sleep(10)
     page = context.new_page()

@@ -65,7 +65,8 @@ def python(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_messages_of_a_good_file(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
     path = pdf_files.write(tmp_path, pdf_files.pdf_of([pdf_files.lines("One"), pdf_files.lines("Two")]))
     messages = list(run(path))
-    assert messages[0] == {"pages": 2, "title": None, "labels": None}
+    said = {"title": None, "author": None, "creation_date": None}
+    assert messages[0] == {"pages": 2, **said, "labels": None}
     line = ["One", 72, 700, 10, False, "Times-Roman"]
     assert messages[1] == {"page": 1, "lines": [line], "hidden": 0, "notes": 0, "cut": False}
     assert messages[3] == {"end": "done"}
@@ -117,7 +118,8 @@ def test_deadline(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> Non
     [
         ("import time; time.sleep(60)", "time"),
         ("import os, time\nwhile True: os.write(1, b'x'); time.sleep(0.05)", "time"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "memory"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "interrupted"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "interrupted"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", "time"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "damaged"),
         ("raise SystemExit(1)", "damaged"),
@@ -129,6 +131,45 @@ def test_deadline(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> Non
 def test_child_that_fails(code: str, end: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     python(code, monkeypatch)
     assert list(run(pdf_files.write(tmp_path, b""), seconds=1.5)) == [{"end": end}]
+
+
+def test_a_child_that_the_system_killed_for_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    counts = tmp_path / "vmstat"
+    counts.write_text("nr_free_pages 5\noom_kill 3\n")
+    monkeypatch.setattr(guarded_child, "OUT_OF_MEMORY_COUNTS", (counts, tmp_path / "none"))
+    python(
+        f"open({str(counts)!r}, 'w').write('oom_kill 4\\n')\nimport os; os.kill(os.getpid(), 9)", monkeypatch
+    )
+    assert list(run(pdf_files.write(tmp_path, b""))) == [{"end": "memory"}]
+
+
+def test_the_reader_dies_with_whoever_started_it(tmp_path: Path) -> None:
+    path = pdf_files.write(tmp_path, pdf_files.pdf_of([pdf_files.slow_page()] * 100))
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom app.documents.guarded_child import GuardedChild\n"
+        "from app.documents.guarded_reader import READER\nfrom tests.app.pdf_files import ORDERS\n"
+        f"file = open({str(path)!r}, 'rb')\nchild = GuardedChild(READER, file.fileno(), ORDERS)\n"
+        "print(child._process.pid, flush=True)\nfor message in child.messages: pass"
+    )
+    root = Path(__file__).resolve().parents[3]
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root)
+    assert parent.stdout is not None
+    reader = int(parent.stdout.readline())
+    time.sleep(0.5)
+    assert Path(f"/proc/{reader}").exists()
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline and _lives(reader):
+        time.sleep(0.02)
+    assert not _lives(reader)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_output_is_capped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Tab:
     def send(self, handler: Any, **changes: Any) -> dict[Any, Any]:
         """An event with the controls as they are, but for some; component -> the value that it ends with."""
         sent = {self.controls[name]: value for name, value in {**self.values, **changes}.items()}
-        *_, last = self.panel._guarded(handler)(sent, SimpleNamespace(session_hash="page"))
+        *_, last = self.panel._guarded(handler)(sent, SimpleNamespace(session_hash="page", request=None))
         updates = {shown: new if isinstance(new, dict) else {"value": new} for shown, new in last.items()}
         for name, control in self.controls.items():
             update = updates.get(control, {})
@@ -103,7 +103,7 @@ def test_the_lists_are_full_as_soon_as_they_are_shown(tab: Tab) -> None:
     """What reaches a list between its appearance and its first drawing, a busy browser may lose."""
     tab.summarize("deep")
     sent = {control: tab.values[name] for name, control in tab.controls.items()}
-    updates = tab.panel._guarded(tab.panel._enter)(sent, SimpleNamespace(session_hash="page"))
+    updates = tab.panel._guarded(tab.panel._enter)(sent, SimpleNamespace(session_hash="page", request=None))
     first = next(update for update in updates if tab.panel._all in update)
     for name in ("part", "view", "layer", "head", "sentence", "page"):
         update = first[tab.controls[name]]

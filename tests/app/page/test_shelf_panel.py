@@ -55,7 +55,7 @@ class Page:
 
     @property
     def request(self) -> Any:
-        return SimpleNamespace(session_hash=self.key, client=SimpleNamespace(host="1.2.3.4"))
+        return SimpleNamespace(session_hash=self.key, request=None, client=SimpleNamespace(host="1.2.3.4"))
 
     @property
     def tab(self) -> Tab:

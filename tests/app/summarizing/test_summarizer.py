@@ -402,7 +402,7 @@ def test_stopping_takes_effect_within_a_second(slow: tuple[ModelStore, Document]
     assert time.monotonic() - stopped_at < 1.0
     del stopped
     assert _alive(Job) == 0  # and with it all that it held
-    assert not store.turns._tickets
+    assert not store.turns._served and not len(store.turns)
 
 
 @pytest.mark.parametrize("by_closing", [False, True])
@@ -430,7 +430,7 @@ def test_closing_takes_effect_within_a_second(slow: tuple[ModelStore, Document])
         events.close()
         assert time.monotonic() - start < 1.0
         assert _alive(Job) == 0
-        assert not store.turns._tickets
+        assert not store.turns._served and not len(store.turns)
 
 
 def test_stopping_while_waiting_for_the_model(slow: tuple[ModelStore, Document], paper: Document) -> None:

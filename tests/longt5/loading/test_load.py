@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import pickle
 import shutil
@@ -418,7 +419,18 @@ REFUSALS: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (change_tensors(lambda t: t.pop(NORM)), rf"lack the tensor {NORM}:"),
     "several missing": (
         change_tensors(lambda t: [t.pop(name) for name in list(t) if name.startswith("decoder.block.2")]),
-        r"decoder\.block\.2\.layer\.0\..* and \d+ more",
+        "asks for 3 decoder layers, and its weights have 2",
+    ),
+    "a hundred thousand layers": (change_config(num_layers=100_000), "asks for 100,000 encoder layers"),
+    "not numbers": (change_tensors(lambda t: t[NORM].fill_(math.nan)), rf"{NORM} .*no numbers"),
+    "endless numbers": (change_tensors(lambda t: t[NORM][:1].fill_(math.inf)), rf"{NORM} .*no numbers"),
+    "config a pipe": (
+        lambda folder: ((folder / "config.json").unlink(), os.mkfifo(folder / "config.json")),
+        "holds config.json, which is not a file",
+    ),
+    "a device beside it": (
+        lambda folder: (folder / "generation_config.json").symlink_to("/dev/zero"),
+        "holds generation_config.json, which is not a file",
     ),
     "shape": (change_tensors(lambda t: t.update({NORM: torch.ones(40)})), rf"{NORM} .*\(40,\).*\(48,\)"),
     "embedding's shape": (change_tensors(lambda t: t.update({SHARED: torch.ones(83, 40)})), r"\(83, 40\)"),
@@ -585,6 +597,20 @@ def test_tokenizer_with_offsets(tmp_path, tokenizer_folder, beside):
     assert tokenizer.decode(encoded["input_ids"], skip_special_tokens=True) == " ".join(text.split())
     tokenizer.save_pretrained(tmp_path / "again")
     assert load_tokenizer(tmp_path / "again")(text)["input_ids"] == encoded["input_ids"]
+
+
+def test_a_tokenizer_that_panics_is_one_sentence(tmp_path):
+    """The library in Rust raises what is no Exception."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    content = json.loads(tokenizer.to_str())
+    pattern = {"Regex": r"(a+)+$|(\s*\S*)*x"}
+    content["pre_tokenizer"] = {
+        "type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False,
+    }  # fmt: skip
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(LoadingError, match="cannot be read") as caught:
+        load_tokenizer(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_tokenizer_refusals(tmp_path):

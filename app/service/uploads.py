@@ -1,0 +1,162 @@
+"""Takes in files: each into a folder of its own that nobody can guess, within limits, or not at all.
+
+This stands in the place of Gradio's own endpoint, which names an upload by its content, so that two people with one
+file share it, and keeps what of it arrived when somebody breaks off.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from anyio.to_thread import run_sync
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from app.documents.reading import display_name
+from app.service.scratch import Scratch
+from app.settings import Settings
+
+HOUR = 3600.0
+MOST_FILES = 20  # in one request
+MOST_ADDRESSES = 10_000  # remembered
+NAME_BYTES = 200  # of 255 that file systems take
+FULL = "There is no room for files on the server just now; please try again later."
+
+
+class Refused(Exception):
+    """An upload is not taken; `str(error)` is one sentence for the person."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Uploads:
+    """The files that were sent and not yet read. All methods may be called from any thread."""
+
+    def __init__(self, scratch: Scratch, settings: Settings) -> None:
+        self._scratch = scratch
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._coming = 0  # bytes that are on their way
+        self._times: defaultdict[str, deque[float]] = defaultdict(deque)
+
+    @contextmanager
+    def admitted(self, address: str, size: int) -> Iterator[None]:
+        """Keeps room for so many bytes of an address while they come.
+
+        Raises:
+            Refused: the address has sent too much already, or there is no room.
+        """
+        on_disk = self._scratch.size()
+        with self._lock:
+            self._count(address)
+            if on_disk + self._coming + size > self._settings.max_uploads_bytes:
+                raise Refused(507, FULL)
+            self._coming += size
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._coming -= size
+
+    def keep(self, content: BinaryIO, name: str) -> Path:
+        """Writes a file into a new folder of its own.
+
+        Raises:
+            Refused: the disk is full.
+        """
+        folder = self._scratch.uploads / secrets.token_urlsafe(16)
+        path = folder / _file_name(name)
+        try:
+            folder.mkdir()
+            with path.open("xb") as file:
+                shutil.copyfileobj(content, file, 2**20)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise Refused(507, FULL) from None
+        return path
+
+    def find(self, path: str) -> Path | None:
+        """The upload at a path, None for any other file."""
+        asked = Path(path)
+        inside = asked.parent.parent == self._scratch.uploads and ".." not in asked.parts
+        return asked if inside and asked.is_file() and not asked.is_symlink() else None
+
+    def discard(self, path: Path) -> None:
+        """Deletes an upload and its folder; one that is gone already is well, and any other file stays."""
+        if path.parent.parent == self._scratch.uploads:
+            shutil.rmtree(path.parent, ignore_errors=True)
+
+    async def receive(self, request: Request) -> Response:
+        """The endpoint: files of a form in, their paths out."""
+        declared = request.headers.get("content-length", "")
+        size = int(declared) if declared.isdigit() else self._settings.max_upload_bytes
+        address = request.client.host if request.client else "unknown"
+        try:
+            with self.admitted(address, size):
+                return JSONResponse([str(path) for path in await self._received(request)])
+        except Refused as refusal:
+            return PlainTextResponse(str(refusal), refusal.status)
+
+    async def _received(self, request: Request) -> list[Path]:
+        paths: list[Path] = []
+        try:
+            # What arrives goes to files without a name, which are gone when somebody breaks off.
+            async with request.form(max_files=MOST_FILES, max_fields=1) as form:
+                for part in form.getlist("files"):
+                    if isinstance(part, str):
+                        raise Refused(400, "Send files, in a form.")
+                    if (part.size or 0) > self._settings.max_upload_bytes:
+                        raise Refused(413, too_large(self._settings))
+                    paths.append(await run_sync(self.keep, part.file, part.filename or ""))
+        except (Refused, HTTPException, OSError) as error:
+            for path in paths:
+                self.discard(path)
+            if isinstance(error, HTTPException):
+                raise Refused(400, f"Send at most {MOST_FILES} files at once, in a form.") from None
+            if isinstance(error, OSError):
+                raise Refused(507, FULL) from None
+            raise
+        return paths
+
+    def _count(self, address: str) -> None:
+        """Counts an upload of an address; the lock is held."""
+        now = time.monotonic()
+        times = self._times[address]
+        while times and now - times[0] > HOUR:
+            times.popleft()
+        if len(times) >= self._settings.uploads_per_hour:
+            minutes = max(1, round((HOUR - (now - times[0])) / 60))
+            raise Refused(
+                429,
+                f"{len(times)} files came from your address within the last hour, which is as many as are taken; "
+                f"try again in {minutes} minutes.",
+            )
+        times.append(now)
+        while len(self._times) > MOST_ADDRESSES:
+            del self._times[next(iter(self._times))]
+
+
+def too_large(settings: Settings) -> str:
+    """What is said of a file, or of several together, over the limit."""
+    most = f"{settings.max_upload_bytes / 2**20:.3g} MB"
+    return f"At most {most} are taken at once; choose a smaller file, or fewer at a time."
+
+
+def _file_name(name: str) -> str:
+    """A file's name without what a path or a shell would make of it, short enough for every file system."""
+    name = display_name(name).lstrip(".-~ ") or "document"
+    while len(name.encode()) > NAME_BYTES:
+        stem, dot, suffix = name.rpartition(".")
+        name = f"{stem[:-1]}{dot}{suffix}" if stem and len(suffix) < 10 else name[:-1]
+    return name

@@ -368,13 +368,9 @@ def _why_nothing(found: PdfText) -> str:
     """The sentence for a PDF that opened and gave no text at all."""
     if found.end == "done" and not found.count:
         return _NO_PAGES
-<<<<<<< HEAD
-    if found.end == "done" and not found.failed and not found.unread:
-=======
     if found.end == "interrupted" or (found.end in _REFUSALS and not found.pages):
         return _REFUSALS[found.end]
     if not found.failed and not found.unread:
->>>>>>> main
         if not found.scans.installed:
             return _NO_TESSERACT
         return _NOT_RECOGNIZED if found.scans.failed else _NO_TEXT

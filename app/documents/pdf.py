@@ -370,7 +370,7 @@ def _why_nothing(found: PdfText) -> str:
         return _NO_PAGES
     if found.end == "interrupted" or (found.end in _REFUSALS and not found.pages):
         return _REFUSALS[found.end]
-    if not found.failed and not found.unread:
+    if found.end == "done" and not found.failed and not found.unread:
         if not found.scans.installed:
             return _NO_TESSERACT
         return _NOT_RECOGNIZED if found.scans.failed else _NO_TEXT

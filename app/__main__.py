@@ -1,4 +1,4 @@
-"""The same job from a terminal: `python -m app paper.pdf [more files]`.
+"""The same job from a terminal: `python -m app paper.pdf [more files]`; `python -m app inspect` draws its attention.
 
 Summaries go to standard output, progress, notes and complaints to standard error. `--json` prints one array
 with an object (see app/export/data.py) for each file that could be summarized. Exit code 0: all were; 1: some could
@@ -36,9 +36,11 @@ STOPPED = 130  # what a shell reports for a program ended by Ctrl-C
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program and returns its exit code."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(options)
+        if given[:1] == ["inspect"]:
+            return _inspect(given[1:])
+        return _run(_parser().parse_args(given))
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return STOPPED
@@ -47,10 +49,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _inspect(arguments: Sequence[str]) -> int:
+    from transformers.utils import logging as transformers_logging
+
+    from app.inspecting import command
+
+    transformers_logging.set_verbosity_error()
+    return command.main(arguments, _store_settings)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m app",
-        description="Summarize papers. Settings that are not given are the model's own.",
+        description="Summarize papers. Settings that are not given are the model's own. For figures of the model's "
+        "attention see `python -m app inspect --help`.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="a PDF, .txt or .md file")
     parser.add_argument(

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import gradio as gr
 
 from app.documents import DocumentError
-from app.inspecting.views import ALL_HEADS, VIEWS
+from app.inspecting.questions import ALL_HEADS
 from app.page import presentation
 from app.page.uploads import PaperFile
-from app.programs import Programs
+from app.programs import MAPS, Programs
 from app.service.uploads import Uploads
 from app.summarizing.settings import SummaryError, schema
 from app.turns import Caller
@@ -103,7 +103,7 @@ class Api:
 
         Returns:
             layers, heads, views, tokens and pages of the window; global_share (0 to 1), mean_distance (tokens) and
-            entropy (nats), each as a list of layers with one number a head.
+            entropy (nats), each as a list of layers with one number a head, and names, what each head does.
         """
         with _plainly():
             return self._programs.attention_overview(summary_id, window)
@@ -111,7 +111,7 @@ class Api:
     def attention_map(
         self,
         summary_id: str,
-        view: str = next(iter(VIEWS)),
+        view: str = MAPS[0],
         layer: int = 0,
         head: int = ALL_HEADS,
         start: int = 0,
@@ -129,7 +129,7 @@ class Api:
             start: first token of the paper to show.
             count: how many tokens to show; 0 for all. More than 512 are pooled.
             window: which part of a paper that was read in several, from 0; a sentence has its own.
-            sentence: which sentence of the summary, from 0, for views of one.
+            sentence: which sentence of the summary, from 0, for views of one; -1 for the whole summary.
         """
         with _plainly():
             return self._programs.attention_map(
@@ -144,7 +144,7 @@ class Api:
             )
 
 
-Api.attention_map.__annotations__["view"] = Literal[tuple(VIEWS)]  # the schema names every view
+Api.attention_map.__annotations__["view"] = Literal[MAPS]  # the schema names every view
 
 
 def status(event: Any) -> str:

@@ -23,9 +23,10 @@ import numpy as np
 
 from app import export
 from app.documents import DocumentError
-from app.inspecting import figures, inspector
-from app.inspecting.inspection import Inspection, answer, within
-from app.inspecting.views import ALL_HEADS, VIEWS, Question
+from app.inspecting import inspector
+from app.inspecting.inspection import Inspection, answer, first_question, within
+from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY, Question
+from app.inspecting.views import VIEWS
 from app.models import ModelStore
 from app.summarizing.settings import SummaryError, changed
 from app.summarizing.summarizer import summarize
@@ -36,6 +37,8 @@ from app.work import Stopped
 log = logging.getLogger(__name__)
 
 BROKEN = "Something went wrong on our side, and it has been written to the log. Please try again."
+MAPS = tuple(name for name, view in VIEWS.items() if view.is_map)
+"""The views that are an array of weights."""
 MOST_SUMMARIES = 200
 MOST_OF_A_VISITOR = 10
 
@@ -89,7 +92,8 @@ class Programs:
         """How every head of the encoder attended to the paper of a summary, and what there is to choose from."""
         with _plainly():
             held = self._inspect(summary_id, _whole("window", window, 0), stop)
-        outline, found = held.outline, held.statistics
+        outline, overview = held.outline, held.overviews["encoder"]
+        found = overview.statistics.measures
         return {
             "layers": outline.encoder_layers,
             "decoder_layers": outline.decoder_layers,
@@ -97,13 +101,14 @@ class Programs:
             "views": [
                 {"name": view.name, "shows": view.caption, "layers": view.layers(outline)}
                 for view in VIEWS.values()
-                if view.exists(outline)
+                if view.is_map and view.exists(outline)
             ],
             "tokens": outline.tokens,
             "pages": [{"page": page, "start": start, "end": end} for page, start, end in outline.pages],
-            "global_share": _digits(found.global_share),
-            "mean_distance": _digits(found.mean_distance),
-            "entropy": _digits(found.entropy),
+            "global_share": _digits(found["global_share"]),
+            "mean_distance": _digits(found["mean_distance"]),
+            "entropy": _digits(found["entropy"]),
+            "names": [[name.name if name else "" for name in layer] for layer in overview.names],
         }
 
     def attention_map(
@@ -122,19 +127,21 @@ class Programs:
         """The attention of a layer and head as an array of at most 512 x 512 weights, with its texts."""
         with _plainly():
             summary = self._kept.find(summary_id).summary
-            name = _text("view", view) or next(iter(VIEWS))
-            if name not in VIEWS:
-                raise SummaryError(f"There is no view {reprlib.repr(name)}; there are {', '.join(VIEWS)}.")
+            name = _text("view", view) or MAPS[0]
+            if name not in MAPS:
+                raise SummaryError(f"There is no view {reprlib.repr(name)}; there are {', '.join(MAPS)}.")
+            of_sentence = "sentence" in VIEWS[name].controls
             asked = Question(
                 _whole("window", window, 0),
                 name,
                 _whole("layer", layer, 0),
                 _whole("head", head, ALL_HEADS),
-                _whole("sentence", sentence, 0),
+                _whole("sentence", sentence, 0) if of_sentence else WHOLE_SUMMARY,
                 _whole("start", start, 0),
                 _whole("count", count, 0),
+                VIEWS[name].options[0][1],
             )
-            if VIEWS[name].of_sentence and 0 <= asked.sentence < len(summary.sentences):
+            if of_sentence and 0 <= asked.sentence < len(summary.sentences):
                 asked = replace(asked, window=summary.sentences[asked.sentence].window)
             held = self._inspect(summary_id, asked.window, stop)
             asked = replace(asked, count=asked.count or held.outline.tokens)
@@ -142,8 +149,7 @@ class Programs:
                 raise SummaryError(
                     "There is no such layer, head, sentence or token: ask attention_overview which there are."
                 )
-            labelled = answer(self._store, held, within(held.outline, asked), stop)
-        found = figures.arrays(labelled)
+            found = answer(self._store, held, within(held.outline, asked), stop).arrays
         named = ("row_spans", "column_spans", "row_texts", "column_texts", "pooling")
         return {"weights": _digits(found["weights"]), **{name: found[name].tolist() for name in named}}
 
@@ -155,9 +161,9 @@ class Programs:
             raise SummaryError(f"This paper was read in {len(summary.windows)} part(s), numbered from 0.")
         if held is None or held.question.window != window:
             outline = inspector.outline(self._store, summary, window)
-            statistics = inspector.overview(self._store, summary, window, stop)
-            asked = Question(window, next(iter(VIEWS)), 0, ALL_HEADS, 0, 0, outline.tokens)
-            held = kept.inspection = Inspection(summary, outline, statistics, within(outline, asked))
+            overview = inspector.overview(self._store, summary, window, stop)
+            asked = first_question(outline, window)
+            held = kept.inspection = Inspection(summary, outline, {"encoder": overview}, asked)
         return held
 
 

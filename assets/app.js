@@ -1,4 +1,4 @@
-// What the page does without its server: copy, save files, save a figure as PNG, hear clicks in figures.
+// What the page does without its server: copy, save files, paint an SVG as PNG, hand on the view in its address.
 (() => {
   const say = (id, words) => {
     const button = document.getElementById(id);
@@ -38,20 +38,27 @@
       if (!parcel) return;
       const { name, mime, data } = JSON.parse(parcel);
       const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+      if (name.endsWith('.png') && mime === 'image/svg+xml') { longt5.png(bytes, name); return; }
+      if (mime === 'text/x-link') {
+        const link = location.href.split('#')[0] + new TextDecoder().decode(bytes);
+        copyText(link).then(() => say('map-link', 'Copied'), () => say('map-link', 'Copying is not allowed here'));
+        return;
+      }
       const url = URL.createObjectURL(new Blob([bytes], { type: mime }));
       saveAs(url, name);
       setTimeout(() => URL.revokeObjectURL(url), 60000);
     },
 
-    // The figure as drawn in the browser, always dark on white, twice the size of the screen's.
-    png: (wrapper, name) => {
-      const plot = document.querySelector(`#${wrapper} .js-plotly-plot`);
-      if (!plot || !window.Plotly) return;
-      const { title, top, height } = plot.layout.meta;
-      const margin = { ...plot.layout.margin, t: top };
-      const layout = { ...plot.layout, title, margin, height, width: 1000, autosize: false };
-      window.Plotly.toImage({ data: plot.data, layout }, { format: 'png', width: 1000, height, scale: 2 })
-        .then((url) => saveAs(url, name));
+    // An SVG painted three times as large as it is: whoever reads the page has the fonts for it.
+    png: async (svg, name) => {
+      const image = new Image();
+      image.src = URL.createObjectURL(new Blob([svg], { type: 'image/svg+xml' }));
+      await image.decode();
+      const canvas = document.createElement('canvas');
+      [canvas.width, canvas.height] = [3 * image.width, 3 * image.height];
+      canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
+      URL.revokeObjectURL(image.src);
+      saveAs(canvas.toDataURL('image/png'), name);
     },
 
     // Set by the courier component: sends an event to the server.
@@ -59,20 +66,11 @@
   };
   window.longt5 = longt5;
 
-  // Figures come and go as values change; each new one gets its click heard.
-  const listen = () => {
-    for (const plot of document.querySelectorAll('.js-plotly-plot')) {
-      if (plot.dataset.heard || !plot.on) continue;
-      plot.dataset.heard = 'yes';
-      // Gradio lets every figure fill its container, and forgets the height it was given.
-      const { height, top } = plot.layout.meta;
-      plot.style.height = `${height - top + plot.layout.margin.t}px`;
-      window.Plotly.Plots.resize(plot);
-      plot.on('plotly_click', (event) => {
-        const [row, column] = event.points[0].pointIndex;
-        longt5.send('cell', { figure: plot.closest('[id$="-figure"]').id, row, column });
-      });
-    }
+  // An address that restores a view: the server hears of it once the courier is there.
+  const link = new URLSearchParams(location.hash.slice(1)).has('attention') ? location.hash.slice('#attention='.length) : '';
+  const deliver = (tries) => {
+    if (longt5.send.length) longt5.send('cell', { figure: 'link', link });
+    else if (tries) setTimeout(() => deliver(tries - 1), 300);
   };
-  new MutationObserver(listen).observe(document.documentElement, { childList: true, subtree: true });
+  if (link) deliver(100);
 })();

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from tqdm import tqdm
 
 from app.documents import Document, Page, undivided
-from app.inspecting import figures, inspector
-from app.inspecting.inspection import CLOSEST, Inspection, answer, figure
-from app.inspecting.views import ALL_HEADS, VIEWS, Question
+from app.inspecting import inspector
+from app.inspecting.inspection import CLOSEST, Inspection, answer, drawing, first_question, within
+from app.inspecting.page_figure import to_fragment
+from app.inspecting.questions import ALL_HEADS, Question
+from app.inspecting.views import VIEWS
 from app.models import ModelStore
 from app.settings import from_environment
 from app.summarizing.summarizer import summarize
@@ -52,7 +54,7 @@ def time_views(tokens: int, repeats: int) -> Views:
     outline = inspector.outline(store, done.summary, 0)
     overview = inspector.overview(store, done.summary, 0)
     opening = time.perf_counter() - started
-    held = Inspection(done.summary, outline, overview, Question(0, "band", 0, 0, 0, 0, outline.tokens))
+    held = Inspection(done.summary, outline, {"encoder": overview}, first_question(outline))
 
     asked = questions(held)
     seconds: dict[Question, list[float]] = {question: [] for question in asked}
@@ -77,23 +79,22 @@ def questions(held: Inspection) -> list[Question]:
         (outline.tokens // 2, CLOSEST),
         (outline.tokens - CLOSEST, CLOSEST),
     }
-    views = [view for view in VIEWS.values() if view.exists(outline)]
-    return [
-        Question(0, view.name, layer, head, outline.sentences[0], start, count)
+    # What says that it takes long is not what anybody switches heads in.
+    views = [view for view in VIEWS.values() if view.exists(outline) and not view.cost]
+    asked = {
+        within(outline, Question(0, view.name, layer, head, outline.sentences[0], start, count, option))
         for view, head, (start, count) in itertools.product(views, {0, outline.heads - 1, ALL_HEADS}, windows)
         for layer in {0, view.layers(outline) - 1}
-    ]
+        for _, option in view.options
+    }
+    return sorted(asked, key=astuple)
 
 
 def _draw(store: ModelStore, held: Inspection, question: Question) -> None:
-    """What the page does for a question, up to the figures it hands to Gradio."""
-    held.labelled = answer(store, held, question)
+    """What the page does for a question, up to the figure that it hands to Gradio."""
+    held.answered = answer(store, held, question)
     held.question = question
-    figures.untitled(figure(held, "log"))
-    overview = figures.overview_map(
-        held.statistics.global_share, title="Attention on globals", unit="%", selected=None
-    )
-    figures.untitled(overview)
+    to_fragment(drawing(held, "log"), "map-figure")
 
 
 def _long_document(tokenizer: Any, tokens: int) -> Document:

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("longt5", "app")
-PRODUCT = ("app", "gradio", "plotly", "pypdf", "pypdfium2")
+PRODUCT = ("app", "gradio", "reportlab", "pypdf", "pypdfium2")
 ROOMS = ("documents", "summarizing", "inspecting", "export")
 # What uses the model, and is used by no part of it.
 USERS_OF_THE_MODEL = ("longt5.training", "longt5.evaluation")

@@ -1,47 +1,18 @@
-"""Arrays -> Plotly figures, and a figure or its numbers -> the bytes of a file.
-
-No model, no tokenizer, no Gradio. Every figure is a heat map of at most 512 x 512 cells whose
-labels are the words of somebody's paper: Plotly reads a small part of HTML in labels and hover
-texts, so each one passes through `plain` first.
-"""
+"""Labelled arrays -> the panels of a drawing, and the arrays of a file."""
 
 from __future__ import annotations
 
-import html
 import io
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
-from app.inspecting.inspector import Label, LabelledMap, shorten
+from app.inspecting.drawing import Axis, Heatmap, Measure, Tile, Tiles
+from app.inspecting.inspector import Label, LabelledMap, Overview, shorten
 
-MAX_CELLS = 512
-MOST_TOKEN_TICKS = 64  # so many tokens can still be written along an axis
-MOST_KEY_TEXTS = 20_000  # cells of a band that carry the text of their key
-COLOUR_SCALE = "Viridis"  # perceptually uniform, and readable without seeing red or green
-FONT = "Inter, ui-sans-serif, system-ui, sans-serif"
-INK = "#1f2933"  # the page recolours text in dark mode; files keep this, on white
-UNTITLED_TOP = 12  # pixels
-LOG_FLOOR = 1e-6  # smaller weights are drawn like this one on a logarithmic scale
-
-Scale = Literal["linear", "log"]
-Unit = Literal["%", "tokens", "nats"]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One side of a heat map."""
-
-    title: str
-    """What the cells along this side are, e.g. "tokens of the paper"."""
-    labels: tuple[str, ...]
-    """One text a cell, shown on hover."""
-    ticks: tuple[tuple[int, str], ...]
-    """(cell, short text) pairs written along the axis."""
+MOST_WORDS = 64  # so many tokens along an axis are written as words; more of them as sections and pages
 
 
 @dataclass(frozen=True)
@@ -54,12 +25,98 @@ class Sides:
     """What a column is one or several of; offsets are counted from the query."""
 
 
-def plain(text: str) -> str:
-    """Text that Plotly shows letter by letter: no tags, no links, no TeX, no control characters."""
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else " " for c in text)
-    # Plotly hands "$...$" to MathJax where a page has loaded one; a zero-width joiner stops that.
-    return html.escape(text, quote=False).replace("$", "$\u2060")
+@dataclass(frozen=True)
+class MeasureOfHeads:
+    """One of the measures that heads are sorted and told by."""
+
+    title: str
+    unit: Literal["%", "tokens", "nats"] = "%"
+
+    def written(self, value: float) -> str:
+        """A value with its unit."""
+        if self.unit == "%":
+            return f"{value:.0%}".replace("%", " %") if value >= 0.1 or value == 0 else f"{100 * value:.1f} %"
+        return f"{value:,.0f} tokens" if self.unit == "tokens" else f"{value:.1f} nats"
+
+
+MEASURES = {
+    "global_share": MeasureOfHeads("on the globals"),
+    "mean_distance": MeasureOfHeads("mean distance", "tokens"),
+    "entropy": MeasureOfHeads("entropy", "nats"),
+    "evenness": MeasureOfHeads("evenness (entropy over the highest possible)"),
+    "previous": MeasureOfHeads("on the previous token"),
+    "itself": MeasureOfHeads("on the token itself"),
+    "next": MeasureOfHeads("on the next token"),
+    "same_token": MeasureOfHeads("on the same word"),
+    "first": MeasureOfHeads("on the first token"),
+    "last": MeasureOfHeads("on the end token"),
+    "punctuation": MeasureOfHeads("on punctuation"),
+    "focus": MeasureOfHeads("focus (on one place at a time)"),
+    "copies": MeasureOfHeads("steps that copy"),
+}
+
+
+def heat_map(labelled: LabelledMap, sides: Sides, *, title: str = "", measure: Measure = "share") -> Heatmap:
+    """An attention map as a panel, the first row on top; what is outside of the text is empty."""
+    attention = labelled.map
+    rows = source_axis(sides.rows, labelled.row_labels, attention.row_spans)
+    keys: tuple[str, ...] = ()
+    if sides.unit == "offsets":
+        texts = tuple(label.text for label in labelled.column_labels)
+        middle = len(texts) // 2
+        ticks = tuple(
+            (i, texts[i]) for i in sorted({0, middle // 2, middle, middle + middle // 2 + 1, len(texts) - 1})
+        )
+        columns = Axis(sides.columns, tuple(label.quote for label in labelled.column_labels), ticks)
+        keys = _keys(labelled)
+    else:
+        columns = source_axis(sides.columns, labelled.column_labels, attention.column_spans)
+    values = np.where(attention.weights > 0, attention.weights, np.nan).astype(np.float32)
+    per_row, per_column = (
+        int(spans[0][1] - spans[0][0]) for spans in (attention.row_spans, attention.column_spans)
+    )
+    return Heatmap(values, rows, columns, measure, title, keys, per_row, per_column)
+
+
+def source_axis(title: str, labels: Sequence[Label], spans: np.ndarray) -> Axis:
+    """Tokens, or groups of them, along a side: their words where these fit, else sections and pages."""
+    full = tuple(describe(label, int(start), int(end)) for label, (start, end) in zip(labels, spans))
+    if len(labels) <= MOST_WORDS:
+        return Axis(
+            title, full, tuple((i, shorten(label.text, 14) or "\u00b7") for i, label in enumerate(labels))
+        )
+    # Later ticks give way where there is no room, so those that say most come first: sections, then pages.
+    places = [(i, label) for i, label in enumerate(labels) if label.page is not None]
+    turns = [
+        (
+            i,
+            label,
+            k == 0 or places[k - 1][1].section != label.section,
+            k == 0 or places[k - 1][1].page != label.page,
+        )
+        for k, (i, label) in enumerate(places)
+    ]
+    sections = [
+        (i, shorten(label.section, 22)) for i, label, section, _ in turns if section and label.section
+    ]
+    pages = [(i, f"p. {label.page}") for i, label, _, page in turns if page]
+    if len(sections) + len(pages) > 2:
+        return Axis(title, full, tuple(sections + pages))
+    numbered = [(i, f"{int(spans[i][0]):,} {shorten(labels[i].text, 10)}") for i in spread(len(labels), 16)]
+    return Axis(title, full, tuple(numbered))
+
+
+def describe(label: Label, start: int, end: int) -> str:
+    """One line for whoever points at it: which tokens, words, section and page."""
+    if start >= end:
+        return "nothing: past the end of the text"
+    which = f"token {start:,}" if end - start == 1 else f"tokens {start:,}\u2013{end - 1:,}"
+    where = [
+        which,
+        *([label.section] if label.section else []),
+        *([f"p. {label.page}"] if label.page else []),
+    ]
+    return " \u00b7 ".join([f"\u201c{shorten(label.quote or label.text, 90)}\u201d", *where])
 
 
 def spread(count: int, most: int) -> list[int]:
@@ -67,59 +124,6 @@ def spread(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(count))
     return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
-
-
-def map_figure(
-    labelled: LabelledMap, sides: Sides, *, title: str, subtitle: str, scale: Scale = "linear"
-) -> go.Figure:
-    """An attention map as a heat map, the first row on top.
-
-    Args:
-        subtitle: says which rows and columns are shown.
-        scale: how colours follow weights. Attention is heavy-tailed: on a linear scale a few cells outshine the rest,
-            on a logarithmic one each decade gets its share of the colours.
-
-    Raises:
-        ValueError: more than 512 cells a side, or labels that do not fit the weights.
-    """
-    attention = labelled.map
-    weights = attention.weights.astype(np.float32)
-    if max(weights.shape) > MAX_CELLS:
-        raise ValueError(f"A figure holds at most {MAX_CELLS} x {MAX_CELLS} cells, not {weights.shape}.")
-    rows = _axis(sides.rows, labelled.row_labels, attention.row_spans)
-    if sides.unit == "offsets":
-        texts = tuple(label.text for label in labelled.column_labels)
-        ticks = tuple((i, texts[i]) for i in spread(len(texts), 9))
-        columns = Axis(sides.columns, tuple(f"offset {text}" for text in texts), ticks)
-    else:
-        columns = _axis(sides.columns, labelled.column_labels, attention.column_spans)
-    if weights.shape != (len(rows.labels), len(columns.labels)):
-        raise ValueError(f"{weights.shape} cells, but {len(rows.labels)} x {len(columns.labels)} labels.")
-    trace = go.Heatmap(
-        y=_unique(rows.labels),
-        x=_unique(columns.labels),
-        colorscale=COLOUR_SCALE,
-        hoverongaps=False,
-        hovertemplate="%{y}<br>\u2192 %{x}<br><b>%{z:.3%}</b><extra></extra>",
-    )
-    key_texts = _key_texts(labelled)
-    if key_texts is not None:
-        escaped = {text: plain(text) for text in set(key_texts.flat)}  # a token stands in many rows
-        # An array: Plotly would look at every cell of a list.
-        trace.text = np.array([[escaped[text] for text in line] for line in key_texts], dtype=object)
-        trace.hovertemplate = "%{y}<br>\u2192 %{text} (%{x})<br><b>%{z:.3%}</b><extra></extra>"
-    colorbar: dict[str, object] = {"tickformat": "~%"}
-    if scale == "log":
-        trace.hovertemplate = trace.hovertemplate.replace("%{z:.3%}", "%{customdata:.3%}")
-        trace.customdata = weights
-        # 0 has no logarithm and stays blank; what lies outside of the text is 0
-        trace.z = np.log10(np.where(weights > 0, np.maximum(weights, LOG_FLOOR), np.nan))
-        colorbar |= _decades(trace.z)
-    else:
-        trace.z = weights
-        trace.zmin = 0.0
-    trace.colorbar = _colour_bar(colorbar)
-    return go.Figure(trace, _layout(rows, columns, title, subtitle))
 
 
 def pooling_note(labelled: LabelledMap, sides: Sides, block_size: int) -> str:
@@ -134,6 +138,66 @@ def pooling_note(labelled: LabelledMap, sides: Sides, block_size: int) -> str:
     parts = [f"up to {a_row} tokens a row"] if a_row > 1 else []
     parts += [f"{a_column} {sides.unit} a column"] if a_column > 1 else []
     return f"Pooled: {attention.pooling} of {' and '.join(parts)}; zoom in for single ones."
+
+
+def difference(first: Heatmap, second: Heatmap) -> Heatmap | None:
+    """The second less the first, where both have the same sides; None where they have not."""
+    if first.values.shape != second.values.shape or first.rows.labels != second.rows.labels:
+        return None
+    if first.columns.labels != second.columns.labels:
+        return None
+    gap = np.nan_to_num(second.values) - np.nan_to_num(first.values)
+    empty = np.isnan(first.values) & np.isnan(second.values)
+    return Heatmap(
+        np.where(empty, np.nan, gap).astype(np.float32),
+        second.rows,
+        second.columns,
+        "difference",
+        "right less left",
+        second.keys,
+        second.keys_per_row,
+        second.keys_per_column,
+    )
+
+
+def head_tiles(
+    overview: Overview, thumbnail: str, sort: str, named: str, chosen: tuple[int, int] | None
+) -> Tiles:
+    """Every head as a thumbnail.
+
+    Args:
+        thumbnail: which of the statistics' thumbnails.
+        sort: a measure to sort by, or "" for the order of layers and heads.
+        named: only heads of this name; "" for all.
+    """
+    found = overview.statistics
+    shown = found.measures[sort or ("global_share" if found.stack == "encoder" else "evenness")]
+    layers, heads = shown.shape
+    order = [(layer, head) for layer in range(layers) for head in range(heads)]
+    if sort:
+        order.sort(key=lambda place: -float(shown[place]))
+    if named:
+        order = [(layer, head) for layer, head in order if _name_of(overview, layer, head) == named]
+    tiles = tuple(
+        Tile(
+            layer,
+            head,
+            _name_of(overview, layer, head),
+            _tile_label(overview, layer, head),
+            MEASURES[sort].written(float(shown[layer, head])) if sort else _because(overview, layer, head),
+        )
+        for layer, head in order
+    )
+    images = found.thumbnails[thumbnail]
+    picked = np.stack([images[place] for place in order]) if order else images[:0, 0]
+    return Tiles(tiles, picked, by_layer=not sort and not named, chosen=chosen)
+
+
+def to_npz(arrays: dict[str, np.ndarray]) -> bytes:
+    """Named arrays as a compressed .npz; texts are fixed-width unicode, so nothing is pickled."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
 
 
 def arrays(labelled: LabelledMap) -> dict[str, np.ndarray]:
@@ -154,176 +218,32 @@ def arrays(labelled: LabelledMap) -> dict[str, np.ndarray]:
     }
 
 
-def overview_map(
-    values: np.ndarray, *, title: str, unit: Unit, selected: tuple[int, int] | None
-) -> go.Figure:
-    """One statistic of every head: (layers, heads), the chosen head framed."""
-    layers, heads = values.shape
-    form = {"%": ".1%", "tokens": ".0f", "nats": ".2f"}[unit]
-    suffix = "" if unit == "%" else f" {unit}"
-    rows = Axis("layer", tuple(f"layer {i}" for i in range(layers)), _numbered(layers))
-    columns = Axis("head", tuple(f"head {i}" for i in range(heads)), _numbered(heads))
-    trace = go.Heatmap(
-        z=values.astype(np.float32),
-        y=list(rows.labels),
-        x=list(columns.labels),
-        colorscale=COLOUR_SCALE,
-        xgap=2,
-        ygap=2,
-        hovertemplate=f"%{{y}}, %{{x}}: <b>%{{z:{form}}}</b>{suffix}<extra></extra>",
-        colorbar=_colour_bar(
-            {
-                "title": {"text": "" if unit == "%" else unit, "side": "right"},
-                "tickformat": "~%" if unit == "%" else None,
-            }
-        ),
-    )
-    if layers * heads <= 150:  # numbers stay legible in the cells of small models only
-        trace.texttemplate = f"%{{z:{'.0%' if unit == '%' else form}}}"
-        trace.textfont = {"size": 11}
-    layout = _layout(rows, columns, title, "") | {"height": min(640, 150 + 44 * layers)}
-    if selected is not None:
-        layer, head = selected
-        box = {"y0": layer - 0.5, "y1": layer + 0.5, "x0": head - 0.5, "x1": head + 0.5}
-        layout["shapes"] = [{"type": "rect", "line": {"color": "#ff7a59", "width": 3}, **box}]
-    return go.Figure(trace, layout)
-
-
-def untitled(figure: go.Figure) -> go.Figure:
-    """The figure for a page that shows the title itself, where it can wrap; `layout.meta` keeps it for a PNG."""
-    layout = figure.layout
-    kept = {"title": layout.title.to_plotly_json(), "top": layout.margin.t, "height": layout.height}
-    return go.Figure(figure).update_layout(meta=kept, title=None, margin={"t": UNTITLED_TOP})
-
-
-def to_html(figure: go.Figure, caption: str) -> str:
-    """A page that shows the figure without a network: Plotly's script is inside (about 5 MB)."""
-    body = figure.to_html(full_html=False, include_plotlyjs=True, include_mathjax=False)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(shorten(caption, 80))}</title>"
-        f"<style>body{{margin:2rem;font-family:{FONT};color:{INK}}}p{{max-width:46rem}}</style></head>"
-        f"<body>{body}<p>{html.escape(caption)}</p></body></html>\n"
-    )
-
-
-def to_npz(arrays: dict[str, np.ndarray]) -> bytes:
-    """Named arrays as a compressed .npz; texts are fixed-width unicode, so nothing is pickled."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def _axis(title: str, labels: Sequence[Label], spans: np.ndarray) -> Axis:
-    """Tokens, or blocks of them, along a side: their words where these fit, else pages and token numbers."""
-    full = tuple(_describe(label, int(start), int(end)) for label, (start, end) in zip(labels, spans))
-    pages = [(i, label.page) for i, label in enumerate(labels) if label.page is not None]
-    turns = [(i, page) for k, (i, page) in enumerate(pages) if k == 0 or pages[k - 1][1] != page]
-    if len(labels) <= MOST_TOKEN_TICKS:
-        ticks = [(i, shorten(label.text, 14) or "\u00b7") for i, label in enumerate(labels)]
-    elif len(turns) > 2:
-        kept = spread(len(turns), 16)
-        ticks = [(turns[k][0], f"p. {turns[k][1]}") for k in kept]
-    else:
-        ticks = [(i, f"{int(spans[i][0]):,} {shorten(labels[i].text, 10)}") for i in spread(len(labels), 16)]
-    return Axis(title, full, tuple(ticks))
-
-
-def _describe(label: Label, start: int, end: int) -> str:
-    """One line for the hover: which tokens, which page, which words."""
-    which = f"token {start:,}" if end - start <= 1 else f"tokens {start:,}\u2013{end - 1:,}"
-    page = "" if label.page is None else f", page {label.page}"
-    return f"{which}{page}: {shorten(label.quote or label.text, 90)}"
-
-
-def _key_texts(labelled: LabelledMap) -> np.ndarray | None:
-    """(rows, columns) texts of the keys of a band of single tokens, when they are few enough to send."""
+def _keys(labelled: LabelledMap) -> tuple[str, ...]:
+    """The words of the keys of a band, in the order in which cell (0, 0), its neighbours and later rows have them."""
     attention = labelled.map
-    if not labelled.tokens or attention.weights.size > MOST_KEY_TEXTS:
-        return None
-    tokens = np.array([*labelled.tokens, ""], dtype=object)  # the last for keys outside of the text
-    keys = attention.row_spans[:, :1] + attention.column_spans[:, 0] - labelled.tokens_start
-    return tokens[np.where((keys >= 0) & (keys < len(labelled.tokens)), keys, -1)]
+    first = int(attention.row_spans[0, 0] + attention.column_spans[0, 0]) - labelled.tokens_start
+    last = int(attention.row_spans[-1, 1] + attention.column_spans[-1, 1]) - labelled.tokens_start
+    tokens = labelled.tokens
+    return tuple(tokens[i] if 0 <= i < len(tokens) else "" for i in range(first, last))
 
 
-def _unique(labels: Sequence[str]) -> list[str]:
-    """Escaped labels fit to be categories: equal ones would fall into one row."""
-    seen: dict[str, int] = {}
-    out = []
-    for label in map(plain, labels):
-        count = seen[label] = seen.get(label, 0) + 1
-        out.append(label if count == 1 else label + "\u200b" * (count - 1))
-    return out
+def _name_of(overview: Overview, layer: int, head: int) -> str:
+    name = overview.names[layer][head]
+    return name.name if name else ""
 
 
-def _numbered(count: int) -> tuple[tuple[int, str], ...]:
-    return tuple((i, str(i)) for i in spread(count, 24))
+def _because(overview: Overview, layer: int, head: int) -> str:
+    name = overview.names[layer][head]
+    return MEASURES["itself"].written(name.value) if name else ""
 
 
-def _decades(logs: np.ndarray) -> dict[str, object]:
-    """Colour-bar ticks at whole powers of ten, written as percentages."""
-    finite = logs[np.isfinite(logs)]
-    low, high = (finite.min(), finite.max()) if finite.size else (-6.0, 0.0)
-    steps = range(int(np.floor(low)), int(np.ceil(high)) + 1)
-    return {"tickvals": list(steps), "ticktext": [f"{100 * 10.0**step:g} %" for step in steps]}
-
-
-def _colour_bar(settings: dict[str, object]) -> dict[str, object]:
-    return {"thickness": 12, "outlinewidth": 0, "len": 1.0, "tickfont": {"size": 11}, **settings}
-
-
-def _layout(rows: Axis, columns: Axis, title: str, subtitle: str) -> dict[str, object]:
-    """What both kinds of figure share, for `go.Figure`: its `update_layout` takes five times as long."""
-    sides = {
-        "showgrid": False,
-        "zeroline": False,
-        "automargin": True,
-        "ticks": "outside",
-        "ticklen": 3,
-        "tickfont": {"size": 11},
-        "type": "category",
-    }
-    lines = textwrap.wrap(subtitle, 58)  # as wide as a phone
-    heading = "<br>".join(
-        [f"<b>{plain(title)}</b>", *(f'<span style="font-size:11px">{plain(line)}</span>' for line in lines)]
+def _tile_label(overview: Overview, layer: int, head: int) -> str:
+    name = overview.names[layer][head]
+    why = "no name fits"
+    if name is not None:
+        why = f"{name.says}: {name.value:.0%} {name.measure} (named from {name.threshold:.0%})"
+    measures = "; ".join(
+        f"{MEASURES[key].title} {MEASURES[key].written(float(values[layer, head]))}"
+        for key, values in overview.statistics.measures.items()
     )
-    return {
-        "template": {},  # none: None would be Plotly's own
-        "title": {
-            "text": heading,
-            "font": {"size": 14},
-            "x": 0,
-            "xref": "paper",
-            "y": 1,
-            "yanchor": "top",
-            "pad": {"t": 12},
-        },
-        "font": {"family": FONT, "size": 12, "color": INK},
-        "paper_bgcolor": "white",
-        "plot_bgcolor": "white",
-        "margin": {"l": 10, "r": 10, "t": 40 + 15 * len(lines), "b": 10},
-        "height": int(np.clip(140 + 16 * len(rows.labels), 320, 620)),
-        "hoverlabel": {"align": "left", "font": {"family": FONT, "size": 12}},
-        "dragmode": False,  # a click zooms; dragging must scroll the page on a phone
-        "xaxis": {**sides, **_ticks(columns), "title": _axis_title(columns)},
-        "yaxis": {
-            **sides,
-            **_ticks(rows),
-            "title": _axis_title(rows),
-            "autorange": "reversed",
-        },
-    }
-
-
-def _axis_title(axis: Axis) -> dict[str, object]:
-    # With a standoff of its own the title moves away from long words along the axis, and does not run into them.
-    return {"text": plain(axis.title), "font": {"size": 12}, "standoff": 8}
-
-
-def _ticks(axis: Axis) -> dict[str, object]:
-    return {
-        "tickmode": "array",
-        "tickvals": [cell for cell, _ in axis.ticks],
-        "ticktext": [plain(text) for _, text in axis.ticks],
-    }
+    return f"Layer {layer}, head {head}: {why}. {measures}."

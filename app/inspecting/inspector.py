@@ -8,12 +8,15 @@ the window again if its encoder states are no longer kept. Ranges of tokens are 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, lru_cache, partial
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import torch
 
 from app.documents.page_numbers import page_numbers
 from app.models import LoadedModel, ModelStore
@@ -22,7 +25,16 @@ from app.summarizing.summary import Summary, WindowTrace
 from app.work import check
 from longt5.generation import EncodedText
 from longt5.interruption import interruptible
-from longt5.maps import AttentionMap, HeadStatistics, TeacherForced, head_statistics
+from longt5.maps import (
+    AttentionMap,
+    HeadName,
+    HeadStatistics,
+    TeacherForced,
+    decoder_statistics,
+    head_statistics,
+    name_heads,
+)
+from longt5.maps.statistics import Stack
 
 QUOTE_CHARACTERS = 200
 
@@ -37,6 +49,8 @@ class Label:
     """1-based page of its first token; None for offsets and for summary tokens."""
     quote: str
     """For the hover: the text it stands for, at most 200 characters."""
+    section: str = ""
+    """Heading of the section that its first token stands in."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +61,8 @@ class LabelledMap:
     row_labels: tuple[Label, ...]
     column_labels: tuple[Label, ...]
     tokens: tuple[str, ...] = ()
-    """Band of single tokens only: texts of the tokens from `tokens_start` on. The key of the cell in row i
-    and column of offset o is `tokens[map.row_spans[i][0] + o - tokens_start]`. Empty for other maps."""
+    """Of a band: texts of the tokens from `tokens_start` on. The key of the cell in row i and column of offset o is
+    `tokens[map.row_spans[i][0] + o - tokens_start]`. Empty for other maps."""
     tokens_start: int = 0
 
 
@@ -64,8 +78,8 @@ class Outline:
     decoder_layers: int
     heads: int
     local_radius: int
-    has_globals: bool
-    """False for models with local attention only."""
+    globals: int
+    """Global blocks; 0 for models with local attention only, and for a text shorter than a block."""
     global_block_size: int
     sentences: tuple[int, ...]
     """Indices into `Summary.sentences` of those written from this window."""
@@ -75,28 +89,47 @@ def outline(store: ModelStore, summary: Summary, window: int) -> Outline:
     """What there is to choose from in a window."""
     trace = _trace(summary, window)
     config = store.profile(summary.settings.model).config
+    has_globals = config.encoder_attention_type == "transient-global"
     pages = _page_of_tokens(summary, trace)
-    numbers, firsts = np.unique(pages, return_index=True)
-    bounds = [*firsts.tolist(), len(pages)]
+    turns = np.flatnonzero(np.diff(pages, prepend=-1)).tolist()
+    runs = zip(pages[turns].tolist(), turns, [*turns[1:], len(pages)])
     return Outline(
         tokens=len(trace.input_ids),
-        pages=tuple(zip(numbers.tolist(), bounds, bounds[1:], strict=False)),
+        pages=tuple({page: (page, start, end) for page, start, end in reversed(list(runs))}.values())[::-1],
         encoder_layers=config.num_layers,
         decoder_layers=config.num_decoder_layers,
         heads=config.num_heads,
         local_radius=config.local_radius,
-        has_globals=config.encoder_attention_type == "transient-global",
+        globals=len(trace.input_ids) // config.global_block_size if has_globals else 0,
         global_block_size=config.global_block_size,
         sentences=tuple(i for i, sentence in enumerate(summary.sentences) if sentence.window == window),
     )
 
 
+@dataclass(frozen=True)
+class Overview:
+    """What every head of a stack does, in numbers and in names."""
+
+    statistics: HeadStatistics
+    names: tuple[tuple[HeadName | None, ...], ...]
+    """For each layer and head."""
+
+
 def overview(
-    store: ModelStore, summary: Summary, window: int, stop: threading.Event | None = None
-) -> HeadStatistics:
-    """For every encoder layer and head: share of attention on globals, mean distance, entropy."""
-    with encoded_window(store, summary, window, stop) as held:
-        return head_statistics(held.loaded.model, held.encoded)
+    store: ModelStore,
+    summary: Summary,
+    window: int,
+    stop: threading.Event | None = None,
+    stack: Stack = "encoder",
+    kept: dict[str, Any] | None = None,
+) -> Overview:
+    """What every head of a stack does."""
+    with encoded_window(store, summary, window, stop, kept) as held:
+        return held.overview(stack)
+
+
+def _named(statistics: HeadStatistics) -> Overview:
+    return Overview(statistics, tuple(map(tuple, name_heads(statistics))))
 
 
 @dataclass(frozen=True)
@@ -108,18 +141,59 @@ class EncodedWindow:
     trace: WindowTrace
     loaded: LoadedModel
     encoded: EncodedText
+    kept: dict[str, Any]
+    """What several answers need, made when it is first asked for: overviews by stack, and what views put there under
+    names of their own. It outlives this loan."""
+    progress: Callable[[float], None]
+    """Told how much of an answer that takes long is done, 0..1."""
+
+    def overview(self, stack: Stack) -> Overview:
+        """What every head of a stack does in this window."""
+        if stack not in self.kept:
+            if stack == "encoder":
+                self.kept[stack] = _named(
+                    head_statistics(self.loaded.model, self.encoded, self.punctuation())
+                )
+            else:
+                found = decoder_statistics(
+                    self.loaded.model, self.shown(), self.teacher_forced(), self.punctuation()
+                )
+                self.kept.update({statistics.stack: _named(statistics) for statistics in found})
+        return self.kept[stack]
+
+    def shown(self) -> EncodedText:
+        """The encoded text as far as the decoder was shown it: all of it, or a section."""
+        return self.encoded.showing(torch.from_numpy(self.trace.decoder_mask))
 
     def teacher_forced(self) -> TeacherForced:
         """What the decoder made of the tokens written."""
         return self.store.teacher_forced(
-            self.loaded, self.trace.input_ids, self.encoded, self.trace.summary_ids
+            self.loaded, self.trace.input_ids, self.shown(), self.trace.summary_ids
         )
+
+    def punctuation(self) -> tuple[int, ...]:
+        """Ids of the tokens that are nothing but punctuation."""
+        return punctuation_ids(self.loaded.tokenizer)
 
     def token(self, index: int) -> str:
         """A token as the paper has it; prefix, end token and lone white space as the tokenizer has them."""
+        return self.spelled(index).strip() or self.loaded.tokenizer.convert_ids_to_tokens(
+            self.trace.input_ids[index]
+        )
+
+    def spelled(self, index: int) -> str:
+        """A token with the space before it, if it begins a word; empty for prefix, end token and lone white space."""
         start, end = self.trace.offsets[index]
-        text = self.summary.document.text[start:end]
-        return text or self.loaded.tokenizer.convert_ids_to_tokens(self.trace.input_ids[index])
+        if self.reads_paper:
+            return self.summary.document.text[start:end]
+        piece = self.loaded.tokenizer.convert_ids_to_tokens(self.trace.input_ids[index])
+        return piece.replace("\u2581", " ") if start < end else ""
+
+    @cached_property
+    def reads_paper(self) -> bool:
+        """Whether the tokens are the paper's own, and not those of summaries of its parts."""
+        places = [place for place in self.trace.offsets if place[0] < place[1]]
+        return all(before != after for before, after in pairwise(places))
 
     def source_labels(self, spans: np.ndarray) -> tuple[Label, ...]:
         """A label for each of the `(labels, 2)` ranges of tokens read."""
@@ -131,15 +205,22 @@ class EncodedWindow:
                 continue
             start, end = self.trace.offsets[first][0], self.trace.offsets[after - 1][1]
             token = self.token(first)
-            quote = shorten(self.summary.document.text[start:end] or token, QUOTE_CHARACTERS)
-            labels.append(Label(token, int(pages[first]), quote))
+            document = self.summary.document
+            words = document.text[start:end]
+            if not self.reads_paper:
+                words = self.loaded.tokenizer.decode(list(self.trace.input_ids[first:after]))
+            quote = shorten(words or token, QUOTE_CHARACTERS)
+            labels.append(Label(token, int(pages[first]), quote, document.section_of(start).heading))
         return tuple(labels)
 
     def written_labels(self, spans: np.ndarray) -> tuple[Label, ...]:
-        """A label for each of the `(labels, 2)` ranges of tokens written."""
+        """A label for each of the `(labels, 2)` ranges of tokens written; -1 is the start token."""
         tokenizer = self.loaded.tokenizer
         labels = []
         for first, after in spans.tolist():
+            if first < 0:
+                labels.append(Label("(start)", None, "the start token"))
+                continue
             ids = self.trace.summary_ids[first:after]
             token = tokenizer.decode(ids[:1]).strip() or tokenizer.convert_ids_to_tokens(ids[0])
             labels.append(Label(token, None, shorten(tokenizer.decode(ids), QUOTE_CHARACTERS)))
@@ -151,16 +232,39 @@ def offset_labels(spans: np.ndarray) -> tuple[Label, ...]:
     return tuple(_offset_label(first, after) for first, after in spans.tolist())
 
 
+@lru_cache(maxsize=2)  # a walk over the vocabulary: 30 ms for 32,000 tokens
+def punctuation_ids(tokenizer: Any) -> tuple[int, ...]:
+    """Ids of a tokenizer's tokens that hold no letter and no digit; special tokens are none of them."""
+    special = set(tokenizer.all_special_ids)
+    texts = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    return tuple(
+        index
+        for index, text in enumerate(texts)
+        if index not in special and text.strip("\u2581") and not any(map(str.isalnum, text))
+    )
+
+
 @contextmanager
 def encoded_window(
-    store: ModelStore, summary: Summary, window: int, stop: threading.Event | None = None
+    store: ModelStore,
+    summary: Summary,
+    window: int,
+    stop: threading.Event | None = None,
+    kept: dict[str, Any] | None = None,
+    progress: Callable[[float], None] = lambda fraction: None,
 ) -> Iterator[EncodedWindow]:
-    """Lends out the model and the encoder states of a window."""
+    """Lends out the model and the encoder states of a window.
+
+    Args:
+        kept: what was made of this window before; what is new is put there.
+    """
     trace = _trace(summary, window)
     with store.use(summary.settings.model, stop) as loaded, interruptible(partial(check, stop)):
         encoded = store.encoded(loaded, trace.input_ids)
         try:
-            yield EncodedWindow(store, summary, trace, loaded, encoded)
+            yield EncodedWindow(
+                store, summary, trace, loaded, encoded, {} if kept is None else kept, progress
+            )
         except ValueError as error:  # no such layer, head or range; the sentence says which
             raise SummaryError(str(error)) from error
 

@@ -6,25 +6,31 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.inspecting import figures, inspector
+from app.inspecting import files, inspector
+from app.inspecting.drawing import Heatmap, Scale, Tiles
+from app.inspecting.figures import MEASURES
 from app.inspecting.inspection import (
+    CAUTION,
     CLOSEST,
+    PAGE_OF_WORDS,
     ZOOM,
     Inspection,
     answer,
     around,
+    drawing,
     extent,
-    figure,
-    shown_range,
+    first_question,
+    pin,
     title,
     within,
 )
-from app.inspecting.views import ALL_HEADS, VIEWS, Question
+from app.inspecting.page_figure import to_fragment
+from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY, Question, changed, from_link
+from app.inspecting.views import VIEWS, Answer
 from app.models import ModelStore
 from app.page import presentation
 from app.page.desk import BROKEN
@@ -33,23 +39,15 @@ from app.page.presentation import Status
 from app.page.settings_panel import PRIVATE
 from app.page.streaming import Update, cumulative
 from app.page.summary_panel import SummaryPanel
+from app.page.tour import Tour
 from app.page.visitors import Tab, Visitors, key_of
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary
-from app.work import Stopped
+from app.work import Stopped, follow
 
-STATISTICS: dict[str, tuple[str, figures.Unit]] = {
-    "global_share": ("Share of attention on global blocks", "%"),
-    "mean_distance": ("Mean distance between query and key", "tokens"),
-    "entropy": ("Entropy of the attention", "nats"),
-}
-FIRST_VIEW = next(iter(VIEWS))
-OF_SENTENCE = next(name for name, view in VIEWS.items() if view.of_sentence)  # where a sentence leads to
-CAUTION = (
-    "Attention shows where a model took information from in one step, not why it wrote what it wrote: "
-    "attention is not an explanation."
-)
+OF_SENTENCE = "cross"  # where a sentence leads to
 EMPTY = "Summarize a paper first: its attention appears here."
+PIN, UNPIN = "Keep beside", "Let go"
 
 log = logging.getLogger(__name__)
 
@@ -63,64 +61,66 @@ class InspectorPanel:
         self._courier = courier
         self._status = gr.HTML(presentation.status(Status(EMPTY, kind="idle")), elem_id="map-status")
         with gr.Column(visible=False, elem_id="inspector") as self._all:
-            with gr.Row(elem_id="inspector-columns"):
-                with gr.Column(scale=4, min_width=300):
-                    self._part = gr.Dropdown(label="Part of the paper", visible=False, elem_id="part")
-                    self._statistic = gr.Dropdown(
-                        [(title, name) for name, (title, _) in STATISTICS.items()],
-                        value="global_share",
-                        label="Every encoder head by",
-                        elem_id="statistic",
-                    )
-                    self._overview = gr.Plot(show_label=False, container=False, elem_id="overview-figure")
-                    gr.HTML(presentation.hint("Click a cell to open that head, or choose it here."))
-                    with gr.Row():
-                        self._layer = gr.Dropdown(label="Layer", min_width=120, elem_id="layer")
-                        self._head = gr.Dropdown(label="Head", min_width=120, elem_id="head")
-                    self._scale = gr.Dropdown(
-                        [("logarithmic", "log"), ("linear", "linear")],
-                        value="log",
-                        label="Colours",
-                        elem_id="scale",
-                    )
-                with gr.Column(scale=7, min_width=300):
-                    self._view = gr.Radio(
-                        [(view.label, name) for name, view in VIEWS.items()],
-                        value=FIRST_VIEW,
-                        show_label=False,
-                        container=False,
-                        elem_id="view",
-                    )
-                    self._sentence = gr.Dropdown(
-                        label="Sentence of the summary", visible=False, elem_id="sentence"
-                    )
-                    self._heading = gr.HTML(elem_id="map-heading")
-                    self._map = gr.Plot(show_label=False, container=False, elem_id="map-figure")
-                    with gr.Row(elem_id="zoom"):
-                        self._from = gr.Number(0, label="From token", precision=0, minimum=0, min_width=100)
-                        self._count = gr.Number(
-                            CLOSEST, label="Tokens shown", precision=0, minimum=1, min_width=100
-                        )
-                        self._page = gr.Dropdown(label="Go to", min_width=140, elem_id="go-to")
-                    with gr.Row(elem_id="map-actions"):
-                        small: dict[str, Any] = {"size": "sm", "min_width": 70}
-                        self._in = gr.Button("Zoom in", elem_id="zoom-in", **small)
-                        self._out = gr.Button("Zoom out", elem_id="zoom-out", **small)
-                        self._png = gr.Button("PNG", elem_id="map-png", **small)
-                        self._html = gr.Button("HTML", elem_id="map-html", **small)
-                        self._npz = gr.Button("NPZ", elem_id="map-npz", **small)
+            self._tour = Tour()
+            self._part = gr.Dropdown(label="Part of the paper", visible=False, elem_id="part")
+            self._view = gr.Radio(
+                [(view.label, name) for name, view in VIEWS.items()],
+                value=next(iter(VIEWS)),
+                show_label=False,
+                container=False,
+                elem_id="view",
+            )
+            self._heading = gr.HTML(elem_id="map-heading")
+            self._build_choices()
+            self._map = gr.HTML(elem_id="map-figure")
+            self._build_range()
+            self._stop = gr.Button("Stop", visible=False, elem_id="map-stop", size="sm")
+            with gr.Row(elem_id="map-actions"):
+                small: dict[str, Any] = {"size": "sm", "min_width": 60}
+                self._in = gr.Button("Zoom in", elem_id="zoom-in", **small)
+                self._out = gr.Button("Zoom out", elem_id="zoom-out", **small)
+                self._pin = gr.Button(PIN, elem_id="map-pin", **small)
+                self._files = {
+                    kind: gr.Button(kind.upper(), elem_id=f"map-{kind}", **small) for kind in files.KINDS
+                }
+                self._link = gr.Button("Link", elem_id="map-link", **small)
             gr.HTML(presentation.caution(CAUTION))
+
+    def _build_choices(self) -> None:
+        with gr.Row(elem_id="map-choices"):
+            self._option = gr.Dropdown(label="Heads of", min_width=180, elem_id="option")
+            self._sort = gr.Dropdown(label="Sorted by", min_width=180, elem_id="sort")
+            self._named = gr.Dropdown(label="Show", min_width=150, elem_id="named")
+            self._layer = gr.Dropdown(label="Layer", min_width=100, visible=False, elem_id="layer")
+            self._head = gr.Dropdown(label="Head", min_width=100, visible=False, elem_id="head")
+            self._sentence = gr.Dropdown(
+                label="Sentence of the summary", min_width=220, visible=False, elem_id="sentence"
+            )
+            self._scale = gr.Dropdown(
+                [("logarithmic", "log"), ("linear", "linear")],
+                value="log",
+                label="Colours",
+                min_width=110,
+                elem_id="scale",
+            )
+
+    def _build_range(self) -> None:
+        with gr.Row(elem_id="zoom", visible=False) as self._range:
+            self._from = gr.Number(0, label="From token", precision=0, minimum=0, min_width=100)
+            self._count = gr.Number(CLOSEST, label="Tokens shown", precision=0, minimum=1, min_width=100)
+            self._page = gr.Dropdown(label="Go to", min_width=140, elem_id="go-to")
 
     def wire(self, tab: gr.Tab, tabs: gr.Tabs, summary: SummaryPanel) -> None:
         """Connects the controls to one another, to the tab and to the chosen sentence."""
         self._chosen = summary.chosen
         asked = {
-            self._part, self._statistic, self._view, self._layer, self._head, self._sentence, self._scale,
-            self._from, self._count, self._page, self._chosen,
+            self._part, self._view, self._option, self._sort, self._named, self._layer, self._head, self._sentence,
+            self._scale, self._from, self._count, self._page, self._chosen,
         }  # fmt: skip
         shown = [
-            self._status, self._all, self._part, self._overview, self._view, self._layer, self._head,
-            self._sentence, self._heading, self._map, self._from, self._count, self._page,
+            self._status, self._all, self._part, self._view, self._option, self._sort, self._named, self._layer,
+            self._head, self._sentence, self._heading, self._map, self._range, self._from, self._count, self._page,
+            self._in, self._out, self._pin, self._stop,
         ]  # fmt: skip
 
         def on(trigger: Callable[..., Any], handler: Callable[..., Iterator[Update]]) -> None:
@@ -138,19 +138,24 @@ class InspectorPanel:
         # A browser may or may not call that a selection of the tab, so both ways lead in.
         on(summary.inspect.click(self._want, self._chosen, tabs, **PRIVATE).then, self._enter)
         on(self._part.input, self._change_part)
-        on(self._statistic.input, self._change_statistic)
-        for control in (self._view, self._layer, self._head, self._sentence, self._scale):
+        on(self._view.input, self._change_view)
+        for control in (self._option, self._sort, self._named, self._layer, self._head, self._sentence):
             on(control.input, self._redraw)
+        on(self._scale.input, self._redraw)
         for number in (self._from, self._count):
             on(number.submit, self._redraw)
             on(number.blur, partial(self._ask, _if_changed))
         on(self._page.input, self._go_to)
         on(self._in.click, partial(self._ask, partial(_zoomed, 1 / ZOOM)))
         on(self._out.click, partial(self._ask, partial(_zoomed, ZOOM)))
+        on(self._pin.click, self._change_pin)
+        self._stop.click(self._end, None, [self._status, self._stop], queue=False, **PRIVATE)
+        for button, question in self._tour.wire():
+            on(button, partial(self._ask, partial(_toured, question)))
         self._courier.click(self._click, asked, shown, concurrency_id="maps", **PRIVATE)
-        self._png.click(None, None, None, js="() => window.longt5.png('map-figure', 'attention.png')")
-        self._html.click(self._save_html, self._scale, self._courier, **PRIVATE)
-        self._npz.click(self._save_npz, None, self._courier, **PRIVATE)
+        for kind, button in self._files.items():
+            button.click(self._saver(kind), self._scale, self._courier, **PRIVATE)
+        self._link.click(self._copy_link, None, self._courier, **PRIVATE)
 
     # What events ask for
 
@@ -166,29 +171,44 @@ class InspectorPanel:
             session.inspection = None
             yield {**self._line(EMPTY, "idle"), self._all: gr.update(visible=False)}
         elif chosen is not None and 0 <= chosen < len(summary.sentences):
-            window = summary.sentences[chosen].window
-            if held is None or held.summary is not summary or held.question.window != window:
-                asked = Question(window, OF_SENTENCE, 0, ALL_HEADS, chosen, 0, 0)
-                yield from self._open(session, summary, asked, values)
+            said: dict[str, Any] = {
+                "window": summary.sentences[chosen].window,
+                "view": OF_SENTENCE,
+                "sentence": chosen,
+            }
+            if held is None or held.summary is not summary or held.question.window != said["window"]:
+                yield from self._open(session, summary, {**said, "head": ALL_HEADS}, values)
             else:
-                asked = replace(held.question, view=OF_SENTENCE, sentence=chosen)
-                yield from self._show(session, held, asked, values)
+                yield from self._show(session, held, replace(held.question, **said), values)
         elif (held is None or held.summary is not summary) and session.opening is not summary:
-            yield from self._open(session, summary, Question(0, FIRST_VIEW, 0, 0, 0, 0, 0), values)
+            yield from self._open(session, summary, {}, values)
 
     def _change_part(self, session: Tab, values: Update) -> Iterator[Update]:
-        if session.inspection is not None:
-            asked = replace(session.inspection.question, window=values[self._part], start=0, count=0)
-            yield from self._open(session, session.inspection.summary, asked, values)
+        held, part = session.inspection, values[self._part]
+        if held is not None and part in range(len(held.summary.windows)):
+            said = {"view": held.question.view, "layer": held.question.layer, "head": held.question.head}
+            yield from self._open(session, held.summary, {"window": part, **said}, values)
 
-    def _change_statistic(self, session: Tab, values: Update) -> Iterator[Update]:
-        if session.inspection is not None:
-            yield self._overview_of(session.inspection, values)
+    def _change_view(self, session: Tab, values: Update) -> Iterator[Update]:
+        return self._ask(lambda held, asked: _entering(held, asked), session, values)
+
+    def _end(self, request: gr.Request) -> Update:
+        self._visitors.tab(key_of(request)).maps_stop.set()
+        return {
+            **self._line("Stopped. The figure is the one before.", "idle"),
+            self._stop: gr.update(visible=False),
+        }
+
+    def _change_pin(self, session: Tab, values: Update) -> Iterator[Update]:
+        held = session.inspection
+        if held is not None:
+            pin(held)
+            yield from self._ask(lambda _, asked: asked, session, values)
 
     def _ask(
         self, change: Callable[[Inspection, Question], Question | None], session: Tab, values: Update
     ) -> Iterator[Update]:
-        """Draws what `change` makes of the question that the controls ask; None leaves the map as it is."""
+        """Draws what `change` makes of the question that the controls ask; None leaves the figure as it is."""
         held = session.inspection
         asked = None if held is None else change(held, self._question(held, values))
         if held is not None and asked is not None:
@@ -206,47 +226,100 @@ class InspectorPanel:
             yield from self._show(session, held, asked, values)
 
     def _click(self, values: Update, request: gr.Request, event: gr.EventData) -> Iterator[Update]:
-        clicked = _overview_cell if event.figure == "overview-figure" else _map_cell
-        change = partial(clicked, int(event.row), int(event.column))
-        yield from self._guarded(partial(self._ask, change))(values, request)
+        said = {name: getattr(event, name, None) for name in ("figure", "row", "column", "link")}
+        if said["figure"] == "link":
+            self._visitors.tab(key_of(request)).link = str(said["link"])
+        if isinstance(said["row"], int) and isinstance(said["column"], int):
+            change = partial(_clicked, said["row"], said["column"])
+            yield from self._guarded(partial(self._ask, change))(values, request)
+        else:
+            yield {self._status: gr.skip()}
 
     # Answers
 
-    def _open(self, session: Tab, summary: Summary, asked: Question, values: Update) -> Iterator[Update]:
-        """Fills the tab for one window of a summary: its lists, its overview, its first map."""
+    def _open(self, session: Tab, summary: Summary, said: dict[str, Any], values: Update) -> Iterator[Update]:
+        """Fills the tab for one window of a summary: its lists, what every head does, its first figure."""
         session.opening = summary
+        window = said.get("window", 0)
         try:
             yield self._line("Reading the attention of every head")
-            outline = inspector.outline(self._store, summary, asked.window)
-            statistics = inspector.overview(self._store, summary, asked.window, session.begin_maps())
+            outline = inspector.outline(self._store, summary, window)
+            overview = inspector.overview(self._store, summary, window, session.begin_maps())
         finally:
             session.opening = None
-        asked = within(outline, replace(asked, count=asked.count or outline.tokens))
-        held = session.inspection = Inspection(summary, outline, statistics, asked)
+        shares = overview.statistics.measures["global_share"]
+        layer, head = divmod(int(shares.argmax()), outline.heads)  # the one that there is most to see of
+        asked = replace(first_question(outline, window), layer=layer, head=head)
+        asked = within(outline, replace(asked, **said))
+        if session.link and not said:
+            asked = within(outline, replace(from_link(asked, session.link), window=window))
+            session.link = ""
+        pinned = session.inspection.pinned if session.inspection else None
+        held = session.inspection = Inspection(summary, outline, {"encoder": overview}, asked, pinned=pinned)
         parts = [(f"part {i + 1} of {len(summary.windows)}", i) for i in range(len(summary.windows))]
         views = [(view.label, name) for name, view in VIEWS.items() if view.exists(outline)]
         pages = [("whole text", 0), *((f"page {page}", page) for page, _, _ in outline.pages)]
-        heads = [("all heads (mean)", ALL_HEADS), *((f"head {i}", i) for i in range(outline.heads))]
-        sentences = [
-            (f"{i + 1}. {inspector.shorten(summary.sentences[i].text, 80)}", i) for i in outline.sentences
-        ]
         yield {
             self._all: gr.update(visible=True),
             self._part: gr.update(choices=parts, value=asked.window, visible=len(parts) > 1),
             self._view: gr.update(choices=views, value=asked.view),
             self._page: gr.update(choices=pages, value=0),
-            self._layer: _layers(outline, asked),
-            self._head: gr.update(choices=heads, value=asked.head),
-            self._sentence: gr.update(choices=sentences, value=asked.sentence),
+            **self._lists(held, asked),
         }
         yield from self._show(session, held, asked, values)
 
-    def _show(self, session: Tab, held: Inspection, asked: Question, values: Update) -> Iterator[Update]:
-        """Draws the map that is asked for, and the overview with its head framed."""
-        asked = within(held.outline, asked)
+    def _lists(self, held: Inspection, asked: Question) -> Update:
+        """The controls of a view: choices and value always go together."""
         view = VIEWS[asked.view]
+        outline, written = held.outline, held.summary.sentences
+        layers = [(f"layer {i}", i) for i in range(view.layers(outline))]
+        heads = [("all heads (mean)", ALL_HEADS), *((f"head {i}", i) for i in range(outline.heads))]
+        sentences = [
+            ("the whole summary", WHOLE_SUMMARY),
+            *((f"{i + 1}. {inspector.shorten(written[i].text, 80)}", i) for i in outline.sentences),
+        ]
+        return {
+            self._option: gr.update(
+                choices=list(view.options),
+                value=asked.option,
+                label=view.option_label or "Choice",
+                visible=bool(view.option_label),
+            ),
+            self._layer: gr.update(choices=layers, value=asked.layer, visible="layer" in view.controls),
+            self._head: gr.update(choices=heads, value=asked.head, visible="head" in view.controls),
+            self._sentence: gr.update(
+                choices=sentences, value=asked.sentence, visible="sentence" in view.controls
+            ),
+            self._range: gr.update(visible="range" in view.controls),
+            self._in: gr.update(visible="range" in view.controls),
+            self._out: gr.update(visible="range" in view.controls),
+        }
+
+    def _grid_lists(self, held: Inspection, asked: Question) -> Update:
+        """What the heads of the grid can be sorted by, and which names they have."""
+        grid = "sort" in VIEWS[asked.view].controls
+        if not grid:
+            return {self._sort: gr.update(visible=False), self._named: gr.update(visible=False)}
+        stack = {"self": "decoder", "cross": "cross"}.get(asked.option, "encoder")
+        overview = held.overviews[stack]
+        measured = overview.statistics.measures
+        sorts = [
+            ("layer and head", ""),
+            *((MEASURES[name].title, name) for name in MEASURES if name in measured),
+        ]
+        names = sorted({name.name for layer in overview.names for name in layer if name})
+        shown = [("all heads", ""), *((f"only \u201c{name}\u201d", name) for name in names)]
+        return {
+            self._sort: gr.update(choices=sorts, value=asked.sort, visible=True),
+            self._named: gr.update(choices=shown, value=asked.named, visible=True),
+        }
+
+    def _show(self, session: Tab, held: Inspection, asked: Question, values: Update) -> Iterator[Update]:
+        """Draws what is asked for."""
+        asked = within(held.outline, asked)
         controls = {
             self._view: asked.view,
+            self._option: asked.option,
             self._layer: asked.layer,
             self._head: asked.head,
             self._sentence: asked.sentence,
@@ -256,71 +329,73 @@ class InspectorPanel:
         }
         # A control that already says so is left alone: somebody may be using it by the time this arrives.
         update = {control: value for control, value in controls.items() if values[control] != value}
-        if held.labelled is None or asked.view != held.question.view:
-            update[self._layer] = _layers(held.outline, asked)
-            update[self._sentence] = gr.update(value=asked.sentence, visible=view.of_sentence)
-        yield {**self._line("Computing the attention"), **update}
-        held.labelled = answer(self._store, held, asked, session.begin_maps())
-        held.question = asked
+        if held.answered is None or asked.view != held.question.view:
+            update |= self._lists(held, asked)
+        view, stop = VIEWS[asked.view], session.begin_maps()
+        yield {**self._line("Computing the attention", detail=view.cost), **update}
+        found: list[Answer] = []
+
+        def work(report: Callable[[float], None]) -> None:
+            found.append(answer(self._store, held, asked, stop, report))
+
+        for fraction in follow(work, stop):
+            yield {
+                **self._line("Computing the attention", detail=f"{fraction:.0%}", fraction=fraction),
+                self._stop: gr.update(visible=True),
+            }
+        held.answered, held.question = found[0], asked
+        figure = drawing(held, values[self._scale] or "log")
         yield {
             **self._line(held.summary.document.title, "idle"),
+            self._stop: gr.update(visible=False),
+            **self._grid_lists(held, asked),
             self._heading: presentation.map_heading(
-                title(asked), f"{view.caption} Defined in {view.source}.", extent(held)
+                view.question, figure.says, f"{title(asked)}. {extent(held)} {view.caption}"
             ),
-            self._map: figures.untitled(figure(held, values[self._scale])),
-            **self._overview_of(held, values),
+            self._map: to_fragment(figure, "map-figure"),
+            self._pin: gr.update(
+                value=PIN if held.pinned is None else UNPIN,
+                visible=isinstance(held.answered.panels[0], Heatmap),
+            ),
         }
-
-    def _overview_of(self, held: Inspection, values: Update) -> Update:
-        name = values[self._statistic]
-        heading, unit = STATISTICS[name]
-        asked = held.question
-        encoder_head = VIEWS[asked.view].stack == "encoder" and asked.head != ALL_HEADS
-        framed = (asked.layer, asked.head) if encoder_head else None
-        overview = figures.overview_map(
-            getattr(held.statistics, name), title=heading, unit=unit, selected=framed
-        )
-        return {self._overview: figures.untitled(overview)}
 
     def _question(self, held: Inspection, values: Update) -> Question:
-        """What the controls ask for; what an empty one is for stays as it was.
-
-        Numbers can be emptied by whoever types them. A list is empty for a moment when a browser gets its choices
-        and its value one after the other.
-        """
-        asked = {
-            "view": values[self._view],
-            "layer": values[self._layer],
-            "head": values[self._head],
-            "sentence": values[self._sentence],
-            "start": values[self._from],
-            "count": values[self._count],
-        }
-        return replace(held.question, **{name: value for name, value in asked.items() if value is not None})
+        """What the controls ask for; what an empty one is for stays as it was."""
+        return changed(
+            held.question,
+            view=values[self._view],
+            option=values[self._option],
+            sort=values[self._sort],
+            named=values[self._named],
+            layer=values[self._layer],
+            head=values[self._head],
+            sentence=values[self._sentence],
+            start=values[self._from],
+            count=values[self._count],
+        )
 
     # Files
 
-    def _save_html(self, scale: figures.Scale, request: gr.Request) -> str:
-        held = self._drawn(request)
-        caption = f"{title(held.question)}. {shown_range(held)}. {held.summary.document.title}. {CAUTION}"
-        page = figures.to_html(figure(held, scale), caption)
-        return parcel(f"{_stem(held)}.html", "text/html", page.encode("utf-8"))
+    def _saver(self, kind: str) -> Callable[..., str]:
+        def save(scale: Scale | None, request: gr.Request) -> str:
+            return parcel(*files.file(self._drawn(request), kind, scale or "log"))
 
-    def _save_npz(self, request: gr.Request) -> str:
-        held = self._drawn(request)
-        assert held.labelled is not None
-        content = figures.to_npz(figures.arrays(held.labelled))
-        return parcel(f"{_stem(held)}.npz", "application/octet-stream", content)
+        return save
+
+    def _copy_link(self, request: gr.Request) -> str:
+        """A parcel that is no file: the script copies it, after the page's own address."""
+        link = f"#attention={self._drawn(request).question.to_link()}"
+        return parcel("link", "text/x-link", link.encode())
 
     def _drawn(self, request: gr.Request) -> Inspection:
         session = self._visitors.tab(key_of(request))
         held = None if session is None else session.inspection
-        if held is None or held.labelled is None:
-            raise gr.Error("The map is no longer here: please open it again.", print_exception=False)
+        if held is None or held.answered is None:
+            raise gr.Error("The figure is no longer here: please open it again.", print_exception=False)
         return held
 
-    def _line(self, words: str, kind: Any = "busy") -> Update:
-        return {self._status: presentation.status(Status(words, kind=kind))}
+    def _line(self, words: str, kind: Any = "busy", **more: Any) -> Update:
+        return {self._status: presentation.status(Status(words, kind=kind, **more))}
 
     def _guarded(self, handler: Callable[..., Iterator[Update]]) -> Callable[..., Iterator[Update]]:
         """The handler with its session looked up, whose failures become the status line."""
@@ -349,33 +424,39 @@ def _if_changed(held: Inspection, asked: Question) -> Question | None:
     return asked if asked != held.question else None
 
 
+def _entering(held: Inspection, asked: Question) -> Question:
+    """Another view of the same: its words come a page at a time."""
+    if asked.view == "text" and asked.count > PAGE_OF_WORDS:
+        return replace(asked, count=PAGE_OF_WORDS)
+    return asked
+
+
+def _toured(said: dict[str, Any], held: Inspection, asked: Question) -> Question:
+    """What a step of the tour shows."""
+    return _entering(held, within(held.outline, replace(asked, **said)))
+
+
 def _zoomed(times: float, held: Inspection, asked: Question) -> Question:
     middle = asked.start + asked.count // 2
     return around(held.outline, asked, middle, round(asked.count * times))
 
 
-def _overview_cell(row: int, column: int, held: Inspection, asked: Question) -> Question:
-    """A click on a head opens it."""
-    view = asked.view if VIEWS[asked.view].stack == "encoder" else FIRST_VIEW
-    return replace(asked, view=view, layer=row, head=column)
-
-
-def _map_cell(row: int, column: int, held: Inspection, asked: Question) -> Question | None:
-    """A click on a cell of the map comes closer to it."""
-    if held.labelled is None:
+def _clicked(row: int, column: int, held: Inspection, asked: Question) -> Question | None:
+    """A click on a head opens it, one on a cell of a map or on the strip of the text comes closer to it."""
+    if held.answered is None:
         return None
-    shown = held.labelled.map
-    rows = VIEWS[held.question.view].zoomed == "rows"
-    spans, cell = (shown.row_spans, row) if rows else (shown.column_spans, column)
-    if not 0 <= cell < len(spans) or asked.count <= CLOSEST:
+    if isinstance(held.answered.panels[0], Tiles):
+        opened = held.question.option  # what its heads are of has a view of that name
+        return _entering(held, replace(asked, view=opened, layer=row, head=column, option=""))
+    spans = held.answered.spans
+    view = VIEWS[held.question.view]
+    cell = row if view.zoomed == "rows" else column
+    if spans is None or "range" not in view.controls or not 0 <= cell < len(spans):
         return None
-    return around(held.outline, asked, int(spans[cell].mean()), asked.count // ZOOM)
-
-
-def _layers(outline: inspector.Outline, asked: Question) -> dict[str, Any]:
-    """The list of layers: choices and value always go together."""
-    choices = [(f"layer {i}", i) for i in range(VIEWS[asked.view].layers(outline))]
-    return gr.update(choices=choices, value=asked.layer)
+    middle = int(spans[cell].mean())
+    if held.question.view == "text":
+        return around(held.outline, asked, middle, PAGE_OF_WORDS)
+    return None if asked.count <= CLOSEST else around(held.outline, asked, middle, asked.count // ZOOM)
 
 
 def _page_shown(outline: inspector.Outline, asked: Question) -> int | None:
@@ -384,10 +465,3 @@ def _page_shown(outline: inspector.Outline, asked: Question) -> int | None:
     if shown == (0, outline.tokens):
         return 0
     return next((page for page, start, end in outline.pages if (start, end) == shown), None)
-
-
-def _stem(held: Inspection) -> str:
-    asked = held.question
-    head = "all" if asked.head == ALL_HEADS else str(asked.head)
-    paper = Path(held.summary.document.name).stem or "paper"
-    return f"{paper}-{asked.view}-layer{asked.layer}-head{head}-token{asked.start}"

@@ -17,7 +17,8 @@ from app.service.uploads import Uploads
 from app.settings import Settings
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-SCRIPTS = ("app.js", "paper.js", "summary.js")
+SCRIPTS = ("app.js", "paper.js", "summary.js", "figures.js")
+STYLES = ("app.css", "figures.css")
 TITLE = "LongT5 Reader"
 HEADER = f"<header><h1>{TITLE}</h1><p>What a paper says, and where it says so.</p></header>"
 # Saves files in the browser and brings clicks in figures to the server; draws nothing itself.
@@ -30,9 +31,10 @@ ACCENT, ACCENT_STRONG = "#0f766e", "#115e59"
 QUIET, QUIET_DARK = "#526071", "#a3b0c2"  # contrasts of 6.3 and 8.5 to what they stand on
 
 
-def build(settings: Settings, store: ModelStore, programs: Programs, uploads: Uploads) -> gr.Blocks:
+def build(
+    settings: Settings, store: ModelStore, visitors: Visitors, programs: Programs, uploads: Uploads
+) -> gr.Blocks:
     """The page and its API, not yet served."""
-    visitors = Visitors(settings.session_seconds, settings.kept_papers_bytes)
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         gr.HTML(HEADER, elem_id="header", apply_default_css=False)
         courier = gr.HTML(html_template="", js_on_load=COURIER_JS, elem_id="courier")
@@ -74,17 +76,19 @@ def mount_options(settings: Settings) -> dict[str, Any]:
         "footer_links": ["api", "settings"],
         "favicon_path": str(ASSETS / "favicon.png"),
         "theme": theme(),
-        "css": (ASSETS / "app.css").read_text(encoding="utf-8"),
-        "head": "".join(
-            f"<script>{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS
-        ),
+        "css": "\n".join(_asset(name) for name in STYLES),
+        "head": "".join(f"<script>{_asset(name)}</script>" for name in SCRIPTS),
     }
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def theme() -> gr.themes.Base:
     """Quiet greys, one teal accent, system fonts (nothing is fetched from elsewhere)."""
     sans = ["Inter", "ui-sans-serif", "system-ui", "sans-serif"]
-    theme = gr.themes.Base(
+    quiet = gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
         secondary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.slate,
@@ -92,14 +96,12 @@ def theme() -> gr.themes.Base:
         font_mono=["ui-monospace", "SFMono-Regular", "monospace"],
         radius_size=gr.themes.sizes.radius_md,
     )
-    theme.set(
+    # White on this teal has a contrast of 5.5, on Gradio's own one of 2.5.
+    return quiet.set(
         body_text_color_subdued=QUIET,
         body_text_color_subdued_dark=QUIET_DARK,
         block_info_text_color=QUIET,
         block_info_text_color_dark=QUIET_DARK,
-    )
-    # White on this teal has a contrast of 5.5, on Gradio's own one of 2.5.
-    return theme.set(
         button_primary_background_fill=ACCENT,
         button_primary_background_fill_hover=ACCENT_STRONG,
         button_primary_background_fill_dark=ACCENT,

@@ -35,7 +35,6 @@ REMEMBERED_TABS = 10_000
 ALONE_SECONDS = (
     1.2  # how long work goes on after the last tab was closed: a page that is loaded again is back by then
 )
-SWEEP_SECONDS = 60.0
 FULL = "All {most} of your papers are being worked on; stop or delete one of them first."
 CROWDED = "So many papers are being worked on that there is no room for yours; try again in a few minutes."
 
@@ -55,6 +54,8 @@ class Tab:
     """Counts the events that show something; one that finds it changed has been overtaken, and ends."""
     inspection: Inspection | None = None
     """What its attention tab shows."""
+    link: str = ""
+    """The question in the address that the page was opened with; its first inspection asks it."""
     opening: Summary | None = None
     """The summary whose attention tab is being filled."""
     wanted: int | None = None
@@ -284,16 +285,6 @@ class Visitors:
                 if leaving is None:
                     return
                 self.drop(leaving)
-
-    def keep_swept(self) -> None:
-        """Sweeps from time to time, as long as the program runs, in a thread of its own."""
-
-        def run() -> None:
-            while True:
-                time.sleep(SWEEP_SECONDS)
-                self.sweep()
-
-        threading.Thread(target=run, name="longt5-sweep", daemon=True).start()
 
     def close(self) -> None:
         """Forgets everybody and removes the folder of their files."""

@@ -29,9 +29,10 @@ from starlette.types import Message, Receive, Scope, Send
 from app.documents import DocumentError
 from app.documents.addresses import url_of
 from app.documents.downloads import download
-from app.inspecting.views import ALL_HEADS, VIEWS
+from app.inspecting.questions import ALL_HEADS
+from app.inspecting.views import VIEWS
 from app.page import presentation
-from app.programs import Programs
+from app.programs import MAPS, Programs
 from app.service.uploads import Refused, Uploads, too_large
 from app.settings import Settings
 from app.summarizing.settings import SummaryError, schema
@@ -115,10 +116,10 @@ def _attention_map() -> types.Tool:
             "summary_id": SUMMARY_ID,
             "view": {
                 "type": "string",
-                "enum": list(VIEWS),
-                "default": next(iter(VIEWS)),
+                "enum": list(MAPS),
+                "default": MAPS[0],
                 "description": "Which attention: "
-                + "; ".join(f"{view.name}: {view.caption}" for view in VIEWS.values()),
+                + "; ".join(f"{name}: {VIEWS[name].caption}" for name in MAPS),
             },
             "layer": {**WHOLE, "description": "The layer of the view's stack, counted from 0."},
             "head": {

@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import work
 from app.models import ModelStore
 from app.page.interface import build, most_threads, mount_options
+from app.page.visitors import Visitors
 from app.programs import Programs
 from app.service import mcp_tools, memory
 from app.service.guards import HEALTH, UPLOAD, Guards
@@ -38,6 +39,7 @@ CLOSING_SECONDS = 3  # for answers in progress, of which those of summaries end 
 def application(settings: Settings, host: Host, store: ModelStore, scratch: Scratch) -> FastAPI:
     """Everything that is served."""
     programs = Programs(store)
+    visitors = Visitors(settings.session_seconds, settings.kept_papers_bytes)
     counters = Counters()
     uploads = Uploads(scratch, settings)
     health = Health(store, scratch, counters)
@@ -46,12 +48,13 @@ def application(settings: Settings, host: Host, store: ModelStore, scratch: Scra
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = most_threads(settings)
-        tidying = asyncio.create_task(_tidy(scratch, store))
+        tidying = asyncio.create_task(_tidy(scratch, store, visitors))
         async with contextlib.AsyncExitStack() as stack:
             if tools is not None:
                 await stack.enter_async_context(tools.running())
             yield
         tidying.cancel()
+        visitors.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route(HEALTH, health.healthz, response_model=None)
@@ -63,7 +66,7 @@ def application(settings: Settings, host: Host, store: ModelStore, scratch: Scra
     # That there is one keeps Gradio's own away, which lets pages of any origin read what it answers.
     app.add_middleware(CORSMiddleware)
     app.add_middleware(Guards, settings=settings, host=host, counters=counters)
-    page = build(settings, store, programs, uploads)
+    page = build(settings, store, visitors, programs, uploads)
     gr.mount_gradio_app(app, page, "/", **mount_options(settings))
     page.has_launched = True  # without which Gradio takes any file of this machine for an upload
     app.state.gradio_stopped = page.app.stop_event  # ends its connections that stay open for the whole visit
@@ -115,11 +118,12 @@ class _Uvicorn(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def _tidy(scratch: Scratch, store: ModelStore) -> None:
+async def _tidy(scratch: Scratch, store: ModelStore, visitors: Visitors) -> None:
     """Now and then frees disk and memory that nobody uses any more."""
 
     def tidy() -> None:
         scratch.sweep(OLDEST_FILE)
+        visitors.sweep()
         store.forget_unused(UNUSED_SECONDS)
         memory.give_back()
 

@@ -19,10 +19,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from longt5.generation import EncodedText
-from longt5.maps.weights import SCORED_QUERIES, CrossWeights, EncoderWeights, TeacherForced
+from longt5.maps.weights import (
+    SCORED_QUERIES,
+    CrossWeights,
+    EncoderWeights,
+    TeacherForced,
+    self_weights,
+)
 from longt5.modeling import LongT5PreTrainedModel
 
-Kind = Literal["band", "global", "cross"]
+Kind = Literal["band", "global", "self", "cross"]
+Weighting = Literal["attention", "norms"]
 
 # The largest map: what a page can draw, and a browser can hold.
 MAX_ROWS = 512
@@ -64,7 +71,7 @@ def band_map(
     start, end = _checked_range("window", (start, end), encoded.input_ids.shape[1])
     weights = EncoderWeights(model, encoded, layer, heads)
     offsets = np.arange(-weights.radius, weights.radius + 1)
-    pool = _Pool((start, end), _unit_spans(offsets))
+    pool = _Pool((start, end), unit_spans(offsets))
     for position, band, _ in weights.chunks(start, end):
         pool.add(position, band.mean(dim=0))
     return pool.attention_map(layer, heads, "band")
@@ -100,6 +107,11 @@ def global_map(
     return pool.attention_map(layer, heads, "global")
 
 
+def global_spans(model: LongT5PreTrainedModel, encoded: EncodedText) -> np.ndarray:
+    """`(globals, 2)`: the tokens of each global block, empty for those that lie in the padding."""
+    return EncoderWeights(model, encoded, 0, (0,)).global_spans.numpy()
+
+
 @torch.inference_mode()
 def cross_map(
     model: LongT5PreTrainedModel,
@@ -110,6 +122,7 @@ def cross_map(
     *,
     rows: tuple[int, int] | None = None,
     columns: tuple[int, int] | None = None,
+    weighting: Weighting = "attention",
 ) -> AttentionMap:
     """Where in the source a decoder layer looked while the summary was written.
 
@@ -119,19 +132,48 @@ def cross_map(
     Args:
         forced: the summary, see `teacher_force`.
         rows: range of summary tokens, by default all. columns: range of source tokens, by default all.
+        weighting: "norms" multiplies each weight by the length of the vector that the head adds for its token, and
+            divides by the sum over the source (Kobayashi et al. 2020, section 3): what the token weighs in the output.
     Raises ValueError for a layer, a head or a range that does not exist.
     """
     top, bottom = _checked_range("summary range", rows, len(forced.summary_ids))
     left, right = _checked_range("source range", columns, encoded.input_ids.shape[1])
     weights = CrossWeights(model, encoded, forced, layer, heads)
-    pool = _Pool((top, bottom), _unit_spans(np.arange(left, right)))
+    norms = weights.value_norms() if weighting == "norms" else None
+    pool = _Pool((top, bottom), unit_spans(np.arange(left, right)))
     for start in range(top, bottom, SCORED_QUERIES):
         end = min(start + SCORED_QUERIES, bottom)
         mean = torch.zeros(end - start, right - left, device=weights.keys.device)
         for index in range(len(heads)):
-            mean += weights.head(index, start, end)[:, left:right] / len(heads)
+            shares = weights.head(index, start, end)
+            if norms is not None:
+                shares = F.normalize(shares * norms[index], p=1, dim=-1)
+            mean += shares[:, left:right] / len(heads)
         pool.add(start, mean)
     return pool.attention_map(layer, heads, "cross")
+
+
+@torch.inference_mode()
+def self_map(
+    model: LongT5PreTrainedModel,
+    forced: TeacherForced,
+    layer: int,
+    heads: Sequence[int],
+    *,
+    rows: tuple[int, int] | None = None,
+) -> AttentionMap:
+    """Where in its own words a decoder layer looked while the summary was written.
+
+    Row i is the step that wrote summary token i; column 0 is the start token, and column j summary token j - 1. Both
+    count from the first of `rows`' steps; attention to earlier ones is left out.
+
+    Raises ValueError for a layer, a head or a range that does not exist.
+    """
+    top, bottom = _checked_range("summary range", rows, len(forced.summary_ids))
+    weights = self_weights(model, forced, layer, heads).mean(dim=0)[top:bottom, top:bottom]
+    pool = _Pool((top, bottom), unit_spans(np.arange(top, bottom)))
+    pool.add(top, weights)
+    return pool.attention_map(layer, heads, "self")
 
 
 @torch.inference_mode()
@@ -182,7 +224,7 @@ class _Pool:
         )
 
 
-def _unit_spans(positions: np.ndarray) -> np.ndarray:
+def unit_spans(positions: np.ndarray) -> np.ndarray:
     """`(positions, 2)`: a span for each position alone."""
     return np.stack([positions, positions + 1], axis=1)
 

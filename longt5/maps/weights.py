@@ -69,17 +69,40 @@ class EncoderWeights:
             assert isinstance(owner, LongT5TransientGlobalAttention)
             self.num_globals = self.mask.shape[0] // config.global_block_size
             self.block_ids = block_ids(encoded.attention_mask.cpu(), config.global_block_size)  # (1, length)
-            self.global_keys = self._global_keys(self.attention.global_input_layer_norm)
+            self.global_keys = project(self.attention, "k", self._global_inputs(), self.heads)
             side_embedding = owner.global_relative_attention_bias
             self.global_bias = bias(side_embedding, 1 - self.num_globals, self.num_globals)
         self.global_spans = self._global_spans(config.global_block_size)
 
-    def _global_keys(self, global_norm: LongT5LayerNorm) -> Tensor:
-        """`(heads, num_globals, d_kv)`, the only part of a map whose cost is that of the whole text."""
+    def _global_inputs(self) -> Tensor:
+        """`(num_globals, d_model)`, the only part of a map whose cost is that of the whole text."""
+        assert isinstance(self.attention, LongT5TransientGlobalAttention)
+        global_norm = self.attention.global_input_layer_norm
         normed = self.norm(_on_device_of(self.norm, self.hidden_states))
         sums = block_sums(normed[None], self.block_ids.to(normed.device), self.num_globals)[0]
-        global_inputs = global_norm(_on_device_of(global_norm, sums))
-        return _project(self.attention, "k", global_inputs, self.heads)
+        return global_norm(_on_device_of(global_norm, sums))
+
+    def global_values(self) -> Tensor:
+        """`(heads, num_globals, d_kv)`, float32."""
+        return project(self.attention, "v", self._global_inputs(), self.heads)
+
+    def attended(self, start: int, end: int) -> Tensor:
+        """`(queries, heads * d_kv)` float32: the values of band and globals that the queries start to end get."""
+        radius, length = self.radius, self.mask.shape[0]
+        low, high = max(start - radius, 0), min(end + radius, length)
+        normed = self.norm(_on_device_of(self.norm, self.hidden_states[low:high]))
+        values = project(self.attention, "v", normed, self.heads)
+        values = F.pad(values, (0, 0, low - (start - radius), end + radius - high))
+        far = self.global_values() if self.num_globals else None
+        parts = []
+        for first, band, globals_ in self.chunks(start, end):
+            n, at = band.shape[1], first - start
+            around = values[:, at : at + n + 2 * radius].unfold(
+                1, 2 * radius + 1, 1
+            )  # (heads, n, d_kv, offsets)
+            mixed = torch.einsum("hqo,hqdo->hqd", band, around)
+            parts.append(mixed if far is None else mixed + globals_ @ far)
+        return torch.cat(parts, dim=1).transpose(0, 1).flatten(1)
 
     def _global_spans(self, block_size: int) -> Tensor:
         """The last block that holds text takes in the text after it; those after it are empty."""
@@ -103,8 +126,8 @@ class EncoderWeights:
             last = min(first + PROJECTED_QUERIES, end)
             low, high = max(first - radius, 0), min(last + radius, length)
             normed = self.norm(_on_device_of(self.norm, self.hidden_states[low:high]))
-            queries = _project(self.attention, "q", normed[first - low : last - low], self.heads)
-            keys = _project(self.attention, "k", normed, self.heads)
+            queries = project(self.attention, "q", normed[first - low : last - low], self.heads)
+            keys = project(self.attention, "k", normed, self.heads)
             keys = F.pad(keys, (0, 0, low - (first - radius), last + radius - high))
             for begin in range(0, last - first, SCORED_QUERIES):
                 interruption_point()
@@ -120,7 +143,7 @@ class EncoderWeights:
             ids = self.block_ids[:, start : start + n]
             bias = global_bias_rows(self.global_bias, ids.to(self.global_bias.device)).to(device)
         is_text = self.mask[start : start + n]
-        visible = self._visible(start, n)
+        visible = self.visible(start, n)
         weights = tile_weights(
             queries[None],
             keys[None],
@@ -133,7 +156,7 @@ class EncoderWeights:
             weights = weights.masked_fill_(~is_text[:, None].to(device), 0.0)
         return weights[..., :width], weights[..., width:]
 
-    def _visible(self, start: int, n: int) -> Tensor:
+    def visible(self, start: int, n: int) -> Tensor:
         """(n, 2 * radius + 1 + globals): which of them n queries may attend to."""
         width = 2 * self.radius + 1
         visible = self.padded_mask[start : start + n + 2 * self.radius].unfold(0, width, 1)
@@ -154,6 +177,8 @@ class TeacherForced:
     """Without the start token."""
     hidden_states: tuple[Tensor, ...]
     """`(summary tokens, d_model)` for each layer, as its cross-attention gets them."""
+    self_inputs: tuple[Tensor, ...]
+    """The same as its self-attention gets them."""
 
 
 @torch.inference_mode()
@@ -167,23 +192,45 @@ def teacher_force(
     Raises:
         ValueError: the summary is empty, or the model has no decoder.
     """
-    decoder = getattr(model, "decoder", None)
-    if decoder is None:
+    if getattr(model, "decoder", None) is None:
         raise ValueError("This model has no decoder, so it has no cross-attention to show.")
     if not summary_ids:
         raise ValueError("The summary is empty, so it has no cross-attention to show.")
     written = tuple(int(token) for token in summary_ids)
-    states: list[Tensor] = []
-    decoder_input_ids = torch.tensor([[_start_token(model), *written[:-1]]])
-    cross_attentions = [block.layer[1].EncDecAttention for block in decoder.block]
-    with before_each(cross_attentions, lambda _layer, inputs: states.append(inputs[0][0])):
-        decoder(
-            input_ids=_on_device_of(decoder.embed_tokens, decoder_input_ids),
-            encoder_hidden_states=_on_device_of(decoder.embed_tokens, encoded.last_hidden_state),
-            encoder_attention_mask=_on_device_of(decoder.embed_tokens, encoded.attention_mask),
-            use_cache=False,
-        )
-    return TeacherForced(written, tuple(states))
+    states: list[Tensor] = []  # of self- and cross-attention in turn
+    attentions = [
+        attention
+        for block in model.decoder.block
+        for attention in (block.layer[0].SelfAttention, block.layer[1].EncDecAttention)
+    ]
+    with before_each(attentions, lambda _index, inputs: states.append(inputs[0][0])):
+        read_summary(model, encoded, written)
+    return TeacherForced(written, hidden_states=tuple(states[1::2]), self_inputs=tuple(states[::2]))
+
+
+@torch.inference_mode()
+def read_summary(
+    model: LongT5PreTrainedModel,
+    encoded: EncodedText,
+    summary_ids: Sequence[int],
+    attention_mask: Tensor | None = None,
+) -> Tensor:
+    """The decoder's output `(batch, summary tokens, d_model)` where it reads a summary token by token.
+
+    Args:
+        attention_mask: `(batch, length)`, what of the text the decoder is shown, once a row; by default what
+            `encoded` shows.
+    """
+    decoder = model.decoder
+    ids = torch.tensor([[_start_token(model), *summary_ids[:-1]]])
+    mask = encoded.attention_mask if attention_mask is None else attention_mask
+    states = encoded.last_hidden_state.expand(len(mask), -1, -1)
+    return decoder(
+        input_ids=_on_device_of(decoder.embed_tokens, ids.expand(len(mask), -1)),
+        encoder_hidden_states=_on_device_of(decoder.embed_tokens, states),
+        encoder_attention_mask=_on_device_of(decoder.embed_tokens, mask),
+        use_cache=False,
+    ).last_hidden_state
 
 
 class CrossWeights:
@@ -203,9 +250,10 @@ class CrossWeights:
         heads: Sequence[int],
     ) -> None:
         _check_layer_and_heads("decoder", layer, len(forced.hidden_states), heads, model.config.num_heads)
-        attention = model.decoder.block[layer].layer[1].EncDecAttention
-        self.queries = _project(attention, "q", forced.hidden_states[layer], heads)
-        self.keys = _project(attention, "k", encoded.last_hidden_state[0], heads)
+        self.attention = model.decoder.block[layer].layer[1].EncDecAttention
+        self.heads, self.states = list(heads), encoded.last_hidden_state[0]
+        self.queries = project(self.attention, "q", forced.hidden_states[layer], heads)
+        self.keys = project(self.attention, "k", self.states, heads)
         self.padding = ~encoded.attention_mask[0].bool().to(self.keys.device)
 
     def head(self, index: int, start: int, end: int) -> Tensor:
@@ -213,6 +261,37 @@ class CrossWeights:
         interruption_point()
         scores = self.queries[index, start:end] @ self.keys[index].mT
         return scores.masked_fill(self.padding, -torch.inf).softmax(dim=-1)
+
+    def value_norms(self) -> Tensor:
+        """`(heads, source tokens)`: how long the vector is that a head adds to the decoder for each source token.
+
+        With its weight on a token this is what the token weighs in the head's output (Kobayashi et al. 2020,
+        equation 5): heads rest on tokens whose vectors are short, and the weights alone do not show that.
+        """
+        values = project(self.attention, "v", self.states, self.heads)
+        return output_norms(self.attention, values, self.heads)
+
+
+@torch.inference_mode()
+def self_weights(
+    model: LongT5PreTrainedModel, forced: TeacherForced, layer: int, heads: Sequence[int]
+) -> Tensor:
+    """The decoder's attention to its own past, `(heads, summary tokens, summary tokens)`, float32.
+
+    Row i is the step that wrote summary token i, column j the token that step j read: the start token, or the summary
+    token before j.
+
+    Raises ValueError for a layer or a head that does not exist.
+    """
+    _check_layer_and_heads("decoder", layer, len(forced.self_inputs), heads, model.config.num_heads)
+    attention, owner = (model.decoder.block[i].layer[0].SelfAttention for i in (layer, 0))
+    queries = project(attention, "q", forced.self_inputs[layer], heads)
+    keys = project(attention, "k", forced.self_inputs[layer], heads)
+    steps = torch.arange(len(forced.summary_ids))
+    offsets = _on_device_of(owner.relative_attention_bias, steps - steps[:, None])
+    bias = owner.bias_by_offset(owner.relative_attention_bias, offsets)[list(heads)].float()
+    scores = queries @ keys.mT + bias.to(queries.device)
+    return scores.masked_fill((offsets > 0).to(scores.device), -torch.inf).softmax(dim=-1)
 
 
 def _start_token(model: LongT5PreTrainedModel) -> int:
@@ -240,11 +319,22 @@ def _on_device_of(module: nn.Linear | nn.Embedding | LongT5LayerNorm, tensor: Te
     return tensor if device.type == "meta" else tensor.to(device)
 
 
-def _project(
-    attention: Projections, projection: Literal["q", "k"], hidden_states: Tensor, heads: Sequence[int]
+def output_norms(attention: Projections, values: Tensor, heads: Sequence[int]) -> Tensor:
+    """Norms `(heads, tokens)` of the values `(heads, tokens, d_kv)` once the output projection has them."""
+    size = attention.key_value_proj_dim
+    # The projection of a head's unit vectors is its part of the matrix, also where that is offloaded.
+    units = torch.eye(attention.inner_dim, dtype=torch.float32)
+    rows = attention.o(_on_device_of(attention.o, units)).float().to(values.device)
+    parts = rows.unflatten(0, (attention.n_heads, size))[list(heads)]  # (heads, d_kv, d_model)
+    gram = parts @ parts.mT  # |vO|^2 = v O O' v': never tokens x d_model
+    return ((values @ gram) * values).sum(dim=-1).clamp(min=0).sqrt()
+
+
+def project(
+    attention: Projections, projection: Literal["q", "k", "v"], hidden_states: Tensor, heads: Sequence[int]
 ) -> Tensor:
     """`(tokens, d_model)` -> `(heads, tokens, d_kv)`, float32."""
-    module = attention.q if projection == "q" else attention.k
+    module = getattr(attention, projection)
     return (
         attention.project(module, _on_device_of(module, hidden_states))[:, list(heads)]
         .float()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_page import OpenPage, choose, figure, open_attention, read
+from tests.browser.test_page import OpenPage, choose, figure, open_attention, read, see
 from tests.page_server import serve, tiny_model
 
 SLOWER = 6  # times: on such a browser, lists lost the choices that came just after they were shown
@@ -43,8 +43,7 @@ def test_layers_can_be_chosen_whatever_the_model(open_page: OpenPage, papers: Pa
             ("Cross-attention", "decoder", layers[1]),
             ("Local band", "encoder", layers[0]),
         ):
-            page.locator("#view label", has_text=view).click()
-            expect(page.locator("#map-heading")).to_contain_text(f"{view} \u00b7 {stack} layer")
+            see(page, view)
             choose(page, "#layer", f"layer {count - 1}")
             expect(page.locator("#map-heading")).to_contain_text(f"{stack} layer {count - 1}")
             expect(page.locator("#layer input")).to_have_value(f"layer {count - 1}")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from app.inspecting.views import VIEWS
 from tests.page_server import EXAMPLE, HOSTILE, PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -45,13 +46,19 @@ def summarize(page: Page, path: Path) -> None:
 
 
 def figure(page: Page) -> Locator:
-    return page.locator("#map-figure .js-plotly-plot .main-svg").first
+    return page.locator("#map-figure .figure .panel").first
 
 
 def open_attention(page: Page) -> None:
     page.get_by_role("tab", name="Attention").click()
     figure(page).wait_for()
-    expect(page.locator("#map-heading")).to_contain_text("Tokens")
+
+
+def see(page: Page, view: str) -> None:
+    """Opens a view of the attention and waits for its figure."""
+    page.get_by_test_id(f"{view}-radio-label").click()
+    expect(page.locator("#map-heading .facts")).to_contain_text(view)
+    figure(page).wait_for()
 
 
 def save(page: Page, button: str, folder: Path) -> Path:
@@ -123,51 +130,79 @@ def test_the_summary_can_be_taken_along(page: Page, tmp_path: Path) -> None:
     assert words in page.evaluate("navigator.clipboard.readText()")
 
 
+PANELS = {"heads": "tiles-panel", "text": "text-panel", "source": "bars-panel"}
+
+
 def test_every_view_of_the_attention_opens(page: Page) -> None:
     open_attention(page)
-    assert page.locator("#overview-figure .js-plotly-plot").is_visible()
-    for view, words in (
-        ("Global blocks", "Global blocks"),
-        ("Cross-attention", "decoder layer"),
-        ("Local band", "neighbours"),
-    ):
-        page.locator("#view label", has_text=view).click()
-        expect(page.locator("#map-heading")).to_contain_text(words)
-        figure(page).wait_for()
+    assert "encoder heads:" in page.inner_text("#map-heading")
+    for view in VIEWS.values():
+        see(page, view.label)
+        expect(page.locator("#map-heading h3")).to_have_text(view.question)
+        expect(page.locator(f"#map-figure .{PANELS.get(view.name, 'heatmap')}")).to_be_visible()
     assert "attention is not an explanation" in page.inner_text("#inspector")
 
 
-def test_layer_and_head_are_chosen_in_lists_and_in_the_overview(page: Page) -> None:
+def test_layer_and_head_are_chosen_in_lists_and_in_the_grid(page: Page) -> None:
     open_attention(page)
+    see(page, "Local band")
     choose(page, "#layer", "layer 2")
     expect(page.locator("#map-heading")).to_contain_text("encoder layer 2")
     choose(page, "#head", "all heads")
     expect(page.locator("#map-heading")).to_contain_text("mean of all heads")
-    page.locator("#overview-figure .js-plotly-plot .main-svg").first.wait_for()
-    box = page.locator("#overview-figure .nsewdrag").bounding_box()
-    assert box
-    page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.1)  # third of four heads
+    see(page, "All heads")
+    choose(page, "#sort", "entropy")
+    expect(page.locator("#map-figure .tile-number").first).to_contain_text("nats")
+    choose(page, "#sort", "layer and head")
+    expect(page.locator("#map-figure .tiles.by-layer")).to_be_visible()
+    page.locator("#map-figure .tile").nth(2).click()
     expect(page.locator("#map-heading")).to_contain_text("encoder layer 0, head 2")
-    choose(page, "#statistic", "Entropy")
-    expect(page.locator("#overview-figure")).to_contain_text("nats")
+
+
+def test_pointing_at_a_word_colours_what_it_attends_to(page: Page) -> None:
+    open_attention(page)
+    see(page, "On the text")
+    words = page.locator("#map-figure .text-words:not(.text-summary) .word")
+    words.nth(40).hover()
+    expect(words.nth(40)).to_have_class(re.compile("asking"))
+    assert "rgb" in words.nth(40).evaluate("word => word.style.backgroundColor")
+    words.nth(40).click()  # kept
+    words.nth(60).hover()
+    expect(words.nth(40)).to_have_class(re.compile("asking"))
+    page.locator("#map-figure .text-choices button", has_text="sentence").click()
+    assert page.locator("#map-figure .word.asking").count() > 1
+    page.locator("#map-figure .text-summary .word").first.hover()
+    expect(page.locator(".figure-tip")).to_contain_text("summary")
+
+
+def test_two_maps_stand_side_by_side(page: Page) -> None:
+    open_attention(page)
+    see(page, "Local band")
+    page.click("#map-pin")
+    expect(page.locator("#map-pin")).to_have_text("Let go")
+    choose(page, "#head", "head 3")
+    expect(page.locator("#map-figure .panel-title")).to_have_count(3)  # both, and their difference
+    page.click("#map-pin")
+    expect(page.locator("#map-figure .panel-title")).to_have_count(0)
 
 
 def test_zooming_reaches_single_tokens_and_comes_back(page: Page) -> None:
     open_attention(page)
-    page.locator("#view label", has_text="Global blocks").click()
+    see(page, "Global blocks")
+    choose(page, "#go-to", "whole text")
     expect(page.locator("#map-heading")).to_contain_text("Pooled")
     shown = page.locator("#zoom input >> nth=1")
     tokens = int(shown.input_value())
     while tokens > 32:
-        page.locator("#map-figure .nsewdrag").click()
+        page.locator("#map-figure canvas").first.click()
         tokens = max(32, tokens // 6)
         expect(shown).to_have_value(str(tokens))
         expect(page.locator("#map-status")).to_contain_text("Sparse attention")
-    rows = page.locator("#map-figure .ytick text").all_inner_texts()
-    assert len(rows) == 32
-    assert "p. 1" not in rows
-    page.locator("#map-figure .nsewdrag").hover()
-    expect(page.locator("#map-figure .hoverlayer")).to_contain_text("page")
+    rows = page.locator("#map-figure .ticks.rows span").all_inner_texts()
+    assert len(rows) > 15 and "p. 1" not in rows
+    page.locator("#map-figure canvas").first.hover()
+    expect(page.locator(".figure-tip")).to_contain_text("p. ")
+    expect(page.locator(".figure-tip-value")).to_contain_text("%")
     page.click("#zoom-out")
     expect(shown).to_have_value("192")
     choose(page, "#go-to", "page 3")
@@ -178,17 +213,21 @@ def test_zooming_reaches_single_tokens_and_comes_back(page: Page) -> None:
 
 def test_a_figure_can_be_taken_along(page: Page, tmp_path: Path, browser, address: str) -> None:
     open_attention(page)
+    see(page, "Local band")
     picture = save(page, "#map-png", tmp_path)
+    assert "-band-layer" in picture.name
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert picture.stat().st_size > 20_000
     with np.load(save(page, "#map-npz", tmp_path)) as numbers:
         assert numbers["weights"].shape == (len(numbers["row_spans"]), len(numbers["column_spans"]))
         assert numbers["weights"].max() > 0
+    assert save(page, "#map-svg", tmp_path).read_text().startswith("<svg")
+    assert save(page, "#map-pdf", tmp_path).read_bytes().startswith(b"%PDF")
     alone = save(page, "#map-html", tmp_path)
     context = browser.new_context(offline=True)
     other = context.new_page()
     other.goto(alone.as_uri())
-    other.wait_for_selector(".js-plotly-plot .main-svg")
+    other.wait_for_selector(".heatmap canvas")
     assert "attention is not an explanation" in other.inner_text("body")
     context.close()
 
@@ -197,7 +236,7 @@ def test_from_a_sentence_to_its_attention(page: Page) -> None:
     page.get_by_role("tab", name="Summary").click()
     page.locator(".sentence").last.click()
     page.click("#inspect")
-    expect(page.locator("#map-heading")).to_contain_text("Cross-attention")
+    expect(page.locator("#map-heading .facts")).to_contain_text("Cross-attention")
     last = page.locator(".sentence").count()
     assert page.input_value("#sentence input").startswith(f"{last}. ")
 
@@ -290,17 +329,17 @@ def test_text_of_a_stranger_is_never_run(open_page: OpenPage, papers: Path) -> N
     page.click("[data-text]")  # the page's text
     page.locator(".page-body", has_text=HOSTILE[1]).first.wait_for()
     open_attention(page)
+    see(page, "On the text")
+    see(page, "Cross-attention")
     choose(page, "#go-to", "page 2")
     expect(page.locator("#map-heading")).to_contain_text("page 2")
-    page.locator("#view label", has_text="Cross").click()
-    expect(page.locator("#map-heading")).to_contain_text("Cross")
-    box = page.locator("#map-figure .nsewdrag").bounding_box()
+    box = page.locator("#map-figure canvas").first.bounding_box()
     assert box
     for part in (0.1, 0.3, 0.5):
         page.mouse.move(box["x"] + box["width"] * part, box["y"] + box["height"] / 2)
         page.wait_for_timeout(150)
     assert page.evaluate("window.hacked") is None
-    strange = "#found img, #summary img, #found script, #summary a, .page.is-text img, .page a, .js-plotly-plot svg a"
+    strange = "#found img, #summary img, #found script, #summary a, .page.is-text img, .page a, #map-figure :is(a, img)"
     assert page.locator(strange).count() == 0
 
 
@@ -319,6 +358,10 @@ def test_the_keyboard_is_enough(open_page: OpenPage, papers: Path) -> None:
     page.get_by_role("tab", name="Attention").focus()
     page.keyboard.press("Enter")
     figure(page).wait_for()
+    see(page, "Local band")
+    page.focus("#map-figure canvas")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".figure-tip")).to_contain_text("token")
     page.focus("#zoom-in")
     page.keyboard.press("Enter")
     expect(page.locator("#map-heading")).not_to_contain_text("Tokens 0\u2013")
@@ -337,7 +380,9 @@ def test_a_phone_shows_all_of_it(open_page: OpenPage, papers: Path, dark: bool) 
     assert len({button.bounding_box()["x"] for button in save_buttons}) <= 4  # in columns
     open_attention(page)
     assert scroll_width(page) <= 375
-    lists = page.locator("#statistic input, #layer input, #head input, #go-to input")
+    see(page, "Local band")
+    assert scroll_width(page) <= 375
+    lists = page.locator("#scale input, #layer input, #head input, #go-to input")
     overflows = lists.evaluate_all("inputs => inputs.map(input => getComputedStyle(input).textOverflow)")
     assert overflows == ["ellipsis"] * 4  # else the words run under the arrow
     ink, paper = (
@@ -345,7 +390,7 @@ def test_a_phone_shows_all_of_it(open_page: OpenPage, papers: Path, dark: bool) 
         for where, what in (("#header h1", "color"), ("body", "backgroundColor"))
     )
     assert (luminance(ink) > luminance(paper)) is dark
-    tick = page.evaluate("getComputedStyle(document.querySelector('#map-figure .xtick text')).fill")
+    tick = page.evaluate("getComputedStyle(document.querySelector('#map-figure .ticks span')).color")
     assert (luminance(tick) > 128) is dark
 
 

@@ -1,12 +1,13 @@
-"""A summary of two windows, and the map that a view of it shows."""
+"""A summary of two windows, and the answer that a view of it shows."""
 
 from __future__ import annotations
 
 import pytest
 
 from app.documents import Document, Page, undivided
-from app.inspecting.inspector import LabelledMap, encoded_window
-from app.inspecting.views import VIEWS, Question
+from app.inspecting.inspector import encoded_window
+from app.inspecting.questions import Question
+from app.inspecting.views import VIEWS, Answer
 from app.models import ModelStore
 from app.summarizing.settings import SummarySettings
 from app.summarizing.summarizer import summarize
@@ -38,8 +39,11 @@ def shown(
     sentence: int = 0,
     start: int = 0,
     end: int | None = None,
-) -> LabelledMap:
-    """The map of a view, by default of all the window's text."""
+    option: str | None = None,
+) -> Answer:
+    """The answer of a view, by default about all the window's text."""
     end = len(summary.windows[window].input_ids) if end is None else end
+    option = VIEWS[view].options[0][1] if option is None else option
     with encoded_window(store, summary, window) as held:
-        return VIEWS[view].answer(held, Question(window, view, layer, head, sentence, start, end - start))
+        asked = Question(window, view, layer, head, sentence, start, end - start, option)
+        return VIEWS[view].answer(held, asked)

@@ -1,197 +1,166 @@
-"""Figures on synthetic arrays: what is drawn, what is written along the axes, what is in the files."""
+"""Drawings as the browser gets them, as SVG and as PDF: what is drawn, what is written, what never is markup."""
 
 from __future__ import annotations
 
-import base64
 import io
 import json
-from dataclasses import replace
+import re
+import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from pypdf import PdfReader
 
-from app.inspecting import figures
-from app.inspecting.inspector import Label, LabelledMap
-from app.inspecting.views import VIEWS
-from longt5.maps import AttentionMap
+from app.inspecting import colours
+from app.inspecting.drawing import Axis, Bars, Drawing, Heatmap, Tile, Tiles
+from app.inspecting.figures import difference, to_npz
+from app.inspecting.layout import WIDTH, Picture, Text, laid_out, marks_of_kind, placed
+from app.inspecting.page_figure import to_fragment, to_html, to_json
+from app.inspecting.pdf import to_pdf
+from app.inspecting.svg import png, to_svg
 
-CROSS = VIEWS["cross"].sides
-HOSTILE = '<a href="javascript:alert(1)">x</a> <b>&amp; $\\frac12$ %{z}'
+HOSTILE = '</script><script>alert(1)</script><a href="javascript:alert(1)">x</a> &amp; \x00 \u202e'
 
 
-def labelled(
-    kind: str = "cross",
-    rows: int = 3,
-    columns: int = 4,
-    *,
-    pooling: str = "none",
-    width: int = 1,
-    texts: tuple[str, ...] = (),
-    tokens: tuple[str, ...] = (),
-) -> LabelledMap:
-    """A map of known numbers; `width` tokens a column."""
-    generator = np.random.default_rng(0)
-    radius = columns // 2
-    starts = np.arange(columns) * width - (radius if kind == "band" else 0)
-    attention = AttentionMap(
-        weights=generator.random((rows, columns), dtype=np.float32),
-        row_spans=np.stack([np.arange(rows), np.arange(rows) + 1], axis=1),
-        column_spans=np.stack([starts, starts + width], axis=1),
-        layer=1,
-        heads=(2,),
-        kind=kind,
-        pooling=pooling,
+def axis(count: int, words: str = "word") -> Axis:
+    texts = tuple(f"{words}{i}" for i in range(count))
+    return Axis("tokens", texts, tuple(enumerate(texts)))
+
+
+def heat_map(rows: int = 3, columns: int = 4, words: str = "word", measure: str = "share") -> Heatmap:
+    values = np.random.default_rng(0).random((rows, columns)).astype(np.float32)
+    return Heatmap(values, axis(rows), axis(columns, words), measure)  # type: ignore[arg-type]
+
+
+def drawing(*panels: object, words: str = "A title") -> Drawing:
+    return Drawing(words, f"{words} says this.", f"{words} is defined in a paper.", panels)  # type: ignore[arg-type]
+
+
+def tiles() -> Tiles:
+    names = tuple(Tile(i // 3, i % 3, "previous token", "label", "42 %") for i in range(6))
+    return Tiles(names, np.full((6, 5, 7), 0.1, np.float32), by_layer=True, chosen=(1, 2))
+
+
+def bars() -> Bars:
+    return Bars(axis(5), np.linspace(0, 1, 5), np.arange(5) < 2, threshold=0.4)
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+@pytest.mark.parametrize("measure", ["share", "difference", "change"])
+def test_a_colour_means_the_same_whatever_is_beside_it(measure: str, scale: str) -> None:
+    values = np.array([1e-5, 0.001, 0.3, 1.0])
+    alone = [colours.positions(values[i : i + 1], measure, scale)[0] for i in range(4)]
+    np.testing.assert_array_equal(alone, colours.positions(values, measure, scale))
+    assert sorted(alone) == alone and alone[-1] == 1
+    assert np.isnan(colours.positions(np.array([0.0, np.nan]), "share", scale)).all()
+    assert colours.positions(np.array([0.0]), "difference", scale)[0] == 0.5
+
+
+def test_ticks_of_the_colour_bar_stand_where_their_numbers_are() -> None:
+    for scale in ("log", "linear"):
+        for at, text in colours.ticks("share", scale):
+            share = float(text.removesuffix(" %")) / 100
+            if share:
+                assert colours.positions(np.array([share]), "share", scale)[0] == pytest.approx(at)
+
+
+def test_a_fragment_holds_the_numbers_and_no_markup() -> None:
+    fragment = to_fragment(drawing(heat_map(words=HOSTILE)), "map")
+    assert "<script" not in fragment and fragment.count("</") == 2
+    inside = re.search(r"hidden>(.*?)</div>", fragment, re.S)
+    assert inside
+    panel = json.loads(inside[1])["panels"][0]
+    assert panel["columns"]["labels"][0] == f"{HOSTILE}0"
+    import base64
+
+    numbers = np.frombuffer(base64.b64decode(panel["values"]["data"]), "<f2").reshape(
+        panel["values"]["shape"]
     )
-    column_labels = tuple(
-        Label(f"{start:+d}", None, "")
-        if kind == "band"
-        else Label(texts[i] if i < len(texts) else f"word{i}", 1 + i // 2, f"quote {i}")
-        for i, start in enumerate(starts)
-    )
-    row_labels = tuple(Label("same", 1, "same") for _ in range(rows))
-    return LabelledMap(attention, row_labels, column_labels, tokens)
-
-
-def drawn(figure: figures.go.Figure) -> dict:
-    """The figure as a browser gets it."""
-    return json.loads(figure.to_json())
-
-
-def numbers(packed: dict) -> np.ndarray:
-    """An array as Plotly packs it."""
-    kind = {"f4": np.float32, "f8": np.float64}[packed["dtype"]]
-    shape = [int(size) for size in packed["shape"].split(",")]
-    return np.frombuffer(base64.b64decode(packed["bdata"]), kind).reshape(shape)
-
-
-def test_linear_colours_are_the_weights_themselves() -> None:
-    source = labelled()
-    trace = drawn(figures.map_figure(source, CROSS, title="T", subtitle=""))["data"][0]
-    np.testing.assert_array_equal(numbers(trace["z"]), source.map.weights)
-    assert trace["zmin"] == 0
-
-
-def test_logarithmic_colours_leave_nothing_blank_but_zeros() -> None:
-    source = labelled()
-    source.map.weights[0, 0] = 0.0
-    source.map.weights[1, 1] = 1e-12
-    trace = drawn(figures.map_figure(source, CROSS, title="T", subtitle="", scale="log"))["data"][0]
-    logs = numbers(trace["z"])
-    assert np.isnan(logs[0, 0])
-    assert logs[1, 1] == pytest.approx(np.log10(figures.LOG_FLOOR))
-    assert logs[2, 2] == pytest.approx(np.log10(source.map.weights[2, 2]), rel=1e-5)
-    np.testing.assert_array_equal(numbers(trace["customdata"]), source.map.weights)
-    assert "customdata" in trace["hovertemplate"]
-
-
-def test_every_row_stays_a_row_although_labels_are_equal() -> None:
-    trace = drawn(figures.map_figure(labelled(rows=5), CROSS, title="T", subtitle=""))["data"][0]
-    assert len(set(trace["y"])) == 5
-
-
-def test_the_first_row_is_on_top() -> None:
-    assert (
-        drawn(figures.map_figure(labelled(), CROSS, title="T", subtitle=""))["layout"]["yaxis"]["autorange"]
-        == "reversed"
-    )
-
-
-def test_text_of_a_paper_is_never_markup() -> None:
-    source = labelled(texts=(HOSTILE,))
-    figure = figures.map_figure(source, CROSS, title=HOSTILE, subtitle=HOSTILE)
-    layout = drawn(figure)["layout"]
-    for words in (layout["xaxis"]["ticktext"][0], layout["title"]["text"]):
-        assert "<a" not in words
-        assert "&lt;a" in words
-    assert figures.plain("<b>&amp;</b>") == "&lt;b&gt;&amp;amp;&lt;/b&gt;"
-    assert figures.plain("a\u202eb\x00c") == "a b c"
-
-
-def test_pages_stand_along_an_axis_too_long_for_words() -> None:
-    layout = drawn(figures.map_figure(labelled(columns=200), CROSS, title="T", subtitle=""))["layout"]
-    ticks = layout["xaxis"]["ticktext"]
-    assert ticks[0] == "p. 1"
-    assert ticks[-1] == "p. 100"
-    assert len(ticks) <= 16
-
-
-def test_words_stand_along_a_short_axis() -> None:
-    layout = drawn(figures.map_figure(labelled(columns=5), CROSS, title="T", subtitle=""))["layout"]
-    assert layout["xaxis"]["ticktext"] == [f"word{i}" for i in range(5)]
-
-
-def test_a_band_of_single_tokens_names_the_key_of_each_cell() -> None:
-    source = labelled("band", rows=3, columns=5, tokens=("a", "b", "<c>"))
-    trace = drawn(figures.map_figure(source, VIEWS["band"].sides, title="T", subtitle=""))["data"][0]
-    assert trace["text"] == [
-        ["", "", "a", "b", "&lt;c&gt;"],
-        ["", "a", "b", "&lt;c&gt;", ""],
-        ["a", "b", "&lt;c&gt;", "", ""],
-    ]
-
-
-@pytest.mark.parametrize(
-    ("kind", "width", "note"),
-    [
-        ("cross", 8, "Pooled: mean of 8 tokens a column; zoom in for single ones."),
-        ("band", 2, "Pooled: mean of 2 offsets a column; zoom in for single ones."),
-        ("global", 32, "Pooled: mean of 2 blocks a column; zoom in for single ones."),
-    ],
-)
-def test_pooling_is_said(kind: str, width: int, note: str) -> None:
-    sides = VIEWS[kind].sides
-    assert figures.pooling_note(labelled(kind, pooling="mean", width=width), sides, 16) == note
-    assert figures.pooling_note(labelled(kind, width=width), sides, 16) == ""
-
-
-def test_no_figure_is_too_large_for_a_browser() -> None:
-    with pytest.raises(ValueError, match="at most 512"):
-        figures.map_figure(labelled(rows=513), CROSS, title="T", subtitle="")
-    with pytest.raises(ValueError, match="labels"):
-        figures.map_figure(replace(labelled(), row_labels=()), CROSS, title="T", subtitle="")
-
-
-def test_the_largest_figure_stays_small() -> None:
-    source = labelled(rows=512, columns=512)
-    assert len(figures.map_figure(source, CROSS, title="T", subtitle="", scale="log").to_json()) < 4_000_000
-
-
-def test_the_overview_frames_the_chosen_head() -> None:
-    values = np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
-    figure = drawn(figures.overview_map(values, title="Share", unit="%", selected=(1, 2)))
-    (box,) = figure["layout"]["shapes"]
-    assert (box["y0"], box["y1"], box["x0"], box["x1"]) == (0.5, 1.5, 1.5, 2.5)
-    assert figure["data"][0]["y"] == ["layer 0", "layer 1"]
-    free = figures.overview_map(values, title="Share", unit="tokens", selected=None)
-    assert "shapes" not in drawn(free)["layout"]
-
-
-def test_an_untitled_figure_remembers_its_title() -> None:
-    figure = figures.map_figure(labelled(), CROSS, title="Local band", subtitle="Tokens 0 to 3")
-    bare = drawn(figures.untitled(figure))["layout"]
-    assert "text" not in bare.get("title", {})
-    assert "Local band" in bare["meta"]["title"]["text"]
-    assert bare["meta"]["height"] == figure.layout.height
-    assert figure.layout.title.text is not None
+    np.testing.assert_allclose(numbers, heat_map().values, rtol=1e-3)
 
 
 def test_a_page_stands_alone() -> None:
-    figure = figures.map_figure(
-        labelled(texts=("</script><script>alert(1)</script>",)), CROSS, title="T", subtitle=""
+    page = to_html(drawing(heat_map(), words=HOSTILE))
+    assert "<script>alert(" not in page
+    assert "src=" not in page and "href=" not in page.replace("&lt;a href=", "")
+    assert "longt5-figure" in page or "heatmap-grid" in page  # script and styles are inside
+
+
+@pytest.mark.parametrize("panel", [heat_map(), tiles(), bars()], ids=["heatmap", "tiles", "bars"])
+def test_svg_is_well_formed_and_names_everything(panel: object) -> None:
+    svg = to_svg(drawing(panel, words=HOSTILE))
+    root = ElementTree.fromstring(svg)
+    words = " ".join(element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text"))
+    assert "alert(1)" in words and "says this." in words.replace("  ", " ")
+    assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
+    width = float(root.attrib["width"].removesuffix("pt"))
+    assert width == pytest.approx(WIDTH + 16)
+
+
+def test_pdf_holds_the_words_and_the_cells() -> None:
+    source = heat_map(40, 50, words="wörd")
+    reader = PdfReader(io.BytesIO(to_pdf(drawing(source, words="Übersicht \u4e2d"))))
+    (page,) = reader.pages
+    text = page.extract_text()
+    assert "Übersicht" in text and "wörd0" in text
+    assert (50, 40) in [image.image.size for image in page.images if image.image]
+
+
+def test_cells_of_a_file_are_pixels() -> None:
+    source = heat_map()
+    cells = next(
+        m for m in marks_of_kind(laid_out(drawing(source))[0], Picture) if m.pixels.shape[:2] == (3, 4)
     )
-    page = figures.to_html(figure, "</title><script>alert(2)</script>")
-    assert "</script><script>alert(" not in page
-    assert "<script>alert(2)" not in page
-    assert 'src="http' not in page
-    assert len(page) > 3_000_000  # Plotly itself is inside
+    expected = colours.palette("share")[colours.colour_indices(source.values, "share", "log")]
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(png(cells.pixels)))), expected)
+
+
+@given(
+    ticks=st.lists(st.tuples(st.integers(0, 99), st.text(min_size=1, max_size=12)), max_size=30),
+    length=st.floats(20, 800),
+)
+def test_labels_never_touch(ticks: list, length: float) -> None:
+    shown = placed(Axis("", (), tuple(ticks)), 100, length, lambda words: 6.0 * len(words))
+    spans = sorted((at - 3.0 * len(words), at + 3.0 * len(words)) for at, words in shown)
+    assert all(end < start for (_, end), (start, _) in pairwise(spans))
+    if ticks:
+        assert shown[0][1] == ticks[0][1]  # the most important one is always there
+
+
+def test_everything_stays_on_the_sheet() -> None:
+    long = heat_map(100, 300, words="pneumonoultramicroscopic")
+    for panel in (long, tiles(), bars()):
+        marks, height = laid_out(drawing(panel, words="many words " * 40))
+        for mark in marks:
+            assert mark.y <= height
+            if isinstance(mark, Text) and not mark.turned and mark.anchor == "start":
+                assert mark.x <= WIDTH
+
+
+def test_a_difference_is_that_of_equal_sides() -> None:
+    first, second = heat_map(), heat_map()
+    second.values[:] = 0.5
+    gap = difference(first, second)
+    assert gap is not None and gap.measure == "difference"
+    np.testing.assert_allclose(gap.values, 0.5 - first.values)
+    assert difference(first, heat_map(words="other")) is None
+    assert difference(first, heat_map(rows=4)) is None
 
 
 def test_numbers_come_back_from_their_file() -> None:
-    source = labelled(texts=(HOSTILE, "Wörter"))
-    with np.load(io.BytesIO(figures.to_npz(figures.arrays(source))), allow_pickle=False) as saved:
-        np.testing.assert_array_equal(saved["weights"], source.map.weights)
-        np.testing.assert_array_equal(saved["column_spans"], source.map.column_spans)
-        assert saved["kind"] == "cross"
-        assert saved["heads"].tolist() == [2]
-        assert saved["column_texts"].tolist() == [f"quote {i}" for i in range(4)]
-        assert saved["column_pages"].tolist() == [1, 1, 2, 2]
+    written = {
+        "weights": heat_map().values,
+        "question": np.array('{"view": "band"}'),
+        "texts": np.array([HOSTILE]),
+    }
+    with np.load(io.BytesIO(to_npz(written)), allow_pickle=False) as saved:
+        np.testing.assert_array_equal(saved["weights"], written["weights"])
+        assert json.loads(str(saved["question"])) == {"view": "band"}
+
+
+def test_the_largest_figure_stays_small() -> None:
+    assert len(to_json(drawing(heat_map(512, 512)))) < 1_000_000

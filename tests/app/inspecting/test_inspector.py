@@ -28,11 +28,16 @@ def test_the_outline_bounds_the_controls(store: ModelStore, summary: Summary) ->
     assert sorted(i for outline in outlines for i in outline.sentences) == list(range(len(summary.sentences)))
     first = outlines[0]
     assert (first.encoder_layers, first.decoder_layers, first.heads) == (2, 2, 4)
-    assert (first.local_radius, first.global_block_size, first.has_globals) == (15, 4, True)
+    assert (first.local_radius, first.global_block_size, first.globals) == (15, 4, first.tokens // 4)
 
 
 def test_statistics_of_every_head(store: ModelStore, summary: Summary) -> None:
-    assert inspector.overview(store, summary, 0).entropy.shape == (2, 4)
+    overview = inspector.overview(store, summary, 0)
+    assert overview.statistics.measures["entropy"].shape == (2, 4)
+    assert [len(layer) for layer in overview.names] == [4, 4]
+    kept: dict[str, inspector.Overview] = {}
+    cross = inspector.overview(store, summary, 0, stack="cross", kept=kept)
+    assert set(kept) == {"decoder", "cross"} and cross is kept["cross"]  # made once for both
 
 
 def test_what_does_not_exist_is_one_sentence(store: ModelStore, summary: Summary) -> None:
@@ -42,8 +47,9 @@ def test_what_does_not_exist_is_one_sentence(store: ModelStore, summary: Summary
         lambda: shown(store, summary, "band", layer=7),
         lambda: shown(store, summary, "band", head=9),
         lambda: shown(store, summary, "band", start=50, end=40),
-        lambda: shown(store, summary, "global", end=10**6),
+        lambda: shown(store, summary, "globals", end=10**6),
         lambda: shown(store, summary, "cross", sentence=99),
+        lambda: shown(store, summary, "source", sentence=-7),
     )
     for question in questions:
         with pytest.raises(SummaryError) as error:
@@ -60,8 +66,8 @@ def test_questions_work_after_the_states_were_dropped_and_the_model_replaced(
     with fresh.use("other"):
         pass
     again = shown(fresh, summary, "band", layer=1, end=30)
-    np.testing.assert_allclose(again.map.weights, expected.map.weights, rtol=1e-5)
-    assert again.row_labels == expected.row_labels
+    np.testing.assert_allclose(again.arrays["weights"], expected.arrays["weights"], rtol=1e-5)
+    assert again.panels[0].rows == expected.panels[0].rows
 
 
 def test_a_question_can_be_stopped(model_folder, summary: Summary) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from app.documents import Document, Page, undivided
-from app.inspecting.views import ALL_HEADS, VIEWS
+from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY
+from app.inspecting.views import VIEWS
 from app.models import ModelStore
-from app.page.inspector_panel import InspectorPanel
+from app.page.inspector_panel import InspectorPanel, _clicked
 from app.page.papers import Paper
 from app.page.summary_panel import SummaryPanel
 from app.page.visitors import Visitors
@@ -39,7 +43,7 @@ class Tab:
             self.panel.wire(tab, tabs, SummaryPanel(store, self.visitors, courier))
         self.controls = {
             name: getattr(self.panel, f"_{name}")
-            for name in "part statistic view layer head sentence scale from count page".split()
+            for name in "part view option sort named layer head sentence scale from count page".split()
         }
         self.values = {name: control.value for name, control in self.controls.items()}
         self.choices: dict[str, list[Any]] = {}
@@ -52,11 +56,12 @@ class Tab:
             self.summaries[model] = done.summary
         tab = self.visitors.tab("page")
         tab.paper = Paper("x.txt", summary=self.summaries[model])
-        tab.inspection = None
+        tab.inspection, tab.link = None, ""
 
     def send(self, handler: Any, **changes: Any) -> dict[Any, Any]:
         """An event with the controls as they are, but for some; component -> the value that it ends with."""
-        sent = {self.controls[name]: value for name, value in {**self.values, **changes}.items()}
+        self.values = {**self.values, **changes}
+        sent = {self.controls[name]: value for name, value in self.values.items()}
         *_, last = self.panel._guarded(handler)(sent, SimpleNamespace(session_hash="page", request=None))
         updates = {shown: new if isinstance(new, dict) else {"value": new} for shown, new in last.items()}
         for name, control in self.controls.items():
@@ -69,7 +74,7 @@ class Tab:
     def drawn(self, shown: dict[Any, Any]) -> str:
         """The heading of what was drawn, with the layer and head that the lists now name."""
         assert "status-idle" in shown[self.panel._status]
-        assert shown[self.panel._map].data
+        assert "figure-data" in shown[self.panel._map]
         assert self.values["layer"] in self.choices["layer"]
         assert self.values["head"] in self.choices["head"]
         return shown[self.panel._heading]
@@ -86,14 +91,14 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Tab:
 def test_every_layer_and_head_of_every_view_is_drawn(tab: Tab, view: str) -> None:
     tab.summarize("deep")
     tab.drawn(tab.send(tab.panel._enter))
-    tab.drawn(tab.send(tab.panel._redraw, view=view))
+    heading = tab.drawn(tab.send(tab.panel._change_view, view=view))
+    assert VIEWS[view].question.removesuffix("?") in heading
     encoder, decoder = SIZES["deep"]
     assert tab.choices["layer"] == list(range(decoder if VIEWS[view].stack == "decoder" else encoder))
+    if "layer" not in VIEWS[view].controls:
+        return
     last = tab.choices["layer"][-1]
-    for layer, head in [
-        *((layer, 0) for layer in range(last)),
-        *((last, head) for head in tab.choices["head"]),
-    ]:
+    for layer, head in [(0, 0), (last, 1), (last, ALL_HEADS)]:
         heading = tab.drawn(tab.send(tab.panel._redraw, view=view, layer=layer, head=head))
         name = "mean of all heads" if head == ALL_HEADS else f"head {head}"
         assert f"{VIEWS[view].stack} layer {layer}, {name}" in heading
@@ -105,17 +110,41 @@ def test_the_lists_are_full_as_soon_as_they_are_shown(tab: Tab) -> None:
     sent = {control: tab.values[name] for name, control in tab.controls.items()}
     updates = tab.panel._guarded(tab.panel._enter)(sent, SimpleNamespace(session_hash="page", request=None))
     first = next(update for update in updates if tab.panel._all in update)
-    for name in ("part", "view", "layer", "head", "sentence", "page"):
+    for name in ("part", "view", "option", "layer", "head", "sentence", "page"):
         update = first[tab.controls[name]]
         assert update["value"] in [value for _, value in update["choices"]], name
 
 
-@pytest.mark.parametrize("view", VIEWS)
+CONTROLS = "part view option sort named layer head sentence scale from count page".split()
+ANYTHING = (
+    st.none() | st.integers(-(10**9), 10**9) | st.sampled_from(["", "x", "log", *VIEWS]) | st.booleans()
+)
+HANDLERS = "_enter _change_part _change_view _redraw _go_to _change_pin".split()
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(handler=st.sampled_from(HANDLERS), sent=st.dictionaries(st.sampled_from(CONTROLS), ANYTHING))
+def test_whatever_controls_send_the_tab_goes_on(tab: Tab, handler: str, sent: dict[str, Any]) -> None:
+    """Empty, out of range, of another kind: no handler fails, and the next one draws."""
+    tab.summarize("flat")
+    tab.drawn(tab.send(tab.panel._enter))
+    if sent.get("scale") not in ("log", "linear"):
+        sent.pop("scale", None)
+    before = dict(tab.values)
+    shown = tab.send(getattr(tab.panel, handler), **sent)
+    assert "status-error" not in str(shown.get(tab.panel._status, ""))
+    tab.values = before
+    tab.drawn(tab.send(tab.panel._redraw))
+
+
+@pytest.mark.parametrize("view", ["band", "globals", "self", "cross"])
 def test_a_list_that_is_empty_for_a_moment_asks_for_what_was_there(tab: Tab, view: str) -> None:
     tab.summarize("deep")
     tab.send(tab.panel._enter)
     tab.send(tab.panel._redraw, view="band", layer=3, head=2)
-    heading = tab.drawn(tab.send(tab.panel._redraw, view=view, layer=None, head=None, sentence=None))
+    heading = tab.drawn(
+        tab.send(tab.panel._redraw, view=view, layer=None, head=None, sentence=None, scale=None)
+    )
     assert f"{VIEWS[view].stack} layer 3, head 2" in heading
 
 
@@ -125,7 +154,47 @@ def test_another_model_with_fewer_or_more_layers_keeps_a_valid_choice(tab: Tab) 
         tab.drawn(tab.send(tab.panel._enter))
         assert len(tab.choices["layer"]) == SIZES[model][0]
         for view in VIEWS:
-            tab.drawn(tab.send(tab.panel._redraw, view=view))
+            tab.drawn(tab.send(tab.panel._change_view, view=view))
+        tab.drawn(tab.send(tab.panel._change_view, view="cross"))
         layer = tab.choices["layer"][-1]  # the last of the decoder's
         tab.drawn(tab.send(tab.panel._redraw, layer=layer))
         assert tab.values["layer"] == layer
+
+
+def test_a_click_on_a_head_opens_it(tab: Tab) -> None:
+    tab.summarize("deep")
+    tab.send(tab.panel._enter)
+    for option in ("band", "globals", "self", "cross"):
+        tab.send(tab.panel._change_view, view="heads")
+        tab.send(tab.panel._redraw, view="heads", option=option)
+        heading = tab.drawn(tab.send(partial(tab.panel._ask, partial(_clicked, 2, 1))))
+        assert "layer 2, head 1" in heading and tab.values["view"] == option
+    assert tab.values["sentence"] == WHOLE_SUMMARY
+
+
+def test_a_kept_map_stays_beside_the_next_ones(tab: Tab) -> None:
+    tab.summarize("deep")
+    tab.send(tab.panel._enter)
+    tab.send(tab.panel._change_view, view="band")
+    tab.send(tab.panel._change_pin)
+    shown = tab.send(tab.panel._redraw, head=2)
+    assert shown[tab.panel._map].count('"kind":"heatmap"') == 3  # both and their difference
+    shown = tab.send(tab.panel._redraw, view="globals")
+    assert shown[tab.panel._map].count('"kind":"heatmap"') == 2  # they have no cells in common
+    tab.summarize("flat")
+    assert tab.send(tab.panel._enter)
+    shown = tab.send(tab.panel._change_pin)
+    tab.send(tab.panel._change_view, view="band")
+    assert tab.visitors.tab("page").inspection.pinned is None
+
+
+def test_a_link_restores_the_view(tab: Tab) -> None:
+    tab.summarize("deep")
+    tab.send(tab.panel._enter)
+    tab.send(tab.panel._change_view, view="cross")
+    tab.send(tab.panel._redraw, layer=2, head=1, sentence=0)
+    asked = tab.visitors.tab("page").inspection.question
+    tab.summarize("deep")
+    tab.visitors.tab("page").link = asked.to_link()
+    tab.drawn(tab.send(tab.panel._enter))
+    assert tab.visitors.tab("page").inspection.question == asked

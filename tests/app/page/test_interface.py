@@ -160,13 +160,13 @@ def test_overview_and_maps_answer_for_a_summary(client: Client, folder: Path) ->
         for name, view in VIEWS.items()
     }
     parts = {}
-    for view in ("band", "global"):
+    for view in ("band", "globals"):
         found = client.predict(view=view, layer=1, head=2, start=100, count=50, **asked)
         parts[view] = np.array(found["weights"])
         assert found["pooling"] == "none"
         assert parts[view].shape == (50, len(found["column_texts"]))
         assert found["row_spans"][0] == [100, 101]
-    np.testing.assert_allclose(parts["band"].sum(1) + parts["global"].sum(1), 1, atol=2e-3)
+    np.testing.assert_allclose(parts["band"].sum(1) + parts["globals"].sum(1), 1, atol=2e-3)
     cross = client.predict(view="cross", sentence=len(result["sentences"]) - 1, **asked)
     assert np.array(cross["weights"]).shape == (len(cross["row_texts"]), len(cross["column_texts"]))
     assert cross["column_spans"][-1][1] == overview["tokens"]

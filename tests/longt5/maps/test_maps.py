@@ -444,7 +444,7 @@ def test_statistics_equal_those_of_dense_weights(attention_type: str, padding: s
             "entropy": -(together * logarithms).sum(-1).mean(-1),
         }
         for name, value in expected.items():
-            array = getattr(statistics, name)
+            array = statistics.measures[name]
             assert array.dtype == np.float32 and array.shape == (2, 5)
             np.testing.assert_allclose(array[layer], value, rtol=1e-4, atol=1e-6)
 
@@ -461,10 +461,10 @@ def test_sampled_statistics(max_queries: int, padded: bool, monkeypatch: pytest.
     sample = head_statistics(model, encoded)
     assert whole.sampled_queries == (520 if padded else 600)
     assert 0.5 * max_queries < sample.sampled_queries <= max_queries
-    assert np.isfinite(sample.entropy).all()
+    assert np.isfinite(sample.measures["entropy"]).all()
     if max_queries >= 128:
-        np.testing.assert_allclose(sample.global_share, whole.global_share, atol=0.1)
-        np.testing.assert_allclose(sample.entropy, whole.entropy, atol=0.3)
+        for name, tolerance in (("global_share", 0.1), ("entropy", 0.3)):
+            np.testing.assert_allclose(sample.measures[name], whole.measures[name], atol=tolerance)
 
 
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
@@ -487,7 +487,7 @@ def test_offloaded_model_gives_the_same_maps(attention_type: str, offload: str, 
         for which in (model, offloaded)
     ]
     np.testing.assert_allclose(cross[1], cross[0], atol=1e-6)
-    statistics = [head_statistics(which, encoded).mean_distance for which in (model, offloaded)]
+    statistics = [head_statistics(which, encoded).measures["mean_distance"] for which in (model, offloaded)]
     np.testing.assert_allclose(statistics[1], statistics[0], atol=1e-5)
     # The weights are where they were, and the model goes on working.
     assert offloaded.encoder.block[1].layer[0].layer_norm.weight.device.type == "meta"

@@ -65,7 +65,8 @@ def python(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_messages_of_a_good_file(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
     path = pdf_files.write(tmp_path, pdf_files.pdf_of([pdf_files.lines("One"), pdf_files.lines("Two")]))
     messages = list(run(path))
-    assert messages[0] == {"pages": 2, "title": None, "labels": None}
+    said = {"title": None, "author": None, "creation_date": None}
+    assert messages[0] == {"pages": 2, **said, "labels": None}
     line = ["One", 72, 700, 10, False, "Times-Roman"]
     assert messages[1] == {"page": 1, "lines": [line], "hidden": 0, "notes": 0, "cut": False}
     assert messages[3] == {"end": "done"}

@@ -21,17 +21,23 @@ APP = Path(__file__).resolve().parents[3] / "app"
 def messages(data: bytes, folder: Path, **orders: Any) -> list[dict[str, Any]]:
     path = pdf_files.write(folder, data)
     with path.open("rb") as file:
-        ran = subprocess.run(
+        child = subprocess.Popen(
             [sys.executable, str(READER)],
-            input=json.dumps({"file_descriptor": file.fileno(), **ORDERS, **orders}).encode(),
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             pass_fds=[file.fileno()],
             env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            timeout=120,
         )
-    assert ran.returncode == 0
-    assert ran.stderr == b""
-    return [json.loads(line) for line in ran.stdout.splitlines()]
+        assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+        # A closed stdin would tell it that nobody waits for it any more.
+        child.stdin.write(json.dumps({"file_descriptor": file.fileno(), **ORDERS, **orders}).encode() + b"\n")
+        child.stdin.flush()
+        said, complaints = child.stdout.read(), child.stderr.read()
+        child.communicate(timeout=120)
+    assert child.returncode == 0
+    assert complaints == b""
+    return [json.loads(line) for line in said.splitlines()]
 
 
 def page_lines(content: bytes, folder: Path, **orders: Any) -> list[list[Any]]:

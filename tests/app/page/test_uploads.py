@@ -9,12 +9,12 @@ import gradio as gr
 import pytest
 from gradio.data_classes import FileData, ListFiles
 
-from app.page.uploads import PaperFile, discard
+from app.page.uploads import discard
 
 
 def test_events_get_paths_whenever_gradio_makes_the_component_anew(tmp_path: Path) -> None:
     sent = FileData(path=str(tmp_path / "a.pdf"))
-    for component in (PaperFile(), PaperFile(**PaperFile().constructor_args)):
+    for component in (gr.File(), gr.File(**gr.File().constructor_args)):
         assert component.preprocess(sent) == tmp_path / "a.pdf"
         assert component.preprocess(ListFiles(root=[sent])) == [tmp_path / "a.pdf"]
         assert component.preprocess(None) is None
@@ -23,7 +23,7 @@ def test_events_get_paths_whenever_gradio_makes_the_component_anew(tmp_path: Pat
 
 def test_an_address_in_the_place_of_a_path_is_refused() -> None:
     with pytest.raises(gr.Error, match="file itself"):
-        asyncio.run(PaperFile().async_move_resource_to_block_cache("http://127.0.0.1/x"))
+        asyncio.run(gr.File().async_move_resource_to_block_cache("http://127.0.0.1/x"))
 
 
 def test_an_upload_goes_with_its_folder(tmp_path: Path) -> None:

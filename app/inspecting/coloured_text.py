@@ -77,7 +77,9 @@ def _words(window: EncodedWindow, start: int, end: int) -> tuple[Word, ...]:
         if gap.strip():
             words.append(Word(f"\n[{_count(gap)} not read]\n", f"not read: {shorten(gap, 90)}", read=False))
             gap = ""
-        words.append(Word(gap + (window.spelled(index) or label.text), describe(label, index, index + 1)))
+        # Prefix and end token stand nowhere in the paper; a lone space before a word is part of the gap.
+        text = window.spelled(index) or label.text.replace("\u2581", " ").rstrip()
+        words.append(Word(gap + text, describe(label, index, index + 1)))
         after = max(after, last)
     return tuple(words)
 

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app import export
+from app.documents import Document
 from app.models import ModelStore
 from app.page import presentation, summary_presentation
 from app.page.example import Example
@@ -23,6 +24,7 @@ from app.page.settings_panel import PRIVATE, SettingsPanel
 from app.page.shelf_panel import GONE, ShelfPanel
 from app.page.streaming import Update
 from app.page.visitors import Tab, Visitors
+from app.summarizing.positions import language_barrier
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Done, Working
 
@@ -150,6 +152,12 @@ class SummaryPanel:
             **self._choice(paper),
         }
 
+    def _introduced(self, document: Document, values: Update) -> str:
+        """What was found in the file, and what of it will be read."""
+        settings = self._settings.shown(values)
+        barrier = language_barrier(self._store.profile(settings.model), document)
+        return summary_presentation.found(document, settings, barrier)
+
     def _choice(self, paper: Paper) -> Update:
         """Which sentence of a paper was chosen last, if there is such a one."""
         index, sentences = paper.look.sentence, paper.summary.sentences if paper.summary else ()
@@ -242,7 +250,7 @@ class SummaryPanel:
 
     def _tell_reading(self, values: Update, request: gr.Request) -> Any:
         document = (self.shelf.tab(request).paper or self._sample.paper()).document
-        return summary_presentation.found(document, self._settings.shown(values)) if document else gr.skip()
+        return self._introduced(document, values) if document else gr.skip()
 
     def _exporter(self, kind: str) -> Callable[[gr.Request], tuple[Any, Any]]:
         form = export.FORMATS[kind]

@@ -29,8 +29,12 @@ INCLUDING = {
 SWITCHES = tuple(dict.fromkeys(INCLUDING.values()))
 
 
-def found(document: Document, settings: SummarySettings) -> str:
-    """What was found in a file, and what of it will be read: title, size, what is left out, notes."""
+def found(document: Document, settings: SummarySettings, barrier: str | None = None) -> str:
+    """What was found in a file, and what of it will be read: title, size, what is left out, notes.
+
+    Args:
+        barrier: why the model does not read it, if it is in a language that it does not know.
+    """
     words = sum(len(document.text[start:end].split()) for start, end in document.body_ranges)
     facts = [count(len(document.pages), "page"), f"about {count(_round(words), 'word')}"]
     if document.name != document.title:
@@ -39,7 +43,8 @@ def found(document: Document, settings: SummarySettings) -> str:
         '<section class="found" aria-label="The paper">'
         f"<h2>{text(document.title or document.name)}</h2>"
         f'<p class="facts">{" · ".join(map(text, facts))}</p>'
-        f'<p class="reads">{_reads(document, settings)}</p>{_notes(document.notes)}</section>'
+        f'<p class="reads">{text(barrier) if barrier else _reads(document, settings)}</p>'
+        f"{_notes(document.notes)}</section>"
     )
 
 

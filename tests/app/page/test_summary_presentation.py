@@ -119,6 +119,8 @@ def test_what_will_be_read_is_said_with_a_switch_for_what_is_left_out() -> None:
     assert "Reads all 2 pages." in everything.text
     assert "leave the reference list out" in everything.text
     assert "Reads all 2 pages." in read_html(found(document(), SETTINGS)).text
+    foreign = read_html(found(paper, SETTINGS, "The model reads <English>."))
+    assert "The model reads <English>." in foreign.text and "Reads all" not in foreign.text
 
 
 def test_what_was_read_and_left_out_is_counted_in_one_line() -> None:

@@ -17,6 +17,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from app.inspecting.views import VIEWS
+from app.programs import MAPS
 from app.summarizing.settings import SETTINGS
 from tests.page_server import PASSWORD, paper_pdf, serve, tiny_model
 
@@ -156,8 +157,7 @@ def test_overview_and_maps_answer_for_a_summary(client: Client, folder: Path) ->
     overview = client.predict(summary_id=result["summary_id"], api_name="/attention_overview")
     assert np.array(overview["global_share"]).shape == (overview["layers"], overview["heads"])
     assert {view["name"]: view["layers"] for view in overview["views"]} == {
-        name: overview["layers" if view.stack == "encoder" else "decoder_layers"]
-        for name, view in VIEWS.items()
+        name: overview["layers" if VIEWS[name].stack == "encoder" else "decoder_layers"] for name in MAPS
     }
     parts = {}
     for view in ("band", "globals"):
@@ -228,7 +228,7 @@ def test_mcp_offers_the_same_functions(address: str) -> None:
     assert list(settings) == list(SETTINGS)
     assert settings["length"]["enum"] == ["usual", "short", "medium", "long"]
     assert (settings["num_beams"]["minimum"], settings["num_beams"]["maximum"]) == (1, 16)
-    assert schemas["attention_map"]["view"]["enum"] == list(VIEWS)
+    assert schemas["attention_map"]["view"]["enum"] == list(MAPS)
 
 
 def _post(address: str, body: dict[str, Any]) -> dict[str, Any]:

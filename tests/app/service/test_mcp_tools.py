@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from mcp import ClientSession, types
 from mcp.client.streamable_http import streamable_http_client
 
-from app.inspecting.views import VIEWS
+from app.programs import MAPS
 from app.service.mcp_tools import _decoded, tools
 from app.settings import Settings
 from app.summarizing.settings import SETTINGS, SummaryError
@@ -86,7 +86,7 @@ def test_schemas_are_valid_and_name_everything(address: str) -> None:
         assert all(text[0].isupper() and text[-1] == "." for text in texts), texts
     schemas = {tool.name: tool.inputSchema for tool in listed}
     assert set(schemas["summarize"]["properties"]["settings"]["properties"]) == set(SETTINGS)
-    assert schemas["attention_map"]["properties"]["view"]["enum"] == list(VIEWS)
+    assert schemas["attention_map"]["properties"]["view"]["enum"] == list(MAPS)
 
 
 def test_the_example_is_summarized_and_its_attention_shown(address: str) -> None:

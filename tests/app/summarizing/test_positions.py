@@ -29,7 +29,7 @@ def document(text: str, language: str | None) -> Document:
     sections = tuple(
         Section(text[start:end].split("\n")[0], start, end) for start, end in itertools.pairwise(starts)
     )
-    return Document("x.txt", "X", text, (Page(1, 0, len(text)),), sections, (), language)
+    return Document("x.txt", "X", text, (Page(1, 0, len(text)),), sections, (), language=language)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import pytest
 from app import export
 from app.documents import Document, Page, undivided
 from app.models import ModelStore
-from app.page import presentation
 from app.summarizing.settings import SummaryError, SummarySettings
 from app.summarizing.summarizer import summarize
 from app.summarizing.summary import Done, Summary
@@ -72,8 +71,6 @@ def test_another_way_of_writing_is_refused(store: ModelStore, paper: Document) -
 def test_a_quote_is_shown_and_saved_as_one(store: ModelStore, paper: Document) -> None:
     summary = _quoted(store, paper)
     assert all(sentence.quoted for sentence in summary.sentences)
-    shown = presentation.evidence(paper, summary.sentences[0])
-    assert "quoted" in shown and "attention" not in shown
     page = summary.sentences[0].evidence[0].page
     for written in (export.to_text(summary), export.to_markdown(summary)):
         assert (

@@ -34,6 +34,8 @@ def follow(tab: Tab, values: Update, views: Sequence[View]) -> Iterator[Update]:
         now: Update = {}
         for view in views:
             now |= view(tab, values)
+        if tab.showing != showing:  # it turned to something else during the look
+            return
         changed |= {component for component in last if now[component] != last[component]}
         if not last or not working:
             yield now

@@ -124,21 +124,20 @@ class SummaryPanel:
 
     def shown(self, tab: Tab, values: Update) -> Update:
         """Everything that the tab shows of its paper as it is now; of the example while there is none."""
-        paper = tab.paper or self._sample.paper()
+        own = tab.paper
+        paper = own or self._sample.paper()
         document = paper.document
         if document is not None and (paper.pages is None or paper.pages.document is not document):
             limits = self._store.settings.reading_limits
             paper.pages = open_paper(document, paper.file, limits, paper.password)
         written = paper.summary is not None and paper.state != "summarizing"
         status = self._status_of(paper)
-        if tab.paper is None:
+        if own is None:
             status = Status(tab.notice, kind="error") if tab.notice else EXAMPLE if written else READY
         return {
             self._door: gr.update(elem_classes=["later" if tab.visitor.papers else "first"]),
             self._paper.component: paper.pages.key if paper.pages else None,
-            self._found: summary_presentation.found(document, self._settings.shown(values))
-            if document
-            else "",
+            self._found: self._introduced(document, values) if document else "",
             self._locked: gr.update(visible=paper.state == "locked"),
             self._start: gr.update(
                 interactive=document is not None and not paper.busy,

@@ -99,7 +99,7 @@ def test_a_summary_grows_before_the_eyes(open_page: OpenPage, papers: Path) -> N
     page.click("#summarize")
     page.wait_for_selector(".sentence")
     lengths = sorted(set(page.evaluate("window.seen")))
-    assert len(lengths) > 4, lengths
+    assert len(lengths) >= 3, lengths
     phases = page.evaluate("window.lines")
     assert "Writing about" in phases
     expect(page.locator("#status")).to_contain_text("Done in")

@@ -147,7 +147,7 @@ class SummaryPanel:
             self._stop: gr.update(interactive=paper.busy and not paper.stopping, visible=paper.busy),
             self._status: presentation.status(status),
             self._summary: self._written(paper),
-            self._exports: gr.update(visible=written and tab.paper is not None),
+            self._exports: gr.update(visible=written and own is not None),
             **self._choice(paper),
         }
 

@@ -71,8 +71,5 @@ def test_another_way_of_writing_is_refused(store: ModelStore, paper: Document) -
 def test_a_quote_is_shown_and_saved_as_one(store: ModelStore, paper: Document) -> None:
     summary = _quoted(store, paper)
     assert all(sentence.quoted for sentence in summary.sentences)
-    page = summary.sentences[0].evidence[0].page
     for written in (export.to_text(summary), export.to_markdown(summary)):
-        assert (
-            f"page {page}, quoted" in written and export.QUOTED in written and export.CAUTION not in written
-        )
+        assert export.QUOTED in written and export.CAUTION not in written

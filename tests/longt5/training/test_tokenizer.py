@@ -64,8 +64,9 @@ def test_sentences_tokenized_one_by_one_are_the_text_tokenized(tokenizer: PreTra
 def test_command_writes_what_autotokenizer_loads(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    line = '{"id": "1", "text": "%s", "abstract": "A band."}\n' % (TEXT * 3)
-    (corpus / "train-neurips.jsonl").write_text(line * 5)
+    line = '{"id": "%d", "text": "%s", "abstract": "A band."}\n'
+    lines = [line % (number, TEXT * 3) for number in range(5)]
+    (corpus / "train-neurips.jsonl").write_text("".join(lines))
     arguments = [
         "x",
         "--corpus",

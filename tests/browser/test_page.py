@@ -93,7 +93,9 @@ def test_a_summary_grows_before_the_eyes(open_page: OpenPage, papers: Path) -> N
             new MutationObserver(() => {
                 window.seen.push(document.getElementById('summary').innerText.length);
                 window.lines.push(document.querySelector('.status-phase').innerText);
-            }).observe(document.getElementById('summary-column'), {subtree: true, childList: true, characterData: true});
+            }).observe(
+                document.getElementById('summary-column'), {subtree: true, childList: true, characterData: true}
+            );
         }"""
     )
     page.click("#summarize")

@@ -6,6 +6,7 @@ import pytest
 
 from app import export
 from app.documents import Document, Page, undivided
+from app.export.blocks import CAUTION, QUOTED
 from app.models import ModelStore
 from app.summarizing.settings import SummaryError, SummarySettings
 from app.summarizing.summarizer import summarize
@@ -72,4 +73,4 @@ def test_a_quote_is_shown_and_saved_as_one(store: ModelStore, paper: Document) -
     summary = _quoted(store, paper)
     assert all(sentence.quoted for sentence in summary.sentences)
     for written in (export.to_text(summary), export.to_markdown(summary)):
-        assert export.QUOTED in written and export.CAUTION not in written
+        assert QUOTED in written and CAUTION not in written

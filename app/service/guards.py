@@ -45,7 +45,6 @@ CLOSED = (
     "/gradio_api/runs",
     "/gradio_api/run-history",
     "/gradio_api/custom_component",
-    "/gradio_api/component_server",
     "/gradio_api/profiling",
     "/gradio_api/token",
     "/monitoring",

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+import gradio as gr
+
 from app.page.streaming import Update
 from app.page.visitors import Tab
 
@@ -28,13 +30,15 @@ def follow(tab: Tab, values: Update, views: Sequence[View]) -> Iterator[Update]:
     changed: set[Any] = set()
     while True:
         version = tab.visitor.desk.wait(version, WAIT)
-        if tab.showing != showing or tab.closed:
+        if last and (tab.showing != showing or tab.closed):
             return
         working = tab.visitor.working  # before the look: what is seen then is the end of it
         now: Update = {}
         for view in views:
             now |= view(tab, values)
-        if tab.showing != showing:  # it turned to something else during the look
+        if tab.showing != showing or tab.closed:  # it turned to something else, maybe during the look
+            # What ends without a word Gradio takes for empty.
+            yield {component: gr.skip() for component in now}
             return
         changed |= {component for component in last if now[component] != last[component]}
         if not last or not working:

@@ -377,7 +377,7 @@
       this.passages = passages;
       this.back = [];
       this.root.classList.add('open');
-      document.body.classList.add('paper-open');
+      document.getElementById('workspace').classList.add('paper-open');
       this.showPassages(passages, words);
       if (passages.length) await this.choose(chosen);
       else this.paintAll();
@@ -431,7 +431,7 @@
 
     close() {
       this.root.classList.remove('open');
-      document.body.classList.remove('paper-open');
+      document.getElementById('workspace').classList.remove('paper-open');
     }
 
     // ------------------------------------------------------------------------------------ the way back

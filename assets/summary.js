@@ -68,7 +68,8 @@
       if (!sheet || getComputedStyle(sheet).position !== 'fixed') return;
       const { top, bottom } = sentence.getBoundingClientRect();
       const free = window.innerHeight * 0.4;
-      if (top < 0 || bottom > free - 8) window.scrollBy({ top: top - Math.max(8, (free - (bottom - top)) / 2) });
+      // Whatever it is that scrolls here: the window or a part of it.
+      if (top < 0 || bottom > free - 8) sentence.scrollIntoView({ block: 'start' });
     }
 
     // What was chosen and folded, on sentences that have been written anew.

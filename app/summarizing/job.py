@@ -98,7 +98,11 @@ class Job:
             if self.plan.merged is not None:
                 self._merge(self.plan.merged)
         if not any(sentences for _, sentences in self.written):
-            raise SummaryError("The model wrote nothing; choose another model or a longer summary.")
+            raise SummaryError(
+                f"There is no whole sentence to quote in {self.document.name}; choose own words, or another paper."
+                if self.settings.writing == "quotes"
+                else "The model wrote nothing; choose another model or a longer summary."
+            )
         return self._summary(complete=True)
 
     def so_far(self) -> Summary | None:

@@ -15,6 +15,8 @@ from app.documents.page_numbers import page_list, pages_of
 from app.summarizing.settings import LENGTHS, TOKENS_PER_WORD, SummaryError, SummarySettings
 from app.summarizing.windows import TokenizedText, Window, shorten, tokenize, truncate, windows_at_sections
 
+# Less than two sentences: a summary would be longer, and made up.
+LEAST_TOKENS = 24
 # Words about each part of a paper that is read in parts: enough for the second pass to choose from.
 PART_WORDS = 120
 # Words about a section: a word for so many tokens of it, within these bounds; about one to three sentences.
@@ -81,13 +83,15 @@ def make_plan(
     """Divides a document into windows, and says what is written about each.
 
     Raises:
-        SummaryError: there is no text in it.
+        SummaryError: there is no text in it, or too little.
         app.work.Stopped: `stop` was set.
     """
     ranges = ranges_to_read(document, settings)
     whole = tokenize(tokenizer, document, ranges, stop)
     if not len(whole):
         raise SummaryError(f"There is no text to summarize in {document.name}.")
+    if len(whole) < LEAST_TOKENS:
+        raise SummaryError(f"There is too little text to summarize in {document.name}: choose a longer one.")
     room = settings.max_input_tokens - prefix_tokens - 1
     text = shorten(whole, room) if settings.long_papers == "beginning and end" else whole
     sections = _token_ranges(document, text)

@@ -95,6 +95,9 @@ def test_no_sections_are_written_about_unless_asked_for(store: ModelStore) -> No
 def test_nothing_to_read_is_said(store: ModelStore) -> None:
     with pytest.raises(SummaryError, match="no text"):
         plan(store, document(("References", "references", 4)))
+    few = Document("x.txt", "X", "Only three words.", (Page(1, 0, 17),), (Section("", 0, 17),), ())
+    with pytest.raises(SummaryError, match="too little"):
+        plan(store, few)
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.integers(300, 2000), st.booleans())
@@ -102,7 +105,8 @@ def test_nothing_to_read_is_said(store: ModelStore) -> None:
 def test_pieces_lie_within_their_windows(
     store: ModelStore, counts: list[int], size: int, quotes: bool
 ) -> None:
-    paper = document(*[(f"{number} Section", "body", count) for number, count in enumerate(counts, 1)])
+    sections = [(f"{number} Section", "body", count) for number, count in enumerate(counts, 1)]
+    paper = document(("Beginning", "body", 1), *sections)
     writing = "quotes" if quotes else "own words"
     for planned in plan(store, paper, max_input_tokens=size, writing=writing).windows:
         assert (planned.pieces[0].start, planned.pieces[0].end) == (planned.window.start, planned.window.end)

@@ -197,6 +197,7 @@ def test_zooming_reaches_single_tokens_and_comes_back(page: Page) -> None:
     shown = page.locator("#zoom input >> nth=1")
     tokens = int(shown.input_value())
     while tokens > 32:
+        page.wait_for_timeout(500)  # the figure may just be drawn anew
         page.locator("#map-figure canvas").first.click()
         tokens = max(32, tokens // 6)
         expect(shown).to_have_value(str(tokens))

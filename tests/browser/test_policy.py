@@ -41,9 +41,9 @@ def test_nothing_that_the_page_needs_is_refused(open_page: Callable[..., Page], 
     page.set_input_files("#file input[type=file]", str(papers / "sparse.pdf"))
     expect(page.locator("#summarize")).to_be_enabled()
     page.click("#summarize")
-    page.wait_for_selector(".sentence")
+    page.wait_for_selector('#summary-text[data-state="done"]')
     page.get_by_role("tab", name="Attention").click()
-    page.wait_for_selector(".js-plotly-plot, #inspector svg, #inspector canvas")
+    page.wait_for_selector("#map-figure .figure .panel")
     assert not refused
     assert not elsewhere
 

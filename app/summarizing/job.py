@@ -112,8 +112,11 @@ class Job:
             if draft.quotes is not None:
                 found = self._quoted(draft, draft.quotes.chosen(draft.token_ids))
             else:
-                sentences = finished_sentences(self.loaded.tokenizer, draft.token_ids)
-                found = self._supported(draft, presentable(sentences))
+                tokenizer = self.loaded.tokenizer
+                shown = presentable(finished_sentences(tokenizer, draft.token_ids))
+                if not shown and draft.piece.kind == "summary":  # what little there is, rather than nothing
+                    shown = draft_sentences(tokenizer, draft.token_ids)
+                found = self._supported(draft, shown)
             self._keep(draft.piece, found)
         return self._summary(complete=False) if any(found for _, found in self.written) else None
 

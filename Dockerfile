@@ -5,10 +5,11 @@ FROM python:3.12-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 OMP_WAIT_POLICY=passive
 WORKDIR /app
 
-# First what changes least. PyTorch for CPUs is a tenth of the one with CUDA; another index gives that one.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# First what changes least. PyTorch for CPUs, from PyTorch's own index, is a tenth of the one with CUDA, which an empty
+# build argument gives.
+ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 COPY requirements.txt .
-RUN pip install --extra-index-url "$TORCH_INDEX" "torch>=2.9,<=2.13.0" && pip install -r requirements.txt
+RUN pip install -r requirements.txt
 
 COPY app.py LICENSE ./
 COPY longt5 longt5

@@ -114,7 +114,8 @@ class Job:
             else:
                 tokenizer = self.loaded.tokenizer
                 shown = presentable(finished_sentences(tokenizer, draft.token_ids))
-                if not shown and draft.piece.kind == "summary":  # what little there is, rather than nothing
+                if not shown and not any(found for _, found in self.written):
+                    # What little there is, be it of a part, rather than nothing.
                     shown = draft_sentences(tokenizer, draft.token_ids)
                 found = self._supported(draft, shown)
             self._keep(draft.piece, found)

@@ -197,6 +197,18 @@ def test_on_a_phone_the_page_comes_up_from_below(open_page: OpenPage, papers: Pa
     expect(sheet).not_to_be_visible()
 
 
+def test_stop_keeps_what_is_written(open_page: OpenPage, papers: Path) -> None:
+    page = open_page()
+    read(page, papers / "long.txt")
+    page.click("#summarize")
+    page.locator(".sentence").first.wait_for()
+    page.click("#stop")
+    expect(page.locator(".status-phase")).to_have_text("Stopped.")
+    expect(page.locator("#exports")).to_be_visible()
+    page.locator(".sentence").first.click()
+    expect(page.locator(".passages-lead")).not_to_be_empty()
+
+
 def test_what_is_left_out_can_be_put_back(page: Page, open_page: OpenPage) -> None:
     page = open_page()
     page.click("#example")

@@ -14,18 +14,13 @@ from app import export
 from app.documents import Document, LeftOut, left_out
 from app.documents.page_numbers import page_list
 from app.page.presentation import count, duration, text
+from app.summarizing.plan import INCLUDING
 from app.summarizing.settings import SummarySettings
 from app.summarizing.summary import Evidence, Part, Sentence, Summary
 
 State = Literal["growing", "stopped", "done"]
 HEADINGS = {"tldr": "TL;DR", "summary": "Summary", "section": "Section by section"}
 UNSUPPORTED = "not found in the paper"
-# Which setting reads what surrounds a paper.
-INCLUDING = {
-    "front": "include_front_and_back",
-    "back": "include_front_and_back",
-    "references": "include_references",
-}
 SWITCHES = tuple(dict.fromkeys(INCLUDING.values()))
 
 

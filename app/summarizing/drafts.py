@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -66,11 +66,10 @@ def presentable(drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
     return kept
 
 
-def nearest_to(words: int, drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
-    """As many of the sentences, from the first one on, as come nearest to a number of words; one at least."""
-    totals = list(accumulate(len(draft.text.split()) for draft in drafts))
-    best = min(range(len(totals)), key=lambda count: abs(totals[count] - words), default=-1)
-    return list(drafts[: best + 1])
+def nearest_count(words: int, texts: Iterable[str]) -> int:
+    """How many of the texts, from the first one on, come nearest to a number of words; one at least."""
+    totals = list(accumulate(len(text.split()) for text in texts))
+    return 1 + min(range(len(totals)), key=lambda last: abs(totals[last] - words), default=-1)
 
 
 def _reads_well(sentence: str) -> bool:

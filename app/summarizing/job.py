@@ -19,7 +19,7 @@ from app.summarizing.drafts import (
     decoded,
     draft_sentences,
     finished_sentences,
-    nearest_to,
+    nearest_count,
     presentable,
     without_repeats,
 )
@@ -76,6 +76,7 @@ class Job:
         self.traces: list[WindowTrace] = []
         self.written: list[tuple[Piece, list[Sentence]]] = []
         self.draft: _Draft | None = None
+        self.read = 0  # tokens of the plan's text, up to the last window that something was written about
         self.repeats_dropped = 0
         self.ends_early = False
         self._read_text: ReadText | None = None
@@ -97,7 +98,7 @@ class Job:
                 self._read_and_write(planned)
             if self.plan.merged is not None:
                 self._merge(self.plan.merged)
-        if not any(sentences for _, sentences in self.written):
+        if not self._anything:
             raise SummaryError(
                 f"There is no whole sentence to quote in {self.document.name}; choose own words, or another paper."
                 if self.settings.writing == "quotes"
@@ -114,12 +115,17 @@ class Job:
             else:
                 tokenizer = self.loaded.tokenizer
                 shown = presentable(finished_sentences(tokenizer, draft.token_ids))
-                if not shown and not any(found for _, found in self.written):
+                if not shown and not self._anything:
                     # What little there is, be it of a part, rather than nothing.
                     shown = draft_sentences(tokenizer, draft.token_ids)
                 found = self._supported(draft, shown)
             self._keep(draft.piece, found)
-        return self._summary(complete=False) if any(found for _, found in self.written) else None
+        return self._summary(complete=False) if self._anything else None
+
+    @property
+    def _anything(self) -> bool:
+        """Whether a sentence has been written."""
+        return any(sentences for _, sentences in self.written)
 
     # Reading
 
@@ -196,14 +202,15 @@ class Job:
         drafts = draft_sentences(self.loaded.tokenizer, draft.token_ids)
         # A model that writes nothing readable is shown as it is; a section is left without a summary instead.
         shown = presentable(drafts) or (drafts if piece.kind == "summary" else [])
-        return self._supported(draft, shown if piece.words is None else nearest_to(piece.words, shown))
+        if piece.words is not None:
+            shown = shown[: nearest_count(piece.words, (sentence.text for sentence in shown))]
+        return self._supported(draft, shown)
 
     def _supported(self, draft: _Draft, drafts: Sequence[DraftSentence]) -> Found:
         """The sentences that say something new, each with its evidence."""
         drafts, repeats = without_repeats(drafts, self._said_before(draft.piece))
         self.repeats_dropped += repeats
-        trace = replace(draft.trace, summary_ids=tuple(draft.token_ids))
-        self.traces.append(trace)
+        trace = self._record(draft, tuple(draft.token_ids))
         if not drafts:
             return []
         passages = passage_ranges(draft.text, draft.window, first_token=len(self.prefix))
@@ -223,7 +230,7 @@ class Job:
         stretch = Window(max(draft.window.start, first + start), min(draft.window.end, first + end))
         quotes = draft.quotes = Quotes(self.document, draft.text, stretch)
         if not any(len(sentence) < piece.max_tokens for sentence in quotes.sentences):
-            self.traces.append(draft.trace)
+            self._record(draft, ())
             return []
         sampling = Sampling(settings.seed + len(self.traces), settings.temperature, settings.top_p)
         quoted = quote(
@@ -240,11 +247,18 @@ class Job:
     def _quoted(self, draft: _Draft, quoted: Quoted) -> Found:
         """The quotes that say something new, each with its own place as evidence."""
         assert draft.quotes is not None
-        self.traces.append(replace(draft.trace, summary_ids=quoted.token_ids))
+        self._record(draft, quoted.token_ids)
         found = draft.quotes.read(quoted)
         fresh, repeats = without_repeats([sentence for sentence, _ in found], self._said_before(draft.piece))
         self.repeats_dropped += repeats
         return [(sentence, (evidence,)) for sentence, evidence in found if sentence in fresh]
+
+    def _record(self, draft: _Draft, summary_ids: Tokens) -> WindowTrace:
+        """Keeps what was read and written for a piece."""
+        if draft.text is self.plan.text:  # the second pass reads nothing new of the paper
+            self.read = draft.window.end
+        self.traces.append(replace(draft.trace, summary_ids=summary_ids))
+        return self.traces[-1]
 
     def _said_before(self, piece: Piece) -> list[str]:
         """What pieces of the same kind and section have said: a section may say what the summary says."""
@@ -309,13 +323,12 @@ class Job:
 
     def _summary(self, *, complete: bool) -> Summary:
         plan, document = self.plan, self.document
-        read = plan.windows[-1].window.end if complete else self._windows_read()
-        pages_read = pages_of(document, plan.text.offsets[:read])
+        pages_read = pages_of(document, plan.text.offsets[: self.read])
         notes = reading_notes(
             document,
             self.settings,
             plan,
-            read,
+            self.read,
             repeats_dropped=self.repeats_dropped,
             ends_early=self.ends_early,
             complete=complete,
@@ -324,27 +337,14 @@ class Job:
             document=document,
             parts=assemble(self.written, document.title),
             settings=self.settings,
-            tokens_read=read,
-            tokens_left_out=len(plan.whole) - read + plan.surroundings,
+            tokens_read=self.read,
+            tokens_left_out=len(plan.whole) - self.read + plan.surroundings,
             pages_read=pages_read,
             notes=(*document.notes, *notes),
             seconds=0.0,
             windows=tuple(self.traces),
             complete=complete,
         )
-
-    def _windows_read(self) -> int:
-        """Tokens of the windows from which anything has been written."""
-        written = {trace.input_ids for trace in self.traces}
-        ends = [
-            planned.window.end
-            for planned in self.plan.windows
-            if _model_input(self.plan.text, planned.window, self.prefix, self.loaded.tokenizer.eos_token_id)[
-                0
-            ]
-            in written
-        ]
-        return max(ends, default=0)
 
 
 class _Draft:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from app.documents import Document
 from app.documents.left_out import left_out
 from app.documents.page_numbers import page_list, pages_of
-from app.summarizing.plan import Plan
+from app.summarizing.plan import INCLUDING, Plan
 from app.summarizing.settings import SummarySettings
 from app.summarizing.windows import TokenizedText
 
@@ -52,13 +52,8 @@ def reading_notes(
 
 def left_out_notes(document: Document, settings: SummarySettings) -> Iterator[str]:
     """What surrounds the paper and is not read, with its pages."""
-    put_back = {
-        "references": settings.include_references,
-        "front": settings.include_front_and_back,
-        "back": settings.include_front_and_back,
-    }
     for found in left_out(document):
-        if not put_back[found.kind]:
+        if not getattr(settings, INCLUDING[found.kind]):
             yield f"Left out: {found.what} ({page_list(found.pages)})."
 
 

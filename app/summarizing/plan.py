@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,12 @@ from app.documents.page_numbers import page_list, pages_of
 from app.summarizing.settings import LENGTHS, TOKENS_PER_WORD, SummaryError, SummarySettings
 from app.summarizing.windows import TokenizedText, Window, shorten, tokenize, truncate, windows_at_sections
 
+# The setting that has a kind of section read which is not the paper itself.
+INCLUDING = {
+    "front": "include_front_and_back",
+    "references": "include_references",
+    "back": "include_front_and_back",
+}
 # Less than two sentences: a summary would be longer, and made up.
 LEAST_TOKENS = 24
 # Words about each part of a paper that is read in parts: enough for the second pass to choose from.
@@ -30,11 +36,14 @@ _SELF_SUMMARY = re.compile(
 )
 
 
+Kind: TypeAlias = Literal["summary", "part", "section"]
+
+
 @dataclass(frozen=True)
 class Piece:
     """Something to be written about a stretch of a window."""
 
-    kind: Literal["summary", "part", "section"]
+    kind: Kind
     name: str
     """What the stretch is, in words."""
     start: int
@@ -99,34 +108,36 @@ def make_plan(
         windows = windows_at_sections(text, room, [start for _, start, _ in sections])
     else:
         windows = truncate(text, room)
-    in_parts = len(windows) > 1
+    words_read = sum(len(document.text[start:end].split()) for start, end in ranges)
+
+    def piece(kind: Kind, name: str, window: Window, words: int | None) -> Piece:
+        most = _most_tokens(words, settings, whole, words_read)
+        return Piece(kind, name, window.start, window.end, words, most)
+
+    words = LENGTHS.get(settings.length)
     planned = []
     for window in windows:
-        pieces = list(_section_pieces(window, sections, settings)) if settings.sections else []
-        name = _pages(document, text, window) if in_parts else "the paper"
-        whole_window = Piece("summary", name, window.start, window.end, None, 0)
-        if in_parts:
-            words = min(PART_WORDS, round(settings.words))  # no more about a part than about the whole
-            whole_window = replace(whole_window, kind="part", words=words)
-        planned.append(PlannedWindow(window, (_sized(whole_window, settings, whole, document), *pieces)))
-    merged = Piece("summary", "the parts’ summaries", 0, 0, None, 0) if in_parts else None
+        if len(windows) == 1:
+            first = piece("summary", "the paper", window, words)
+        else:  # no more about a part than about the whole
+            name = page_list(pages_of(document, text.offsets[window.start : window.end]))
+            first = piece("part", name, window, min(PART_WORDS, round(settings.words)))
+        about_sections = _section_pieces(window, sections) if settings.sections else ()
+        planned.append(PlannedWindow(window, (first, *about_sections)))
+    merged = piece("summary", "the parts’ summaries", Window(0, 0), words) if len(windows) > 1 else None
     others = [(part.start, part.end) for part in document.sections if (part.start, part.end) not in ranges]
     return Plan(
         whole,
         text,
         tuple(planned),
-        merged and _sized(merged, settings, whole, document),
+        merged,
         surroundings=len(tokenize(tokenizer, document, others, stop)),
     )
 
 
 def ranges_to_read(document: Document, settings: SummarySettings) -> list[tuple[int, int]]:
     """Ranges of `document.text` that belong to the paper, or that the settings put back."""
-    kinds = {"body"}
-    if settings.include_references:
-        kinds.add("references")
-    if settings.include_front_and_back:
-        kinds |= {"front", "back"}
+    kinds = {"body", *(kind for kind, setting in INCLUDING.items() if getattr(settings, setting))}
     return [
         (part.start, part.end) for part in document.sections if part.kind in kinds and part.start < part.end
     ]
@@ -147,9 +158,7 @@ def _token_ranges(document: Document, text: TokenizedText) -> list[tuple[Section
     return [one for one in found if one[1] < one[2]]
 
 
-def _section_pieces(
-    window: Window, sections: Sequence[tuple[Section, int, int]], settings: SummarySettings
-) -> Iterator[Piece]:
+def _section_pieces(window: Window, sections: Sequence[tuple[Section, int, int]]) -> Iterator[Piece]:
     """What is to be written about the sections in a window; one that goes on in the next is in both."""
     for section, first, after in sections:
         start, end = max(first, window.start), min(after, window.end)
@@ -161,21 +170,11 @@ def _section_pieces(
         yield Piece("section", section.heading, start, end, words, tokens, section.heading, section.start)
 
 
-def _sized(piece: Piece, settings: SummarySettings, whole: TokenizedText, document: Document) -> Piece:
-    """The piece with the length that a summary is to have, or that of a part."""
-    words = piece.words
-    if words is None and settings.length != "usual":
-        words = LENGTHS[settings.length]
+def _most_tokens(words: int | None, settings: SummarySettings, text: TokenizedText, words_read: int) -> int:
+    """How many tokens so many words of a text have, about; None are as many as the model's usual summary may have."""
     if words is None:
-        return replace(piece, max_tokens=settings.max_new_tokens)
-    read = sum(len(document.text[start:end].split()) for start, end in ranges_to_read(document, settings))
-    tokens = words * len(whole) / max(1, read)
-    if (
-        settings.writing == "quotes"
-    ):  # a sentence more, of which as many are kept as come nearest to the length
-        tokens += len(whole) / len(whole.sentence_starts)
-    return replace(piece, words=words, max_tokens=round(tokens))
-
-
-def _pages(document: Document, text: TokenizedText, window: Window) -> str:
-    return page_list(pages_of(document, text.offsets[window.start : window.end]))
+        return settings.max_new_tokens
+    tokens = words * len(text) / max(1, words_read)
+    if settings.writing == "quotes":  # a sentence more: as many are kept as come nearest to the length
+        tokens += len(text) / len(text.sentence_starts)
+    return round(tokens)

@@ -45,10 +45,11 @@ def summarize_by_position(document: Document, settings: SummarySettings, barrier
     Args:
         barrier: the sentence that says why, for the notes.
     """
+    ranges = ranges_to_read(document, settings)
     sections = [
         (section.heading, section.start, sentences)
         for section in document.sections
-        if (section.start, section.end) in ranges_to_read(document, settings)
+        if (section.start, section.end) in ranges
         and (sentences := _sentences(document, section.start, section.end))
     ]
     chosen: list[Sentence] = []

@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from app.documents import Document
-from app.summarizing.drafts import DraftSentence
+from app.summarizing.drafts import DraftSentence, nearest_count
 from app.summarizing.summary import Evidence
 from app.summarizing.windows import TokenizedText, Window
 from longt5.quote_search import Quoted
@@ -84,13 +84,8 @@ class Quotes:
 
     def nearest_to(self, words: int, quoted: Quoted) -> Quoted:
         """The first choices of those quoted that together come nearest to a number of words; one at least."""
-        totals = list(
-            accumulate(
-                len(self._document.text[source.start : source.end].split())
-                for source in (self._sources[number] for number in quoted.indices)
-            )
-        )
-        count = 1 + min(range(len(totals)), key=lambda last: abs(totals[last] - words), default=-1)
+        sources = (self._sources[number] for number in quoted.indices)
+        count = nearest_count(words, (self._document.text[source.start : source.end] for source in sources))
         tokens = sum(len(self.sentences[number]) for number in quoted.indices[:count])
         return Quoted(quoted.indices[:count], quoted.token_ids[:tokens])
 

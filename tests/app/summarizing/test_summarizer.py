@@ -4,7 +4,7 @@ import dataclasses
 import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from itertools import pairwise
 from pathlib import Path
 
@@ -406,6 +406,16 @@ def test_stopping_takes_effect_within_a_second(slow: tuple[ModelStore, Document]
     assert not store.turns._served and not len(store.turns)
 
 
+def _end(events: Generator[Event, None, None], stop: threading.Event, by_closing: bool) -> None:
+    """Ends the work in one of the two ways that there are."""
+    if by_closing:
+        events.close()
+    else:
+        stop.set()
+        with pytest.raises(Stopped):
+            list(events)
+
+
 @pytest.mark.parametrize("by_closing", [False, True])
 def test_stopping_while_reading(store: ModelStore, tmp_path: Path, by_closing: bool) -> None:
     path = make_pdf(tmp_path / "long.pdf", [wrapped(paragraphs(9, seed=page)) for page in range(100)])
@@ -413,12 +423,7 @@ def test_stopping_while_reading(store: ModelStore, tmp_path: Path, by_closing: b
     events = summarize(path, _settings(), store, stop=stop)
     assert isinstance(next(events), Reading)
     start = time.monotonic()
-    if by_closing:
-        events.close()
-    else:
-        stop.set()
-        with pytest.raises(Stopped):
-            list(events)
+    _end(events, stop, by_closing)
     assert time.monotonic() - start < 1.0
 
 
@@ -476,18 +481,26 @@ def test_what_was_written_when_it_was_stopped_is_kept(
     # A random model ends hardly a sentence by itself: its first piece is finished, of quotes a part of it is.
     enough = 3 if writing == "own words" else 2
     next(e for e in events if isinstance(e, Working) and e.step >= enough and e.parts)
-    if by_closing:
-        events.close()
-    else:
-        stop.set()
-        with pytest.raises(Stopped):
-            list(events)
+    _end(events, stop, by_closing)
     (summary,) = kept
     assert not summary.complete and summary.seconds > 0
     assert summary.sentences and all(sentence.evidence for sentence in summary.sentences)
     assert any("Stopped" in note for note in summary.notes)
     assert _done(list(summarize(PAPER, settings, store, keep=kept.append))).complete
     assert len(kept) == 1
+
+
+@pytest.mark.parametrize("max_input_tokens", [16_384, 700])
+def test_a_stop_in_the_first_piece_keeps_what_little_there_is(
+    store: ModelStore, max_input_tokens: int
+) -> None:
+    kept: list[Summary] = []
+    settings = _settings(length="medium", num_beams=1, max_input_tokens=max_input_tokens)
+    events = summarize(PAPER, settings, store, keep=kept.append)
+    next(event for event in events if isinstance(event, Working) and event.parts)
+    events.close()
+    (summary,) = kept
+    assert summary.sentences and not summary.complete
 
 
 def test_nothing_is_kept_where_nothing_was_written(store: ModelStore) -> None:

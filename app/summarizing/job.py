@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -130,32 +130,21 @@ class Job:
     # Reading
 
     def _read_and_write(self, planned: PlannedWindow) -> None:
-        first = planned.pieces[0]
-        encoded, input_ids, offsets = self._encode(self.plan.text, planned.window, first.name)
+        source = self._encode(self.plan.text, planned.window, planned.pieces[0].name)
         for piece in planned.pieces:
-            reads = _reads(piece, planned.window, len(self.prefix))
-            trace = WindowTrace(piece.name, input_ids, offsets, (), reads)
-            self._write(_Draft(piece, trace, encoded, self.plan.text, planned.window))
+            self._write(_Draft(piece, source, Window(piece.start, piece.end)))
 
     def _merge(self, piece: Piece) -> None:
         """The second pass: reads the parts' summaries between the paper's introduction and its conclusion."""
         parts = [sentence for written, found in self.written if written.kind == "part" for sentence in found]
-        before, after = frame(self.document, self.plan.text, self._room // 4)
-        said = sources_of(parts, self.traces, self.loaded.tokenizer, self.plan.text)
-        text = join([before, said, after])
-        window = Window(0, min(len(text), self._room))
-        encoded, input_ids, offsets = self._encode(text, window, piece.name)
-        trace = WindowTrace(piece.name, input_ids, offsets, (), (0, len(input_ids)))
-        self._write(_Draft(piece, trace, encoded, text, window))
+        room = self.settings.max_input_tokens - len(self.prefix) - 1
+        before, after = frame(self.document, self.plan.text, room // 4)
+        text = join([before, sources_of(parts, self.traces, self.plan.text), after])
+        window = Window(0, min(len(text), room))
+        self._write(_Draft(piece, self._encode(text, window, piece.name), window))
 
-    @property
-    def _room(self) -> int:
-        return self.settings.max_input_tokens - len(self.prefix) - 1
-
-    def _encode(
-        self, text: TokenizedText, window: Window, what: str
-    ) -> tuple[EncodedText, tuple[int, ...], tuple[tuple[int, int], ...]]:
-        """A window through the encoder, with its tokens and the characters of each."""
+    def _encode(self, text: TokenizedText, window: Window, what: str) -> _Source:
+        """A window through the encoder."""
         end_token = self.loaded.tokenizer.eos_token_id
         input_ids, offsets = _model_input(text, window, self.prefix, end_token)
 
@@ -166,7 +155,7 @@ class Job:
         on_progress(0.0)
         encoded = self.store.encoded(self.loaded, input_ids, on_progress)
         self.step += 1
-        return encoded, input_ids, offsets
+        return _Source(text, window, input_ids, offsets, len(self.prefix), encoded)
 
     # Writing
 
@@ -174,7 +163,6 @@ class Job:
         """Writes a piece, finds the evidence of its sentences and keeps them."""
         self.draft = draft
         self._on_writing(())
-        draft.encoded = draft.encoded.showing(torch.from_numpy(draft.trace.decoder_mask))
         found = self._quote(draft) if self.settings.writing == "quotes" else self._own_words(draft)
         self.draft = None
         self.step += 1
@@ -188,7 +176,7 @@ class Job:
             config = with_length(config, words)
         token_ids = write(
             self.loaded.model,
-            draft.encoded,
+            draft.shown,
             config,
             seed=self.settings.seed + len(self.traces) if self.settings.do_sample else None,
             logits_processor=processors(self.loaded.tokenizer, config, words),
@@ -209,33 +197,35 @@ class Job:
     def _supported(self, draft: _Draft, drafts: Sequence[DraftSentence]) -> Found:
         """The sentences that say something new, each with its evidence."""
         drafts, repeats = without_repeats(drafts, self._said_before(draft.piece))
+        trace = draft.trace(tuple(draft.token_ids))
+        found = self._evidence(draft, trace, drafts) if drafts else []
+        # Only now, as a stop in the midst of the evidence has all of it done again.
         self.repeats_dropped += repeats
-        trace = self._record(draft, tuple(draft.token_ids))
-        if not drafts:
-            return []
-        passages = passage_ranges(draft.text, draft.window, first_token=len(self.prefix))
+        self._record(draft, trace)
+        return list(zip(drafts, found, strict=True))
+
+    def _evidence(
+        self, draft: _Draft, trace: WindowTrace, drafts: Sequence[DraftSentence]
+    ) -> list[tuple[Evidence, ...]]:
+        """The passages that each of one or more sentences rests on."""
+        source = draft.source
+        passages = passage_ranges(source.text, source.window, first_token=source.prefix_tokens)
         start, end = trace.decoder_reads
         passages = passages[(passages[:, 0] >= start) & (passages[:, 1] <= end)]
-        forced = self.store.teacher_forced(self.loaded, trace.input_ids, draft.encoded, trace.summary_ids)
-        found = find_evidence(
-            self.loaded.model, draft.encoded, forced, trace, self.document, drafts, passages
-        )
-        return list(zip(drafts, found, strict=True))
+        forced = self.store.teacher_forced(self.loaded, trace.input_ids, draft.shown, trace.summary_ids)
+        return find_evidence(self.loaded.model, draft.shown, forced, trace, self.document, drafts, passages)
 
     def _quote(self, draft: _Draft) -> Found:
         """Quotes from a piece, in the paper's order."""
         settings, piece = self.settings, draft.piece
-        start, end = draft.trace.decoder_reads
-        first = draft.window.start - len(self.prefix)
-        stretch = Window(max(draft.window.start, first + start), min(draft.window.end, first + end))
-        quotes = draft.quotes = Quotes(self.document, draft.text, stretch)
+        quotes = draft.quotes = Quotes(self.document, draft.source.text, draft.stretch)
         if not any(len(sentence) < piece.max_tokens for sentence in quotes.sentences):
-            self._record(draft, ())
+            self._record(draft, draft.trace(()))
             return []
         sampling = Sampling(settings.seed + len(self.traces), settings.temperature, settings.top_p)
         quoted = quote(
             self.loaded.model,
-            draft.encoded,
+            draft.shown,
             quotes.sentences,
             max_new_tokens=piece.max_tokens,
             num_beams=settings.num_beams,
@@ -247,18 +237,17 @@ class Job:
     def _quoted(self, draft: _Draft, quoted: Quoted) -> Found:
         """The quotes that say something new, each with its own place as evidence."""
         assert draft.quotes is not None
-        self._record(draft, quoted.token_ids)
+        self._record(draft, draft.trace(quoted.token_ids))
         found = draft.quotes.read(quoted)
         fresh, repeats = without_repeats([sentence for sentence, _ in found], self._said_before(draft.piece))
         self.repeats_dropped += repeats
         return [(sentence, (evidence,)) for sentence, evidence in found if sentence in fresh]
 
-    def _record(self, draft: _Draft, summary_ids: Tokens) -> WindowTrace:
+    def _record(self, draft: _Draft, trace: WindowTrace) -> None:
         """Keeps what was read and written for a piece."""
-        if draft.text is self.plan.text:  # the second pass reads nothing new of the paper
-            self.read = draft.window.end
-        self.traces.append(replace(draft.trace, summary_ids=summary_ids))
-        return self.traces[-1]
+        if draft.source.text is self.plan.text:  # the second pass reads nothing new of the paper
+            self.read = draft.source.window.end
+        self.traces.append(trace)
 
     def _said_before(self, piece: Piece) -> list[str]:
         """What pieces of the same kind and section have said: a section may say what the summary says."""
@@ -347,20 +336,37 @@ class Job:
         )
 
 
-class _Draft:
-    """A piece in the making."""
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A window that the encoder has read."""
 
-    def __init__(
-        self, piece: Piece, trace: WindowTrace, encoded: EncodedText, text: TokenizedText, window: Window
-    ) -> None:
+    text: TokenizedText
+    window: Window
+    input_ids: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
+    prefix_tokens: int
+    encoded: EncodedText
+
+
+class _Draft:
+    """A piece in the making, written from a stretch of what was read."""
+
+    def __init__(self, piece: Piece, source: _Source, stretch: Window) -> None:
         self.piece = piece
-        self.trace = trace
-        self.encoded = encoded
-        self.text = text
-        self.window = window
+        self.source = source
+        self.stretch = stretch
         self.token_ids: Tokens = ()
         self.quotes: Quotes | None = None
         """What may be quoted of it, once that is known, where it is written in quotes."""
+        self.shown = source.encoded.showing(torch.from_numpy(self.trace(()).decoder_mask))
+        """What the decoder sees of the text."""
+
+    def trace(self, summary_ids: Tokens) -> WindowTrace:
+        """What was read and written."""
+        source = self.source
+        first = source.prefix_tokens - source.window.start
+        reads = self.stretch.start + first, self.stretch.end + first
+        return WindowTrace(self.piece.name, source.input_ids, source.offsets, summary_ids, reads)
 
 
 def assemble(written: Sequence[tuple[Piece, Sequence[Sentence]]], title: str) -> tuple[Part, ...]:
@@ -412,13 +418,6 @@ def _steps(plan: Plan, max_input_tokens: int) -> list[Step]:
         steps.append(Step(read=min(max_input_tokens, said + max_input_tokens // 2)))
         steps.append(Step(write=plan.merged.max_tokens))
     return steps
-
-
-def _reads(piece: Piece, window: Window, prefix_tokens: int) -> tuple[int, int]:
-    """The range of a window's `input_ids` that a piece is about; prefix and end token go with the whole window."""
-    if (piece.start, piece.end) == (window.start, window.end):
-        return 0, prefix_tokens + len(window) + 1
-    return piece.start - window.start + prefix_tokens, piece.end - window.start + prefix_tokens
 
 
 def _model_input(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -41,7 +40,7 @@ def frame(document: Document, text: TokenizedText, most: int) -> tuple[Tokenized
 
 
 def sources_of(
-    sentences: Sequence[Sentence], traces: Sequence[WindowTrace], tokenizer: Any, text: TokenizedText
+    sentences: Sequence[Sentence], traces: Sequence[WindowTrace], text: TokenizedText
 ) -> TokenizedText:
     """Sentences written about parts as tokens to be read, each of which stands for the passage its sentence rests on.
 

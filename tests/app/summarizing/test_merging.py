@@ -50,10 +50,10 @@ def test_each_token_of_a_sentence_stands_for_its_passage(store: ModelStore) -> N
             Sentence("Nothing.", 0, 4, len(own)),
             Sentence(passage.quote, 0, 0, 4, (Evidence(start, start + 15, 1, passage.quote, 1.0),)),
         ]
-        said = sources_of(sentences, [trace], loaded.tokenizer, text)
+        said = sources_of(sentences, [trace], text)
         assert tuple(said.ids[:4]) == own[:4]
         assert said.offsets[:4].tolist() == [[start, start + 15]] * 4
         assert said.sentence_starts.tolist() == [0, 4]
         quote = said.offsets[4:]
         assert TEXT[quote[0, 0] : quote[-1, 1]] == "Tiles are used."
-    assert len(sources_of([], [], loaded.tokenizer, text)) == 0
+    assert len(sources_of([], [], text)) == 0

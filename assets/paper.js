@@ -159,17 +159,22 @@
 
     async fetchPage(page) {
       const scale = this.scaleOf(page);
-      const answer = await this.ask('page', { page: page.page.number, scale, text: Boolean(this.asText) });
+      const asText = this.asText;
+      const answer = await this.ask('page', { page: page.page.number, scale, text: Boolean(asText) });
       if (!answer || !page.isConnected) return;
-      const body = page.querySelector('.page-body');
+      const image = new Image();
       if (answer.image) {
-        const image = new Image();
         image.alt = '';
         image.draggable = false;
         image.src = answer.image;
         await image.decode().catch(() => {});
-        body.replaceChildren(image);
-      } else {
+      }
+      if (asText !== this.asText || scale < this.scaleOf(page) * 0.8) { // turned or enlarged meanwhile
+        await this.fetchPage(page);
+        return;
+      }
+      if (answer.image) page.querySelector('.page-body').replaceChildren(image);
+      else {
         page.text = [...answer.text]; // characters, as the server counts them
         page.failed = Boolean(answer.problem);
       }

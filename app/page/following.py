@@ -30,14 +30,12 @@ def follow(tab: Tab, values: Update, views: Sequence[View]) -> Iterator[Update]:
     changed: set[Any] = set()
     while True:
         version = tab.visitor.desk.wait(version, WAIT)
-        if last and (tab.showing != showing or tab.closed):
-            return
         working = tab.visitor.working  # before the look: what is seen then is the end of it
         now: Update = {}
         for view in views:
             now |= view(tab, values)
         if tab.showing != showing or tab.closed:  # it turned to something else, maybe during the look
-            # What ends without a word Gradio takes for empty.
+            # When an event ends, Gradio sends its last update again: what came before would then be the last word.
             yield {component: gr.skip() for component in now}
             return
         changed |= {component for component in last if now[component] != last[component]}

@@ -36,7 +36,7 @@ from app.page import presentation
 from app.page.desk import BROKEN
 from app.page.parcels import parcel
 from app.page.presentation import Status
-from app.page.settings_panel import PRIVATE
+from app.page.settings_panel import PAGE_EVENT
 from app.page.streaming import Update, cumulative
 from app.page.summary_panel import SummaryPanel
 from app.page.tour import Tour
@@ -130,13 +130,12 @@ class InspectorPanel:
                 shown,
                 concurrency_limit=4,
                 concurrency_id="maps",
-                trigger_mode="always_last",
-                **PRIVATE,
+                **{**PAGE_EVENT, "trigger_mode": "always_last"},
             )
 
         on(tab.select, self._enter)
         # A browser may or may not call that a selection of the tab, so both ways lead in.
-        on(summary.inspect.click(self._want, self._chosen, tabs, **PRIVATE).then, self._enter)
+        on(summary.inspect.click(self._want, self._chosen, tabs, **PAGE_EVENT).then, self._enter)
         on(self._part.input, self._change_part)
         on(self._view.input, self._change_view)
         for control in (self._option, self._sort, self._named, self._layer, self._head, self._sentence):
@@ -149,13 +148,13 @@ class InspectorPanel:
         on(self._in.click, partial(self._ask, partial(_zoomed, 1 / ZOOM)))
         on(self._out.click, partial(self._ask, partial(_zoomed, ZOOM)))
         on(self._pin.click, self._change_pin)
-        self._stop.click(self._end, None, [self._status, self._stop], queue=False, **PRIVATE)
+        self._stop.click(self._end, None, [self._status, self._stop], queue=False, **PAGE_EVENT)
         for button, question in self._tour.wire():
             on(button, partial(self._ask, partial(_toured, question)))
-        self._courier.click(self._click, asked, shown, concurrency_id="maps", **PRIVATE)
+        self._courier.click(self._click, asked, shown, concurrency_id="maps", **PAGE_EVENT)
         for kind, button in self._files.items():
-            button.click(self._saver(kind), self._scale, self._courier, **PRIVATE)
-        self._link.click(self._copy_link, None, self._courier, **PRIVATE)
+            button.click(self._saver(kind), self._scale, self._courier, **PAGE_EVENT)
+        self._link.click(self._copy_link, None, self._courier, **PAGE_EVENT)
 
     # What events ask for
 
@@ -408,13 +407,18 @@ class InspectorPanel:
             except SummaryError as error:
                 yield self._line(str(error), "error")
             except Stopped:
-                return  # for the sake of a later question, whose answer is what the page shows
+                raise
             except Exception:
                 log.exception("unexpected error")
                 yield self._line(BROKEN, "error")
 
         def cumulated(values: Update, request: gr.Request) -> Iterator[Update]:
-            yield from cumulative(run(values, request))
+            try:
+                yield from cumulative(run(values, request))
+            except Stopped:
+                # For the sake of a later question, whose answer is what the page shows: at its end Gradio sends an
+                # event's last update again, which is to say nothing.
+                yield {self._status: gr.skip()}
 
         return cumulated
 

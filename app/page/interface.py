@@ -17,7 +17,7 @@ from app.service.uploads import Uploads
 from app.settings import Settings
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-SCRIPTS = ("app.js", "paper.js", "summary.js", "figures.js")
+SCRIPTS = ("stream.js", "app.js", "paper.js", "summary.js", "figures.js")
 STYLES = ("app.css", "figures.css")
 TITLE = "LongT5 Reader"
 HEADER = f"<header><h1>{TITLE}</h1><p>What a paper says, and where it says so.</p></header>"

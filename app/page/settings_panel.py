@@ -12,7 +12,13 @@ from app.summarizing.settings import SETTINGS, Setting, SummaryError, SummarySet
 
 CONDITIONAL = [name for name, setting in SETTINGS.items() if setting.when]
 DECIDING = {condition.setting for setting in SETTINGS.values() for condition in setting.when}
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+PAGE_EVENT: dict[str, Any] = {
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    # Gradio would drop a click while an earlier one on the same thing is answered, and one that starts work is answered
+    # until the work is done. "always_last" is no way out where a click says what it fell on: it says so of the first.
+    "trigger_mode": "multiple",
+}
 
 
 class SettingsPanel:
@@ -35,10 +41,10 @@ class SettingsPanel:
             )
             self._by_name = {name: _control(setting, profile) for name, setting in SETTINGS.items()}
         self.controls = [self._model, *self._by_name.values()]
-        self._model.input(self._defaults, self._model, list(self._by_name.values()), **PRIVATE)
+        self._model.input(self._defaults, self._model, list(self._by_name.values()), **PAGE_EVENT)
         deciding = {self._by_name[name] for name in DECIDING}
         for control in deciding:
-            control.input(self._show, deciding, [self._by_name[name] for name in CONDITIONAL], **PRIVATE)
+            control.input(self._show, deciding, [self._by_name[name] for name in CONDITIONAL], **PAGE_EVENT)
 
     def settings(self, values: Mapping[Any, Any]) -> SummarySettings:
         """What the controls say, out of all that an event received; what has no effect stays the model's own.

@@ -20,7 +20,7 @@ from app.page.jobs import fetching, reading, summarizing
 from app.page.links import Look, parse, query_of
 from app.page.papers import Paper
 from app.page.parcels import parcel
-from app.page.settings_panel import PRIVATE, SettingsPanel
+from app.page.settings_panel import PAGE_EVENT, SettingsPanel
 from app.page.streaming import Update
 from app.page.uploads import discard
 from app.page.visitors import MOST_PAPERS, Tab, Visitors, address_of, key_of
@@ -128,12 +128,12 @@ class ShelfPanel:
         self._views = [*views, self.shown]
         shown = [*outputs, self.memory, self._list, self._all, self._summarize_all, self._stop_all]
         shown += [*self._downloads.values(), self._files, self._text, self._address]
-        work: dict[str, Any] = {"concurrency_limit": None, "concurrency_id": "work", **PRIVATE}
+        work: dict[str, Any] = {"concurrency_limit": None, "concurrency_id": "work", **PAGE_EVENT}
         controls = set(settings.controls)
         said, sure = gr.JSON(visible=False), gr.JSON(visible=False)
 
         # When the page is loaded.
-        entered = gr.on(None, self._enter, said, self.memory, js=REMEMBERED_JS, queue=False, **PRIVATE)
+        entered = gr.on(None, self._enter, said, self.memory, js=REMEMBERED_JS, queue=False, **PAGE_EVENT)
         entered.then(self._show, controls, shown, **work)
         self._files.upload(self._bring, controls | {self._files}, shown, **work)
         self._example.click(self._bring_example, controls, shown, **work)
@@ -142,11 +142,11 @@ class ShelfPanel:
             trigger(self._bring_address, controls | {self._address}, shown, **work)
         self._list.click(self._press, controls, shown, **work)
         self._summarize_all.click(self._start_all, controls, shown, **work)
-        self._stop_all.click(self._halt_all, None, None, queue=False, **PRIVATE)
-        forgotten = self._forget.click(self._forget_all, sure, None, js=CONFIRM_JS, queue=False, **PRIVATE)
+        self._stop_all.click(self._halt_all, None, None, queue=False, **PAGE_EVENT)
+        forgotten = self._forget.click(self._forget_all, sure, None, js=CONFIRM_JS, queue=False, **PAGE_EVENT)
         forgotten.then(self._show, controls, shown, **work)
         for kind, button in self._downloads.items():
-            button.click(self._exporter(kind), None, self._courier, **PRIVATE)
+            button.click(self._exporter(kind), None, self._courier, **PAGE_EVENT)
         return shown
 
     def tab(self, request: gr.Request) -> Tab:

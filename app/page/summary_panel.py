@@ -20,7 +20,7 @@ from app.page.paper_view import PaperView
 from app.page.papers import Paper
 from app.page.parcels import parcel
 from app.page.presentation import Status
-from app.page.settings_panel import PRIVATE, SettingsPanel
+from app.page.settings_panel import PAGE_EVENT, SettingsPanel
 from app.page.shelf_panel import GONE, ShelfPanel
 from app.page.streaming import Update
 from app.page.visitors import Tab, Visitors
@@ -100,20 +100,20 @@ class SummaryPanel:
         ]  # fmt: skip
         shown = [*self.shelf.wire(self._settings, [self.shown], outputs), self._password]
         settings = set(self._settings.controls)
-        watching: dict[str, Any] = {"concurrency_limit": None, "concurrency_id": "work", **PRIVATE}
+        watching: dict[str, Any] = {"concurrency_limit": None, "concurrency_id": "work", **PAGE_EVENT}
         for trigger in (self._unlock.click, self._password.submit):
             trigger(self._open_locked, {self._password, *settings}, shown, **watching)
         self._start.click(self._summarize, settings, shown, **watching)
-        self._stop.click(self._halt, None, None, queue=False, **PRIVATE)
+        self._stop.click(self._halt, None, None, queue=False, **PAGE_EVENT)
         chosen = [self.inspect, self._chosen, self.shelf.memory]
-        self._summary.click(self._choose, None, chosen, queue=False, **PRIVATE)
+        self._summary.click(self._choose, None, chosen, queue=False, **PAGE_EVENT)
         switches = [self._settings.control(name) for name in summary_presentation.SWITCHES]
-        self._found.click(self._switch, settings, [self._found, *switches], queue=False, **PRIVATE)
+        self._found.click(self._switch, settings, [self._found, *switches], queue=False, **PAGE_EVENT)
         for control in switches:
-            control.input(self._tell_reading, settings, self._found, queue=False, **PRIVATE)
+            control.input(self._tell_reading, settings, self._found, queue=False, **PAGE_EVENT)
         self._copy.click(None, None, None, js=COPY_JS)
         for kind, button in self._downloads.items():
-            button.click(self._exporter(kind), None, [self._courier, self._status], **PRIVATE)
+            button.click(self._exporter(kind), None, [self._courier, self._status], **PAGE_EVENT)
 
     @property
     def chosen(self) -> gr.State:

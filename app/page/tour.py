@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.page import presentation
-from app.page.settings_panel import PRIVATE
+from app.page.settings_panel import PAGE_EVENT
 
 
 @dataclass(frozen=True)
@@ -77,5 +77,5 @@ class Tour:
         """For each step the trigger and what it asks for; its words are shown without the model."""
         for button, step in zip(self._buttons, STEPS):
             words = presentation.hint(step.words)
-            button.click(lambda words=words: words, None, self._words, **PRIVATE)
+            button.click(lambda words=words: words, None, self._words, **PAGE_EVENT)
             yield button.click, step.question

@@ -164,6 +164,8 @@ def test_layer_and_head_are_chosen_in_lists_and_in_the_grid(page: Page) -> None:
 def test_pointing_at_a_word_colours_what_it_attends_to(page: Page) -> None:
     open_attention(page)
     see(page, "On the text")
+    choose(page, "#head", "head 2")  # not one that only reads globals, as the first shown does
+    expect(page.locator("#map-heading")).to_contain_text("layer 0, head 2")
     words = page.locator("#map-figure .text-words:not(.text-summary) .word")
     words.nth(40).hover()
     expect(words.nth(40)).to_have_class(re.compile("asking"))
@@ -193,6 +195,7 @@ def test_zooming_reaches_single_tokens_and_comes_back(page: Page) -> None:
     open_attention(page)
     see(page, "Global blocks")
     choose(page, "#go-to", "whole text")
+    expect(page.locator("#map-heading")).to_contain_text("pages 1 to 3")
     expect(page.locator("#map-heading")).to_contain_text("Pooled")
     shown = page.locator("#zoom input >> nth=1")
     tokens = int(shown.input_value())
@@ -330,7 +333,9 @@ def test_text_of_a_stranger_is_never_run(open_page: OpenPage, papers: Path) -> N
     for sentence in page.locator(".sentence").all():
         sentence.click()
         expect(page.locator(".passages-lead")).not_to_be_empty()
-    page.click("[data-text]")  # the page's text
+    page.click("[data-text]")  # the pages' text
+    page.fill("#page-field", "2")
+    page.press("#page-field", "Enter")
     page.locator(".page-body", has_text=HOSTILE[1]).first.wait_for()
     open_attention(page)
     see(page, "On the text")

@@ -159,6 +159,40 @@ def test_a_dropped_connection_loses_nothing(page: Page) -> None:
     assert set(states(page)) == {"summarized"}
 
 
+# A network on which the server's stream of events comes half a second late.
+LATE_JS = """
+const reach = window.fetch.bind(window);
+window.fetch = async (...about) => {
+    const answer = await reach(...about);
+    if (!String(about[0].url ?? about[0]).includes('/queue/data')) return answer;
+    const reader = answer.body.getReader();
+    const late = new ReadableStream({async start(stream) {
+        for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+            const { value } = piece;
+            setTimeout(() => stream.enqueue(value), 500);
+        }
+        setTimeout(() => stream.close(), 500);
+    }});
+    return new Response(late, answer);
+};
+"""
+
+
+def test_what_is_pressed_while_the_stream_of_events_ends_is_answered(page: Page) -> None:
+    page.locator(".shelf-open").nth(0).click()
+    expect(page.locator(FOUND)).to_contain_text("bees")
+    tab = page.context.new_page()
+    tab.add_init_script(LATE_JS)
+    tab.goto(page.url)
+    expect(tab.locator(FOUND)).to_contain_text("bees")
+    tab.wait_for_timeout(1_500)  # nothing is under way
+    tab.locator(".shelf-open").nth(1).click()
+    tab.wait_for_timeout(350)  # the server has answered and closed the stream, and the browser doesn't know it yet
+    tab.locator(".shelf-open").nth(2).click()
+    expect(tab.locator(FOUND)).to_contain_text("tides")
+    tab.close()
+
+
 def test_what_was_written_by_a_stop_is_kept(open_page: OpenPage, papers: Path) -> None:
     page = open_page()
     bring(page, [str(papers / "long.txt")])

@@ -47,6 +47,8 @@ from app.work import Stopped, follow
 
 OF_SENTENCE = "cross"  # where a sentence leads to
 EMPTY = "Summarize a paper first: its attention appears here."
+AWAITED = "The attention appears here when the summary is written."
+LOOK = 1.0  # seconds between two looks at whether a page that waits for a summary is still there
 PIN, UNPIN = "Keep beside", "Let go"
 
 log = logging.getLogger(__name__)
@@ -164,6 +166,9 @@ class InspectorPanel:
         return gr.update(selected="attention")
 
     def _enter(self, session: Tab, values: Update) -> Iterator[Update]:
+        if session.awaits_summary:
+            yield {**self._line(AWAITED), self._all: gr.update(visible=False)}
+            session.await_summary(LOOK)
         summary, held, chosen = session.summary, session.inspection, session.wanted
         session.wanted = None
         if summary is None:

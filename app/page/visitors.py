@@ -72,6 +72,17 @@ class Tab:
         """Of the paper that it shows."""
         return self.paper.summary if self.paper else None
 
+    @property
+    def awaits_summary(self) -> bool:
+        """Whether the first summary of the paper that it shows is being made."""
+        return self.paper is not None and self.paper.busy and self.paper.summary is None and not self.closed
+
+    def await_summary(self, seconds: float) -> None:
+        """Returns when it is made or will not be, or when the tab is turned to another paper; looks every so often."""
+        paper, version = self.paper, -1
+        while self.paper is paper and self.awaits_summary:
+            version = self.visitor.desk.wait(version, seconds)
+
     def begin_maps(self) -> threading.Event:
         """Ends what the attention tab was doing and returns the stop event of what it does next."""
         self.maps_stop.set()

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.test_page import OpenPage, read, scroll_width
 from tests.page_server import EXAMPLE, HOSTILE, SENTENCES
@@ -157,6 +157,23 @@ def test_pages_can_be_read_as_text(page: Page) -> None:
     expect(page.locator("mark.chosen").first).to_have_text(page.locator(WITH_PASSAGE).first.inner_text())
     page.click("[data-text]")
     page.locator(".page img").first.wait_for()
+
+
+def test_pages_that_are_on_their_way_as_images_become_text_too(open_page: OpenPage, papers: Path) -> None:
+    page = open_page(width=1440, height=900)
+
+    def late(route: Route) -> None:
+        if '"text":false' in (route.request.post_data or ""):
+            page.wait_for_timeout(400)
+        route.continue_()
+
+    page.route("**/component_server/", late)
+    with page.expect_request(lambda asked: '"text":false' in (asked.post_data or "")):
+        read(page, papers / "sparse.pdf")
+    page.click("[data-text]")
+    page.locator(".page-body", has_text=SENTENCES[0]).first.wait_for()
+    page.wait_for_timeout(1_000)
+    assert page.locator(".page img").count() == 0
 
 
 def test_a_text_file_is_shown_as_text_with_its_marks(open_page: OpenPage, tmp_path: Path) -> None:

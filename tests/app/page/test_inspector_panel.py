@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from app.documents import Document, Page, undivided
 from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY
 from app.inspecting.views import VIEWS
 from app.models import ModelStore
-from app.page.inspector_panel import InspectorPanel, _clicked
+from app.page.inspector_panel import AWAITED, EMPTY, InspectorPanel, _clicked
 from app.page.papers import Paper
 from app.page.summary_panel import SummaryPanel
 from app.page.visitors import Visitors
@@ -198,3 +199,48 @@ def test_a_link_restores_the_view(tab: Tab) -> None:
     tab.visitors.tab("page").link = asked.to_link()
     tab.drawn(tab.send(tab.panel._enter))
     assert tab.visitors.tab("page").inspection.question == asked
+
+
+def updates(tab: Tab, handler: Any) -> Iterator[dict[Any, Any]]:
+    """Of an event with the controls as they are."""
+    sent = {control: tab.values[name] for name, control in tab.controls.items()}
+    return tab.panel._guarded(handler)(sent, SimpleNamespace(session_hash="page", request=None))
+
+
+def test_a_question_that_was_overtaken_says_nothing_at_its_end(tab: Tab) -> None:
+    """Its end is told after the newer one has been answered."""
+    tab.summarize("deep")
+    tab.send(tab.panel._enter)
+    tab.values["view"] = "cross"
+    older = updates(tab, tab.panel._redraw)
+    while "Computing" not in str(next(older).get(tab.panel._status)):
+        pass
+    tab.visitors.tab("page").begin_maps()  # as the next question does
+    *_, last = older
+    assert last == {tab.panel._status: gr.skip()}
+
+
+def test_who_comes_before_the_summary_sees_its_attention_when_it_is_written(tab: Tab) -> None:
+    tab.summarize("deep")
+    session = tab.visitors.tab("page")
+    written, session.paper.summary, session.paper.state = session.paper.summary, None, "summarizing"
+    entering = updates(tab, tab.panel._enter)
+    while AWAITED not in str(next(entering).get(tab.panel._status)):
+        pass
+    session.paper.summary, session.paper.state = written, "done"
+    session.visitor.desk.changed()
+    *_, last = entering
+    assert "figure-data" in str(last[tab.panel._map])
+
+
+def test_who_waits_for_a_summary_that_fails_is_told_that_there_is_none(tab: Tab) -> None:
+    tab.summarize("deep")
+    session = tab.visitors.tab("page")
+    session.paper.summary, session.paper.state = None, "reading"
+    entering = updates(tab, tab.panel._enter)
+    while AWAITED not in str(next(entering).get(tab.panel._status)):
+        pass
+    session.paper.state = "failed"
+    session.visitor.desk.changed()
+    *_, last = entering
+    assert EMPTY in str(last[tab.panel._status])

@@ -187,7 +187,9 @@ def test_what_is_pressed_while_the_stream_of_events_ends_is_answered(page: Page)
     expect(tab.locator(FOUND)).to_contain_text("bees")
     tab.wait_for_timeout(1_500)  # nothing is under way
     tab.locator(".shelf-open").nth(1).click()
-    tab.wait_for_timeout(350)  # the server has answered and closed the stream, and the browser doesn't know it yet
+    tab.wait_for_timeout(
+        350
+    )  # the server has answered and closed the stream, and the browser doesn't know it yet
     tab.locator(".shelf-open").nth(2).click()
     expect(tab.locator(FOUND)).to_contain_text("tides")
     tab.close()

@@ -1,5 +1,6 @@
-"""Attention maps: captured weights, what is drawn of them, and statistics of heads."""
+"""Attention maps: captured weights, what is drawn of them, and statistics of heads, ablation."""
 
+from longt5.maps.ablation import log_probabilities, occlusion
 from longt5.maps.flow import rollout, source_shares, value_zeroing
 from longt5.maps.maps import (
     AttentionMap,
@@ -27,7 +28,9 @@ __all__ = [
     "global_map",
     "global_spans",
     "head_statistics",
+    "log_probabilities",
     "name_heads",
+    "occlusion",
     "rollout",
     "self_map",
     "source_shares",

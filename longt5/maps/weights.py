@@ -209,26 +209,14 @@ def teacher_force(
 
 
 @torch.inference_mode()
-def read_summary(
-    model: LongT5PreTrainedModel,
-    encoded: EncodedText,
-    summary_ids: Sequence[int],
-    attention_mask: Tensor | None = None,
-) -> Tensor:
-    """The decoder's output `(batch, summary tokens, d_model)` where it reads a summary token by token.
-
-    Args:
-        attention_mask: `(batch, length)`, what of the text the decoder is shown, once a row; by default what
-            `encoded` shows.
-    """
+def read_summary(model: LongT5PreTrainedModel, encoded: EncodedText, summary_ids: Sequence[int]) -> Tensor:
+    """The decoder's output `(1, summary tokens, d_model)` where it reads a summary token by token."""
     decoder = model.decoder
-    ids = torch.tensor([[_start_token(model), *summary_ids[:-1]]])
-    mask = encoded.attention_mask if attention_mask is None else attention_mask
-    states = encoded.last_hidden_state.expand(len(mask), -1, -1)
+    ids = torch.tensor([[start_token(model), *summary_ids[:-1]]])
     return decoder(
-        input_ids=_on_device_of(decoder.embed_tokens, ids.expand(len(mask), -1)),
-        encoder_hidden_states=_on_device_of(decoder.embed_tokens, states),
-        encoder_attention_mask=_on_device_of(decoder.embed_tokens, mask),
+        input_ids=_on_device_of(decoder.embed_tokens, ids),
+        encoder_hidden_states=_on_device_of(decoder.embed_tokens, encoded.last_hidden_state),
+        encoder_attention_mask=_on_device_of(decoder.embed_tokens, encoded.attention_mask),
         use_cache=False,
     ).last_hidden_state
 
@@ -294,7 +282,7 @@ def self_weights(
     return scores.masked_fill((offsets > 0).to(scores.device), -torch.inf).softmax(dim=-1)
 
 
-def _start_token(model: LongT5PreTrainedModel) -> int:
+def start_token(model: LongT5PreTrainedModel) -> int:
     """The token that generation starts with; where none is named, that of T5: padding."""
     for source in (getattr(model, "generation_config", None), model.config):
         token = getattr(source, "decoder_start_token_id", None)

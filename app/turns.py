@@ -1,7 +1,11 @@
 """Fair turns at something of which there is little: the model, the processes that read files.
 
-Turns go round: whoever asks for the tenth time waits for everybody's first. They go round by address, and at one
-address by visitor, so that nobody gets more by calling himself many. Among equals, first come is first served.
+Turns go round: while somebody's first waits, nobody else has two. They go round by address, and at one address by
+visitor, so that nobody gets more by calling himself many. Among equals, first come is first served.
+
+The order is that of start-time fair queueing (Goyal, Vin and Cheng 1996): a clock counts rounds, whoever comes may start
+at what it shows, and whoever had a turn a round later. It also goes on a little with every turn, so that those who come
+new can't keep somebody's second waiting for ever.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ from app.work import check
 
 POLL_SECONDS = 0.2  # how often those who wait look whether they have been told to stop
 REMEMBERED_TURNS = 20  # whose mean length foretells how long those who wait will wait
+ROUND_OF_A_TURN = (
+    1 / 8
+)  # by which every turn moves the clock: newcomers of eight turns go before a second one
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Ticket:
 
     def __init__(self, queue: TurnQueue, caller: Caller) -> None:
         self.caller = caller
+        self.came = 0.0
+        """Of the queue's clock."""
         self._queue = queue
 
     def positions(self, stop: threading.Event | None = None) -> Iterator[int]:
@@ -64,6 +73,41 @@ class Ticket:
         return self.positions(stop)
 
 
+class _Rounds:
+    """The clock, and from when on everybody may start again."""
+
+    def __init__(self) -> None:
+        self.clock = 0.0
+        self._next: dict[str | Caller, float] = {}
+
+    def copy(self) -> _Rounds:
+        """These as they are now."""
+        other = _Rounds()
+        other.clock, other._next = self.clock, dict(self._next)
+        return other
+
+    def start(self, ticket: Ticket) -> tuple[float, float]:
+        """When a ticket may start: by its address, and of one address by its caller."""
+        address, caller = (
+            max(ticket.came, self._next.get(key, 0.0)) for key in (ticket.caller.address, ticket.caller)
+        )
+        return address, caller
+
+    def count(self, ticket: Ticket) -> None:
+        """A ticket has its turn."""
+        self.clock = max(self.clock, self.start(ticket)[0])
+        for key in (ticket.caller.address, ticket.caller):
+            self._next[key] = self.clock + 1
+        self.clock += ROUND_OF_A_TURN
+
+    def forget(self, waiting: list[Ticket]) -> None:
+        """Forgets who may start by now and does not wait."""
+        here: set[str | Caller] = {
+            key for ticket in waiting for key in (ticket.caller.address, ticket.caller)
+        }
+        self._next = {key: start for key, start in self._next.items() if start > self.clock or key in here}
+
+
 class TurnQueue:
     """Those who wait and those whose turn it is. May be used from any thread."""
 
@@ -86,6 +130,7 @@ class TurnQueue:
         self._order: list[Ticket] = []  # in the order of turns
         self._served: dict[Ticket, float] = {}  # since when
         self._seconds: deque[float] = deque(maxlen=REMEMBERED_TURNS)
+        self._rounds = _Rounds()
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
@@ -124,7 +169,7 @@ class TurnQueue:
         """Puts a ticket whose turn it is behind those who wait."""
         with self._changed:
             self._seconds.append(time.monotonic() - self._served.pop(ticket))
-            self._waiting.append(ticket)
+            self._line_up(ticket)
             self._advance()
 
     def seconds_until(self, ahead: int) -> float | None:
@@ -160,28 +205,26 @@ class TurnQueue:
                 raise SummaryError(self._full())
             last = next(other for other in reversed(self._waiting) if other.caller.address == greediest)
             self._waiting.remove(last)
+        self._line_up(ticket)
+
+    def _line_up(self, ticket: Ticket) -> None:
+        ticket.came = self._rounds.clock
         self._waiting.append(ticket)
 
     def _advance(self) -> None:
         """Gives out the turns that are free, and puts those who wait in order."""
-        turns: Counter[str | Caller] = Counter()
-
-        def count(ticket: Ticket) -> None:
-            turns[ticket.caller.address] += 1
-            turns[ticket.caller] += 1
-
-        for ticket in self._served:
-            count(ticket)
-        left, self._order = list(self._waiting), []
+        while self._waiting and len(self._served) < self._turns_at_once:
+            first = min(self._waiting, key=self._rounds.start)
+            self._waiting.remove(first)
+            self._rounds.count(first)
+            self._served[first] = time.monotonic()
+        self._rounds.forget(self._waiting)
+        left, self._order, rounds = list(self._waiting), [], self._rounds.copy()
         while left:
-            first = min(left, key=lambda ticket: (turns[ticket.caller.address], turns[ticket.caller]))
+            first = min(left, key=rounds.start)
             left.remove(first)
-            count(first)
-            if len(self._served) < self._turns_at_once:
-                self._waiting.remove(first)
-                self._served[first] = time.monotonic()
-            else:
-                self._order.append(first)
+            rounds.count(first)
+            self._order.append(first)
         self._changed.notify_all()
 
     def _full(self) -> str:

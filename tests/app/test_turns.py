@@ -158,3 +158,58 @@ def test_nobody_is_served_again_before_another_who_came_and_waits(come: list[tup
     for place, address in enumerate(served):
         before = served[:place].count(address)
         assert all(served[:place].count(other) >= before for other in set(served[place:]) - {address})
+
+
+@given(st.lists(st.sampled_from("a1 a1 a2 b1 c1 d1 e1 done done".split()), max_size=60))
+def test_while_somebody_waits_nobody_else_has_two_turns(happening: list[str]) -> None:
+    """Whatever comes and gets done in whatever order: neither does a second turn come before a first."""
+    turns = TurnQueue(100)
+    here: list[tuple[str, ExitStack, Ticket]] = []
+    had: dict[
+        Ticket, list[str]
+    ] = {}  # whose turns began while a ticket waited, since the last of its own address
+    at_work: Ticket | None = None
+
+    def look() -> None:
+        """Takes down who has his turn now."""
+        nonlocal at_work
+        for name, _, ticket in here:
+            if ticket is not at_work and turns.wait_while_ahead_is(None, ticket) == 0:
+                at_work = ticket
+                had.pop(ticket)
+                for other, _, waiting in here:
+                    if waiting in had and other[0] == name[0]:
+                        had[waiting].clear()
+                    elif waiting in had:
+                        assert name[0] not in had[waiting]
+                        had[waiting].append(name[0])
+
+    for what in [*happening, *["done"] * len(happening)]:
+        if what != "done":
+            stack = ExitStack()
+            ticket = stack.enter_context(turns.join(caller(what)))
+            here.append((what, stack, ticket))
+            had[ticket] = []
+        elif here:
+            done = next(one for one in here if one[2] is at_work)
+            here.remove(done)
+            done[1].close()
+        look()
+    assert not here and not len(turns)
+
+
+def test_newcomers_do_not_keep_a_second_turn_waiting_for_ever() -> None:
+    turns = TurnQueue(100)
+    at_work = ExitStack()
+    at_work.enter_context(turns.join(caller("a1")))
+    places = []
+    with turns.join(caller("a1")) as second:
+        for number in range(20):
+            newcomer = ExitStack()
+            newcomer.enter_context(turns.join(Caller(f"b{number}")))
+            places.append(turns.wait_while_ahead_is(None, second))
+            at_work.close()
+            at_work = newcomer
+        at_work.close()
+    assert places[:3] == [2, 2, 2]
+    assert 0 in places

@@ -3,9 +3,9 @@
 Turns go round: while somebody's first waits, nobody else has two. They go round by address, and at one address by
 visitor, so that nobody gets more by calling himself many. Among equals, first come is first served.
 
-The order is that of start-time fair queueing (Goyal, Vin and Cheng 1996): a clock counts rounds, whoever comes may start
-at what it shows, and whoever had a turn a round later. It also goes on a little with every turn, so that those who come
-new can't keep somebody's second waiting for ever.
+The order is that of start-time fair queueing (Goyal, Vin and Cheng 1996): a clock counts rounds, whoever comes may
+start at what it shows, and whoever had a turn a round later. It also goes on a little with every turn, so that those
+who come new can't keep somebody's second waiting for ever.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Scratch:
         total = 0
         for path in self._entries():
             with suppress(OSError):
-                total += path.lstat().st_size
+                total += 0 if path.is_dir() else path.lstat().st_size
         return total
 
     def _entries(self) -> Iterator[Path]:

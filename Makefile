@@ -6,6 +6,7 @@
 #   make lint       ruff (lint and format) and mypy
 #   make audit      known vulnerabilities of what is installed, those that dev/advisories.json accepts left out
 #   make newest     the tests that tell whether newer releases of transformers, gradio and pypdf still fit
+#   make versions   the model against the oldest and the newest transformers that longt5 says it is tested with
 #   make bench      speed and memory against transformers, and of the app, on small models: some minutes
 #   make screenshot makes the README's picture again
 #   make example    writes assets/example/longt5-explained.pdf again
@@ -23,7 +24,7 @@ BIN    := $(VENV)/bin
 READY     := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 
-.PHONY: run test test-all lint format audit newest bench example example-summary axe screenshot clean browser tesseract
+.PHONY: run test test-all lint format audit newest versions bench example example-summary axe screenshot clean browser tesseract
 
 run: $(READY)
 	$(BIN)/python app.py
@@ -54,6 +55,17 @@ newest: $(DEV_READY)
 	    transformers 'gradio[mcp]' pypdf
 	PYTHONPATH=$(NEWEST) $(BIN)/python -m pytest -m "not slow" --timeout 600 tests/longt5/test_modeling_parity.py \
 	    tests/longt5/test_generation_parity.py tests/app/documents tests/app/page tests/app/service
+
+# `make test` has the pinned release. Each lies beside what is installed, without dependencies, and is found first.
+VERSIONS := $(shell sed -n 's/^OLDEST, NEWEST = "\(.*\)", "\(.*\)"$$/\1 \2/p' longt5/versions.py)
+versions: $(DEV_READY)
+	for version in $(VERSIONS); do \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+	        --target run/transformers-$$version transformers==$$version && \
+	    PYTHONPATH=run/transformers-$$version $(BIN)/python -m pytest -m "not slow" --timeout 600 \
+	        tests/longt5/test_drop_in.py tests/longt5/test_modeling_parity.py tests/longt5/test_generation_parity.py \
+	        || exit 1; \
+	done
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.encoder

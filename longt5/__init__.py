@@ -7,6 +7,7 @@ from longt5.modeling import (
     LongT5Model,
     LongT5PreTrainedModel,
 )
+from longt5.versions import warn_if_untested
 
 __all__ = [
     "LongT5Config",
@@ -15,3 +16,5 @@ __all__ = [
     "LongT5Model",
     "LongT5PreTrainedModel",
 ]
+
+warn_if_untested()

@@ -38,6 +38,9 @@ from longt5.memory import shared_buffers
 
 logger = logging.get_logger(__name__)
 
+# What transformers calls the decoder's cache, in arguments and outputs: up to 5.23 the latter. Both are taken here.
+CACHE_NAME = "cache" if "cache" in Seq2SeqLMOutput.__dataclass_fields__ else "past_key_values"
+
 
 class LongT5PreTrainedModel(PreTrainedModel):
     """What the public classes share: initialisation, and what transformers must know to load and place them."""
@@ -49,6 +52,7 @@ class LongT5PreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _no_split_modules = ["LongT5Block"]
     _keep_in_fp32_modules = ["wo"]
+    _skip_keys_device_placement = ["past_key_values", "cache"]
     _keys_to_ignore_on_load_unexpected = [
         r"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
     ]
@@ -153,7 +157,8 @@ class LongT5Stack(LongT5PreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        **kwargs: Any,
+        *,
+        cache: Cache | None = None,
     ) -> tuple | BaseModelOutputWithPastAndCrossAttentions:
         """Runs the stack over `(batch, length)` tokens.
 
@@ -162,6 +167,7 @@ class LongT5Stack(LongT5PreTrainedModel):
                 the tokens' batch, consecutive rows then share one source.
         """
         config = self.config
+        past_key_values = _by_either_name(past_key_values, cache)
         use_cache = config.use_cache if use_cache is None else use_cache
         output_attentions = config.output_attentions if output_attentions is None else output_attentions
         if output_hidden_states is None:
@@ -173,11 +179,9 @@ class LongT5Stack(LongT5PreTrainedModel):
             inputs_embeds = self.embed_tokens(input_ids.view(-1, input_ids.shape[-1]))
         elif input_ids is not None or inputs_embeds is None:
             raise ValueError(f"Give either {prefix}input_ids or {prefix}inputs_embeds, and not both.")
-        if self.gradient_checkpointing and self.training and use_cache:
-            logger.warning_once(
-                "use_cache=True does not go with gradient checkpointing: use_cache=False is used."
-            )
-            use_cache = False
+        if self.gradient_checkpointing and self.training and (use_cache or past_key_values is not None):
+            logger.warning_once("A cache does not go with gradient checkpointing: none is used.")
+            use_cache, past_key_values = False, None  # layers that are computed again would write to it twice
 
         if self.is_decoder:
             if use_cache and past_key_values is None:
@@ -220,12 +224,23 @@ class LongT5Stack(LongT5PreTrainedModel):
 
         output = BaseModelOutputWithPastAndCrossAttentions(
             last_hidden_state=hidden_states,
-            past_key_values=past_key_values,
+            **{CACHE_NAME: past_key_values},
             hidden_states=all_hidden_states if output_hidden_states else None,
             attentions=all_attentions if output_attentions else None,
             cross_attentions=all_cross_attentions if output_attentions and self.is_decoder else None,
         )
         return output if return_dict else output.to_tuple()
+
+
+def _by_either_name(past_key_values: Cache | None, cache: Cache | None) -> Cache | None:
+    """The cache under whichever of its names it was given.
+
+    Raises:
+        ValueError: it was given under both.
+    """
+    if past_key_values is not None and cache is not None:
+        raise ValueError("cache and past_key_values are two names of one argument: give one of them.")
+    return past_key_values if cache is None else cache
 
 
 def _causal_mask(
@@ -295,7 +310,6 @@ class LongT5EncoderModel(LongT5PreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        **kwargs: Any,
     ) -> tuple | BaseModelOutput:
         """Encodes `(batch, length)` tokens. Attention weights: see `longt5.attention.reference.blocked_attention`."""
         return self.encoder(
@@ -344,7 +358,8 @@ class EncoderDecoder(LongT5PreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        **kwargs: Any,
+        *,
+        cache: Cache | None = None,
     ) -> tuple | Seq2SeqModelOutput:
         """Encodes `(batch, source length)` tokens, unless given `encoder_outputs`, and decodes `(batch, length)`."""
         return_dict = self.config.return_dict if return_dict is None else return_dict
@@ -364,7 +379,7 @@ class EncoderDecoder(LongT5PreTrainedModel):
             input_ids=decoder_input_ids,
             attention_mask=decoder_attention_mask,
             inputs_embeds=decoder_inputs_embeds,
-            past_key_values=past_key_values,
+            past_key_values=_by_either_name(past_key_values, cache),
             encoder_hidden_states=encoded.last_hidden_state,
             encoder_attention_mask=attention_mask,
             use_cache=use_cache,
@@ -373,7 +388,7 @@ class EncoderDecoder(LongT5PreTrainedModel):
         )
         output = Seq2SeqModelOutput(
             last_hidden_state=decoder_outputs.last_hidden_state,
-            past_key_values=decoder_outputs.past_key_values,
+            **{CACHE_NAME: getattr(decoder_outputs, CACHE_NAME)},
             decoder_hidden_states=decoder_outputs.hidden_states,
             decoder_attentions=decoder_outputs.attentions,
             cross_attentions=decoder_outputs.cross_attentions,
@@ -396,6 +411,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
     """Encoder and decoder with a language-modelling head."""
 
     _tied_weights_keys = {**EncoderDecoder._tied_weights_keys, "lm_head.weight": "shared.weight"}
+    accepts_loss_kwargs = True  # `num_items_in_batch`, for transformers' Trainer
 
     def __init__(self, config: LongT5Config):
         super().__init__(config)
@@ -419,7 +435,8 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         num_items_in_batch: Tensor | int | None = None,
-        **kwargs: Any,
+        *,
+        cache: Cache | None = None,
     ) -> tuple | Seq2SeqLMOutput:
         """As `LongT5Model`, with logits `(batch, length, vocabulary)` and, given `labels`, the loss.
 
@@ -439,7 +456,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
             decoder_input_ids=decoder_input_ids,
             decoder_attention_mask=decoder_attention_mask,
             encoder_outputs=encoder_outputs,
-            past_key_values=past_key_values,
+            past_key_values=_by_either_name(past_key_values, cache),
             inputs_embeds=inputs_embeds,
             decoder_inputs_embeds=decoder_inputs_embeds,
             use_cache=use_cache,

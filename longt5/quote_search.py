@@ -21,7 +21,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from longt5.generation import EncodedText, Tokens
-from longt5.modeling import LongT5ForConditionalGeneration
+from longt5.modeling import CACHE_NAME, LongT5ForConditionalGeneration
 
 # Sentences that are scored again after each choice: the best ones at first. A summary takes about ten.
 _SHORTLIST = 32
@@ -217,7 +217,7 @@ class _Decoder:
         )
         paper = _as_bytes(input_ids[0].tolist())
         unread = torch.ones(source.shape[:2], dtype=torch.long, device=source.device)
-        return cls(model, paper, source, unread, output.past_key_values, output.logits[0, -1].float())
+        return cls(model, paper, source, unread, getattr(output, CACHE_NAME), output.logits[0, -1].float())
 
     def without(self, sentence: Tokens) -> _Decoder:
         """The decoder at its start when it may not read a sentence more; this one stays as it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -19,6 +19,11 @@ _STUTTER = re.compile(r"(?<!\S)(\S+(?: \S+){1,7})(?: \1)+(?!\S)")
 # Share of a sentence that must be words; the rest is numbers, names of variables, symbols.
 LEAST_WORDS = 0.66
 _RUN = re.compile(r"[^\W\d_]{31,}")
+# What a footnote begins with: it belongs to a mark somewhere else.
+_FOOTNOTE = re.compile(r"\W?\s?[*∗†‡§¶#]")
+_NUMBER = re.compile(r"(?:(?:Appendix|Chapter|Section)\s+)?(?:\d+|[A-Z]|[IVX]+)(?:\.\d+)*[.:)]?\s+(?=\S)")
+_WORDS = re.compile(r"[^\W\d_]{2,}")
+_FEWEST_WORDS = 3
 _WORD = re.compile(r"\W{0,2}[^\W\d_]{2,}(?:[-’'/][^\W_]+)*\W{0,3}|a|A|I|\W?[A-Z][\w-]*\W{0,2}")
 
 
@@ -58,9 +63,17 @@ def finished_sentences(tokenizer: Any, token_ids: Sequence[int]) -> list[DraftSe
     ]
 
 
-def presentable(drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
-    """The whole sentences, without debris of formulas and tables and without first ones that hang in the air."""
-    kept = [draft for draft in drafts if may_end_text(draft.text) and _reads_well(draft.text)]
+def presentable(drafts: Sequence[DraftSentence], headings: Iterable[str] = ()) -> list[DraftSentence]:
+    """The whole sentences, without debris of formulas and tables and without first ones that hang in the air.
+
+    Args:
+        headings: of the paper; one that was copied with the sentence under it is taken off.
+    """
+    names = sorted(
+        {_NUMBER.sub("", heading, count=1) for heading in headings if heading}, key=len, reverse=True
+    )
+    bare = [replace(draft, text=_without_heading(draft.text, names)) for draft in drafts]
+    kept = [draft for draft in bare if may_end_text(draft.text) and _reads_well(draft.text)]
     while len(kept) > 1 and leans_on_another(kept[0].text):
         del kept[0]
     return kept
@@ -72,12 +85,30 @@ def nearest_count(words: int, texts: Iterable[str]) -> int:
     return 1 + min(range(len(totals)), key=lambda last: abs(totals[last] - words), default=-1)
 
 
+def _without_heading(sentence: str, names: Sequence[str]) -> str:
+    """The sentence without the first of these headings that it begins with; nothing of one that is all there is."""
+    numbered = _NUMBER.match(sentence)
+    bare = sentence[numbered.end() :] if numbered else sentence
+    for text in (sentence, bare):
+        for name in filter(text.startswith, names):
+            rest = text[len(name) :].lstrip(" .:")
+            if not _WORDS.search(rest):
+                return ""
+            # "Results show ..." begins with no heading, "Results We show ..." does.
+            if rest[0].isupper() and len(rest.split()) >= _FEWEST_WORDS:
+                return rest
+    return sentence
+
+
 def _reads_well(sentence: str) -> bool:
-    """Whether most of a sentence is words, and none of them a run of letters that is none."""
+    """Whether most of a sentence is words, none of them a run of letters that is none, and it is no footnote."""
     chunks = sentence.split()
-    return not _RUN.search(sentence) and sum(
-        _WORD.fullmatch(chunk) is not None for chunk in chunks
-    ) >= LEAST_WORDS * len(chunks)
+    words = sum(_WORD.fullmatch(chunk) is not None for chunk in chunks)
+    return (
+        max(_FEWEST_WORDS, LEAST_WORDS * len(chunks)) <= words
+        and not _RUN.search(sentence)
+        and not _FOOTNOTE.match(sentence)
+    )
 
 
 def without_repeats(

@@ -1,6 +1,12 @@
 """Summary sentence -> the passages and pages of the paper it rests on, read out of the cross-attention.
 
-As openai/whisper reads word times out of cross-attention (its timing.py), with what a long paper asks for:
+Where a model comes with `evidence_head_weights` (layers x heads, in its generation config), a passage's score is the
+drop of the sentence's log-probability that these foretell if the decoder did not see it: the sum over heads of weight
+times attention, as AT2 has it (Cohen-Wang et al. 2025, arXiv 2504.13752, section 3). `python -m benchmarks.evidence`
+fits and tests them. What a passage of its length gets on average is taken off, as in step 4 below.
+
+For any other model, as openai/whisper reads word times out of cross-attention (its timing.py), with what a long paper
+asks for:
 
 1. Normalise. Every head looks at some tokens of the source (full stops, the end token) whatever it writes. So
    the weights on each source token are standardised over the tokens of the summary: what is always attended
@@ -71,16 +77,53 @@ def find_evidence(
         forced: the window's summary, as the decoder read it.
         passages: `(passages, 2)`, see `passage_ranges`.
     """
-    rows = relevance(
-        (weights for _, _, weights in cross_attention_heads(model, encoded, forced)),
-        [(sentence.token_start, sentence.token_end) for sentence in sentences],
-        model.config.num_decoder_layers * model.config.num_heads,
-    )
+    heads = (weights for _, _, weights in cross_attention_heads(model, encoded, forced))
+    ranges = [(sentence.token_start, sentence.token_end) for sentence in sentences]
+    head_weights = head_weights_of(model)
+    if head_weights is None:
+        rows = relevance(heads, ranges, model.config.num_decoder_layers * model.config.num_heads)
+    else:
+        rows = weighted_attention(heads, ranges, head_weights.ravel())
     found = []
     for scores in passage_scores(rows, passages):
         best = [i for i in np.argsort(-scores, kind="stable")[:MOST_PASSAGES] if scores[i] > 0]
         found.append(tuple(_evidence(document, trace, passages[i], float(scores[i])) for i in best))
     return found
+
+
+def head_weights_of(model: Any) -> np.ndarray | None:
+    """`(layers, heads)`: the weights of the decoder's heads that a model comes with.
+
+    None where it has none, or such as are not of its size, below 0 or all 0: files of the Hub may hold anything.
+    """
+    given = getattr(model.generation_config, "evidence_head_weights", None)
+    try:
+        weights = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    usable = weights.shape == (model.config.num_decoder_layers, model.config.num_heads) and (
+        np.isfinite(weights).all() and (weights >= 0).all() and weights.any()
+    )
+    return weights if usable else None
+
+
+def weighted_attention(
+    heads: Iterable[np.ndarray], sentences: Sequence[tuple[int, int]], head_weights: np.ndarray
+) -> np.ndarray:
+    """The drop of a summary sentence's log-probability that head weights foretell for each source token.
+
+    Args:
+        heads: cross-attention weights of each head, `(summary tokens, source tokens)`.
+        sentences: half-open ranges of summary tokens.
+        head_weights: `(heads,)`, in nats.
+
+    Returns:
+        `(sentences, source tokens)`, in nats, not negative.
+    """
+    return sum(
+        weight * np.stack([attention[start:end].mean(axis=0, dtype=np.float64) for start, end in sentences])
+        for attention, weight in zip(heads, head_weights, strict=True)
+    )
 
 
 def relevance(

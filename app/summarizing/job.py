@@ -114,7 +114,7 @@ class Job:
                 found = self._quoted(draft, draft.quotes.chosen(draft.token_ids))
             else:
                 tokenizer = self.loaded.tokenizer
-                shown = presentable(finished_sentences(tokenizer, draft.token_ids))
+                shown = self._presentable(finished_sentences(tokenizer, draft.token_ids))
                 if not shown and not self._anything:
                     # What little there is, be it of a part, rather than nothing.
                     shown = draft_sentences(tokenizer, draft.token_ids)
@@ -189,10 +189,13 @@ class Job:
         self._say("looking up", piece.name)
         drafts = draft_sentences(self.loaded.tokenizer, draft.token_ids)
         # A model that writes nothing readable is shown as it is; a section is left without a summary instead.
-        shown = presentable(drafts) or (drafts if piece.kind == "summary" else [])
+        shown = self._presentable(drafts) or (drafts if piece.kind == "summary" else [])
         if piece.words is not None:
             shown = shown[: nearest_count(piece.words, (sentence.text for sentence in shown))]
         return self._supported(draft, shown)
+
+    def _presentable(self, drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
+        return presentable(drafts, (section.heading for section in self.document.sections))
 
     def _supported(self, draft: _Draft, drafts: Sequence[DraftSentence]) -> Found:
         """The sentences that say something new, each with its evidence."""

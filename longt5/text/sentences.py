@@ -39,7 +39,8 @@ _LAST_MARK = re.compile(
 )
 # "This paper shows" stands by itself, "This shows" does not.
 _LEANS = re.compile(
-    r"(?:However|Therefore|Thus|Hence|Moreover|Furthermore|Additionally|In addition|Consequently|In contrast|Instead|"
+    r"(?:However|Therefore|Thus|Hence|Moreover|Furthermore|Further(?=,)|Additionally|In addition|Consequently|Besides|"
+    r"In contrast|By contrast|Instead|Lastly|Accordingly|Specifically|In particular|Indeed|Meanwhile|Subsequently|"
     r"Nevertheless|Nonetheless|Similarly|Likewise|Conversely|Then|Also|Second|Third|Finally|For example|For instance|"
     r"As a result|To (?:this end|do (?:so|this))|On the other hand|Otherwise|Yet|But|And|So|Or|Such|They|It|He|She|"
     r"Its|Their|The (?:latter|former|other|second|third|same)|Both|"

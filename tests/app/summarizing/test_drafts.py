@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,6 +83,33 @@ def test_debris_and_sentences_that_hang_are_not_shown() -> None:
     )
     assert [draft.text for draft in kept] == ["The model reads long papers.", "It is fast."]
     assert presentable(drafts(debris, half)) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("CONCLUSION The model reads long papers.", "The model reads long papers."),
+        ("4 Results The model reads long papers.", "The model reads long papers."),
+        ("Results. We read long papers.", "We read long papers."),
+        ("Results show that we read long papers.", "Results show that we read long papers."),
+        ("Reading of Papers Recent models read papers.", "Recent models read papers."),
+        ("Reading of Papers C.1.", None),
+        ("Results.", None),
+        ("∗ *Ada Byron is now with another university.", None),
+        ("† These authors gave the same.", None),
+    ],
+)
+def test_headings_and_footnotes_are_taken_off(written: str, shown: str | None) -> None:
+    headings = [
+        "",
+        "1 Introduction",
+        "3.1 Reading",
+        "Appendix B. Reading of Papers",
+        "4. Results",
+        "CONCLUSION",
+    ]
+    kept = presentable([DraftSentence(written, 0, 9)], headings)
+    assert [draft.text for draft in kept] == ([shown] if shown else [])
 
 
 @given(st.integers(0, 60), st.lists(st.integers(1, 30), max_size=8))

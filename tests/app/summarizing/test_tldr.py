@@ -31,6 +31,8 @@ def test_without_either_the_sentence_that_says_most_of_the_title_is() -> None:
 def test_what_leans_on_another_sentence_is_taken_only_if_all_do() -> None:
     assert choose_tldr(["This shows it.", "They propose this."], "") in ([0], [1])
     assert choose_tldr([], "Title") == []
+    further = "Further, we find that small models are better at long papers."
+    assert choose_tldr([further, *ABSTRACT], "Small models for long papers") == [3, 5]
 
 
 @given(st.lists(st.sampled_from([*ABSTRACT, "", "x"]), max_size=8), st.text(max_size=20))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +11,20 @@ from hypothesis import strategies as st
 
 from app.models import ModelStore
 from app.summarizing import evidence
-from app.summarizing.evidence import passage_ranges, passage_scores, relevance
+from app.summarizing.evidence import (
+    head_weights_of,
+    passage_ranges,
+    passage_scores,
+    relevance,
+    weighted_attention,
+)
 from app.summarizing.settings import SummarySettings
 from app.summarizing.summarizer import summarize
 from app.summarizing.summary import Done, Summary
 from app.summarizing.windows import TokenizedText, Window
 from app.work import Stopped, check
 from longt5.interruption import interruptible
+from longt5.maps import cross_attention_heads
 from tests.app.factories import paragraphs
 
 SOURCE, PASSAGE = 600, 20
@@ -83,6 +91,38 @@ def test_looking_everywhere_alike_is_no_evidence() -> None:
     assert not passage_scores(np.zeros((2, SOURCE)), PASSAGES).any()
 
 
+def test_heads_count_by_their_weights_alone() -> None:
+    heads = _attention([3, 17], focused_heads=2, seed=5)
+    sentences = [(0, 12), (12, 24)]
+    weights = np.array([2.0, 0.5, *[0.0] * 6])
+    rows = weighted_attention(heads, sentences, weights)
+    expected = 2 * heads[0][12:24].mean(axis=0) + 0.5 * heads[1][12:24].mean(axis=0)
+    np.testing.assert_allclose(rows[1], expected, rtol=1e-5)
+    assert passage_scores(rows, PASSAGES).argmax(axis=1).tolist() == [3, 17]
+    with pytest.raises(ValueError):
+        weighted_attention(heads, sentences, weights[:5])
+
+
+@pytest.mark.parametrize(
+    "given_weights",
+    [
+        None,
+        "much",
+        [[1.0, 2.0]],
+        [[1.0, -1.0], [1.0, 1.0]],
+        [[0, 0], [0, 0]],
+        [[1, float("nan")], [1, 1]],
+        [[1], [1, 2]],
+    ],
+    ids=str,
+)
+def test_head_weights_that_do_not_fit_are_none(given_weights: object) -> None:
+    config = SimpleNamespace(num_decoder_layers=2, num_heads=2)
+    given_ones = SimpleNamespace(evidence_head_weights=given_weights)
+    assert head_weights_of(SimpleNamespace(config=config, generation_config=given_ones)) is None
+    assert head_weights_of(SimpleNamespace(config=config, generation_config=SimpleNamespace())) is None
+
+
 @given(st.integers(1, 6), st.integers(1, 40), st.integers(0, 1000))
 @settings(max_examples=50, deadline=None)
 def test_scores_are_shares(sentences: int, source: int, seed: int) -> None:
@@ -138,6 +178,33 @@ def test_evidence_is_sorted_and_from_its_own_window(summary: Summary) -> None:
         assert len(scores) <= evidence.MOST_PASSAGES and sum(scores) <= 1
         offsets = summary.windows[sentence.window].offsets
         assert all(offsets[0][0] <= item.start and item.end <= offsets[-1][1] for item in sentence.evidence)
+
+
+def test_a_models_own_head_weights_choose_its_evidence(
+    store: ModelStore, summary: Summary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.use(store.choices[0]) as loaded:
+        model, trace = loaded.model, summary.windows[0]
+        encoded = store.encoded(loaded, trace.input_ids)
+        forced = store.teacher_forced(loaded, trace.input_ids, encoded, trace.summary_ids)
+        bounds = np.append(np.arange(0, len(trace.input_ids) - 1, 20), len(trace.input_ids) - 1)
+        passages = np.stack([bounds[:-1], bounds[1:]], axis=1)
+        sentence = evidence_sentence(len(trace.summary_ids))
+        inputs = (model, encoded, forced, trace, summary.document, [sentence], passages)
+        [by_rule] = evidence.find_evidence(*inputs)
+        weights = np.zeros((model.config.num_decoder_layers, model.config.num_heads))
+        weights[-1, 2] = 4.0
+        monkeypatch.setattr(model.generation_config, "evidence_head_weights", weights.tolist(), raising=False)
+        [learned] = evidence.find_evidence(*inputs)
+        attention = {
+            (layer, head): found for layer, head, found in cross_attention_heads(model, encoded, forced)
+        }
+        last = attention[model.config.num_decoder_layers - 1, 2].mean(axis=0, dtype=float)
+        excess = [last[a:b].sum() - last[: bounds[-1]].sum() * (b - a) / bounds[-1] for a, b in passages]
+        best = passages[int(np.argmax(excess))]
+        assert learned[0].start == trace.offsets[best[0]][0]
+        assert learned[0].score == pytest.approx(max(excess) / np.maximum(excess, 0).sum(), rel=1e-4)
+        assert learned != by_rule
 
 
 def test_finding_evidence_stops(store: ModelStore, summary: Summary) -> None:

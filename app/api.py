@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from app.programs import MAPS, Programs
 from app.service.uploads import Uploads
 from app.summarizing.settings import SummaryError, schema
 from app.turns import Caller
+
+STATUS_SECONDS = 0.3  # between two words about one phase; each takes some 10 ms of the whole server
 
 
 class Api:
@@ -82,8 +85,7 @@ class Api:
                     stop=stop,
                 )
                 with closing(results):
-                    for result in results:
-                        yield result if isinstance(result, dict) else {"status": status(result)}
+                    yield from _told(results)
             finally:
                 stop.set()
                 self._uploads.discard(path)
@@ -146,10 +148,17 @@ class Api:
 Api.attention_map.__annotations__["view"] = Literal[MAPS]  # the schema names every view
 
 
-def status(event: Any) -> str:
-    """An event in words."""
-    line = presentation.status_of(event)
-    return f"{line.phase} {line.detail}".strip()
+def _told(results: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """What is told of results and the events before them: every phase, and how far it is every so often."""
+    phase, again = "", 0.0
+    for result in results:
+        if isinstance(result, dict):
+            yield result
+            continue
+        line = presentation.status_of(result)
+        if line.phase != phase or time.monotonic() >= again:
+            yield {"status": f"{line.phase} {line.detail}".strip()}
+            phase, again = line.phase, time.monotonic() + STATUS_SECONDS
 
 
 def caller(request: gr.Request) -> Caller:

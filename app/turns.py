@@ -21,6 +21,9 @@ from app.summarizing.settings import SummaryError
 from app.work import check
 
 POLL_SECONDS = 0.2  # how often those who wait look whether they have been told to stop
+# So often at most is somebody told his place, and so much more rarely for everybody ahead: telling fifty people at
+# every turn took more of the processor than their turns.
+PLACE_SECONDS, PLACE_SECONDS_EACH = 1.0, 0.2
 REMEMBERED_TURNS = 20  # whose mean length foretells how long those who wait will wait
 ROUND_OF_A_TURN = (
     1 / 8
@@ -47,21 +50,23 @@ class Ticket:
         self._queue = queue
 
     def positions(self, stop: threading.Event | None = None) -> Iterator[int]:
-        """Yields how many are ahead, each time that changes, and ends when it is this ticket's turn.
+        """Yields how many are ahead, at once and every so often if it changed, and ends when it is this ticket's turn.
 
         Raises:
             Stopped: `stop` was set.
             SummaryError: the queue is full, and somebody who has less in it took this place.
         """
-        last = None
+        ahead = told = None
+        again = 0.0
         while True:
-            ahead = self._queue.wait_while_ahead_is(last, self)
+            ahead = self._queue.wait_while_ahead_is(ahead, self)
             check(stop)
             if ahead == 0:
                 return
-            if ahead != last:
+            if ahead != told and time.monotonic() >= again:
+                told = ahead
+                again = time.monotonic() + max(PLACE_SECONDS, PLACE_SECONDS_EACH * ahead)
                 yield ahead
-            last = ahead
 
     def others_wait(self) -> bool:
         """Whether somebody waits for the turn that this ticket has."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from longt5.interruption import interruption_point
+from longt5.tracing import is_plain
 
 # Tokens treated at once where tokens do not depend on each other. Products of 512 and 1,024 tokens are as fast as those
 # of 16,384 on a CPU, those of 256 are slower; what 512 leave behind is little enough for malloc to keep. On a GPU this
@@ -66,14 +67,14 @@ def shared_buffers() -> Iterator[None]:
 def empty(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """A tensor of any content, as `like.new_empty` makes one."""
     buffers = _buffers.get()
-    if buffers is None or like.device.type != "cpu" or type(like) is not Tensor:
+    if buffers is None or like.device.type != "cpu" or not is_plain(like):
         return like.new_empty(shape, dtype=dtype)
     return buffers.empty(torch.Size(shape), dtype or like.dtype)
 
 
 def add(a: Tensor, b: Tensor) -> Tensor:
     """a + b, of the same shape; `b`'s dtype is no wider than `a`'s."""
-    if torch.is_grad_enabled() or _is_short(a) or torch.compiler.is_compiling():
+    if torch.is_grad_enabled() or _is_short(a) or not is_plain(a, b):
         return a + b
     return torch.add(a, b, out=empty(a.shape, a))
 
@@ -88,7 +89,7 @@ def in_pieces(function: Callable[[Tensor], Tensor], states: Tensor, width: int, 
         states: (..., d_model).
         width, dtype: of the result, (..., width).
     """
-    if torch.is_grad_enabled() or _is_short(states) or torch.compiler.is_compiling():
+    if torch.is_grad_enabled() or _is_short(states) or not is_plain(states):
         return function(states)
     tokens = states.flatten(0, -2)
     result = empty((len(tokens), width), states, dtype)

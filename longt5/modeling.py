@@ -7,6 +7,7 @@ to one copy of the encoder's output and of the cross-attention's keys and values
 
 import copy
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ from longt5.layers import (
     saturate,
 )
 from longt5.memory import shared_buffers
+from longt5.tracing import is_plain
 
 logger = logging.get_logger(__name__)
 
@@ -199,7 +201,7 @@ class LongT5Stack(LongT5PreTrainedModel):
         all_hidden_states: tuple[Tensor, ...] = ()
         all_attentions: tuple[Tensor, ...] = ()
         all_cross_attentions: tuple[Tensor | None, ...] = ()
-        with nullcontext() if torch.compiler.is_compiling() else shared_buffers():
+        with shared_buffers() if is_plain(hidden_states) else nullcontext():
             for block in self.block:
                 if output_hidden_states:
                     all_hidden_states += (hidden_states,)
@@ -322,6 +324,11 @@ class LongT5EncoderModel(LongT5PreTrainedModel):
         )
 
 
+@dataclass
+class SharedEncoderOutput(BaseModelOutput):
+    """The encoder's output of texts each of which several consecutive rows of the decoder share, as beams do."""
+
+
 class EncoderDecoder(LongT5PreTrainedModel):
     """Both stacks on one embedding. Its children call `post_init` once they are complete."""
 
@@ -361,7 +368,11 @@ class EncoderDecoder(LongT5PreTrainedModel):
         *,
         cache: Cache | None = None,
     ) -> tuple | Seq2SeqModelOutput:
-        """Encodes `(batch, source length)` tokens, unless given `encoder_outputs`, and decodes `(batch, length)`."""
+        """Encodes `(batch, source length)` tokens, unless given `encoder_outputs`, and decodes `(batch, length)`.
+
+        Raises:
+            ValueError: decoder inputs and texts differ in number, and `encoder_outputs` is no `SharedEncoderOutput`.
+        """
         return_dict = self.config.return_dict if return_dict is None else return_dict
         wanted = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
         encoded: Any = encoder_outputs
@@ -375,6 +386,11 @@ class EncoderDecoder(LongT5PreTrainedModel):
             )
         elif not isinstance(encoded, ModelOutput):
             encoded = BaseModelOutput(*encoded)
+        decoded = decoder_input_ids if decoder_inputs_embeds is None else decoder_inputs_embeds
+        if decoded is not None and not isinstance(encoded, SharedEncoderOutput):
+            rows, texts = decoded.shape[0], encoded.last_hidden_state.shape[0]
+            if rows != texts:
+                raise ValueError(f"There are {rows} rows of decoder inputs, but {texts} encoded texts.")
         decoder_outputs = self.decoder(
             input_ids=decoder_input_ids,
             attention_mask=decoder_attention_mask,
@@ -498,11 +514,17 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         **model_kwargs: Any,
     ) -> tuple[Tensor | None, dict[str, Any]]:
         """Repeats the decoder's inputs for each beam; the encoder's output and its mask stay single."""
-        shared = {name: model_kwargs.pop(name, None) for name in ("encoder_outputs", "attention_mask")}
+        encoded, mask = model_kwargs.pop("encoder_outputs"), model_kwargs.pop("attention_mask", None)
         input_ids, model_kwargs = super()._expand_inputs_for_generation(
             expand_size=expand_size, is_encoder_decoder=False, input_ids=input_ids, **model_kwargs
         )
-        return input_ids, {**model_kwargs, **{k: v for k, v in shared.items() if v is not None}}
+        if expand_size > 1:
+            fields = encoded if isinstance(encoded, ModelOutput) else BaseModelOutput(*encoded)
+            encoded = SharedEncoderOutput(**fields)
+        model_kwargs["encoder_outputs"] = encoded
+        if mask is not None:
+            model_kwargs["attention_mask"] = mask
+        return input_ids, model_kwargs
 
     @staticmethod
     def _reorder_cache(past_key_values: EncoderDecoderCache, beam_idx: Tensor) -> EncoderDecoderCache:

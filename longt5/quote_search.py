@@ -21,7 +21,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from longt5.generation import EncodedText, Tokens
-from longt5.modeling import CACHE_NAME, LongT5ForConditionalGeneration
+from longt5.modeling import CACHE_NAME, LongT5ForConditionalGeneration, SharedEncoderOutput
 
 # Sentences that are scored again after each choice: the best ones at first. A summary takes about ten.
 _SHORTLIST = 32
@@ -253,7 +253,7 @@ class _Decoder:
         for tensor, row in zip(tokens, rows, strict=True):
             tensor[: len(row)] = torch.tensor(row)
         return self.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=self.source),
+            encoder_outputs=SharedEncoderOutput(last_hidden_state=self.source),
             attention_mask=self.unread,
             decoder_input_ids=tokens.to(self.source.device),
             past_key_values=cache,

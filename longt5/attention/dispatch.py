@@ -19,6 +19,7 @@ from longt5.attention.reference import Globals
 from longt5.attention.split import split_attention
 from longt5.attention.tiled import tiled_attention
 from longt5.memory import in_pieces
+from longt5.tracing import is_plain
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +95,8 @@ def _fastest(inputs: Inputs, dropout: float) -> Kernel:
         alike = all(tensor.dtype == query.dtype for tensor in (key, value, *(global_tokens or ())[:2]))
         served = alike and serves(query.shape[-1], query.dtype, query.device)
         return "fused" if served and not _fused_failed else "tiled"
-    if query.device.type != "cpu" or dropout > 0 or torch.compiler.is_compiling():
-        return "tiled"  # `split` looks at the mask, which nothing that is compiled may do
+    if query.device.type != "cpu" or dropout > 0 or not is_plain(query):
+        return "tiled"  # `split` looks at the mask
     learned = (query, key, value, band_bias, *(global_tokens or ())[:3])
     differentiated = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in learned)
     return "tiled" if differentiated else "split"
@@ -123,7 +124,7 @@ def linear(states: Tensor, weight: Tensor) -> Tensor:
         or states.shape[:-1].numel() * weight.numel() < FEWEST_PRODUCTS
         or not torch.backends.mkldnn.is_available()
         or torch.is_autocast_enabled("cpu")
-        or torch.compiler.is_compiling()
+        or not is_plain(states, weight)
     ):
         return F.linear(states, weight)
     return in_pieces(

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers.modeling_outputs import BaseModelOutput
 
 from longt5.generation import EncodedText
 from longt5.interruption import interruption_point
 from longt5.maps.weights import start_token
+from longt5.modeling import SharedEncoderOutput
 
 # Masks x summary tokens x source tokens at once: 64 MiB of float32, for the mask and for a head's scores each.
 CELLS_AT_ONCE = 2**24
@@ -56,7 +56,7 @@ def log_probabilities(
         logits = model(
             decoder_input_ids=ids.expand(len(masks), -1),
             attention_mask=rows,
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            encoder_outputs=SharedEncoderOutput(last_hidden_state=states),
             use_cache=False,
         ).logits
         chosen = logits.float().log_softmax(dim=-1)[:, torch.arange(len(written)), written]

@@ -7,10 +7,20 @@ import warnings
 import pytest
 import torch
 import transformers
+from torch._subclasses import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
 
+from longt5.attention import dispatch
 from longt5.modeling import CACHE_NAME
 from longt5.versions import NEWEST, OLDEST, warn_if_untested
-from tests.longt5.factories import assert_close, random_ids, tiny_model
+from tests.longt5.factories import (
+    ATTENTION_TYPES,
+    assert_close,
+    padded_mask,
+    pair,
+    random_ids,
+    tiny_model,
+)
 
 CLASSES = ("LongT5Model", "LongT5EncoderModel", "LongT5ForConditionalGeneration")
 
@@ -60,3 +70,35 @@ def test_the_cache_is_no_use_to_checkpointed_layers():
     model.gradient_checkpointing_enable()
     outputs = model(input_ids=random_ids(1, 20), decoder_input_ids=random_ids(1, 3), use_cache=True)
     assert outputs.get(CACHE_NAME) is None
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("attention", ATTENTION_TYPES)
+def test_fake_tensors(attention):
+    """Memory is planned with tensors that have no values: nothing may look at those of a mask."""
+    model = tiny_model(encoder_attention_type=attention)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        mask = padded_mask(700, 700, 10)
+        outputs = model(input_ids=random_ids(2, 700), attention_mask=mask, labels=random_ids(2, 3))
+    assert outputs.logits.shape == (2, 3, 83)
+
+
+def flops(run) -> int:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_operations_are_counted(gradients, monkeypatch):
+    """The products of all layers, whichever operator would do them, and the attention's."""
+    monkeypatch.setattr(dispatch, "FEWEST_PRODUCTS", 0)
+    batch = {"input_ids": random_ids(2, 600), "decoder_input_ids": random_ids(2, 3)}
+    ours, theirs = pair()
+    with torch.set_grad_enabled(gradients):
+        counted, expected = (flops(lambda m=model: m(**batch)) for model in (ours, theirs))
+        counted_local = flops(lambda: tiny_model(encoder_attention_type="local")(**batch))
+    linear = 106_772_160
+    layers, scores = 2, 2 * 5 * 600 * (255 + 600 // 16)  # batch, heads, queries, keys and globals
+    assert linear + layers * 4 * 8 * scores < counted < 1.2 * expected
+    assert 0.9 * linear < counted_local < counted

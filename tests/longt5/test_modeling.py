@@ -11,6 +11,7 @@ from safetensors import safe_open
 from torch import nn
 
 import longt5
+from longt5.modeling import SharedEncoderOutput
 from tests.longt5 import dense_reference as dense
 from tests.longt5.factories import (
     ATTENTION_TYPES,
@@ -359,13 +360,28 @@ def test_several_texts_written_about_one(output_attentions):
     encoded = model.get_encoder()(random_ids(2, 50), attention_mask=mask)
     decoder_ids = random_ids(6, 4)
     options = {"decoder_input_ids": decoder_ids, "output_attentions": output_attentions}
-    together = model(encoder_outputs=encoded, attention_mask=mask, **options)
+    shared = SharedEncoderOutput(encoded.last_hidden_state)
+    together = model(encoder_outputs=shared, attention_mask=mask, **options)
     repeated = (encoded.last_hidden_state.repeat_interleave(3, 0),)
     separate = model(encoder_outputs=repeated, attention_mask=mask.repeat_interleave(3, 0), **options)
     assert_close(together.logits, separate.logits)
     if output_attentions:
         for a, b in zip(together.cross_attentions, separate.cross_attentions, strict=True):
             assert_close(a, b)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4])
+def test_as_many_texts_as_rows_of_the_decoder(rows):
+    """Two texts for four rows: transformers fails where tensors do not fit, we say what is wrong."""
+    ours, theirs = pair()
+    batch = {"input_ids": random_ids(2, 20), "decoder_input_ids": random_ids(rows, 4)}
+    with pytest.raises(RuntimeError):
+        theirs(**batch)
+    with pytest.raises(ValueError, match=f"{rows} rows of decoder inputs, but 2 encoded texts"):
+        ours(**batch)
+    with pytest.raises(ValueError, match="rows"):
+        embedded = ours.get_input_embeddings()(batch.pop("decoder_input_ids"))
+        ours(**batch, decoder_inputs_embeds=embedded)
 
 
 def test_options_in_the_configuration():

@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
 
 from longt5.attention import dispatch, fused
 from longt5.attention.fused import fused_attention, serves
@@ -29,7 +30,7 @@ from tests.longt5.attention.test_attention import (
     make_case,
     masks,
 )
-from tests.longt5.factories import ATTENTION_TYPES, assert_close, padded_mask
+from tests.longt5.factories import ATTENTION_TYPES, assert_close, padded_mask, random_ids, tiny_model
 
 if find_spec("triton") is None:
     pytest.skip("Triton is not installed", allow_module_level=True)
@@ -348,6 +349,7 @@ QUERY = {
 def test_chosen_where_it_can_be(what, change, dropout, expected, monkeypatch):
     monkeypatch.setattr(dispatch, "_fused_failed", what == "after a failure")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(dispatch, "is_plain", lambda *tensors: True)  # these are none
     query = SimpleNamespace(**{**QUERY, **change})
     key = SimpleNamespace(**{**vars(query), "dtype": torch.float32}) if "keys" in what else query
     assert dispatch._fastest((query, key, query, query, None, None), dropout) == expected
@@ -366,3 +368,15 @@ def test_where_triton_cannot_compile_the_tiles_do_the_work(monkeypatch, caplog):
     assert dispatch._fused_failed and "(no compiler)" in caplog.text
     with dispatch.use("fused"), pytest.raises(RuntimeError, match="no compiler"):
         by_kernel(case, inputs, case.mask, dispatch.encoder_attention)
+
+
+def test_operations_are_counted():
+    """Band and globals: two products of queries and keys forward, five backward, of two operations each."""
+    model = tiny_model("LongT5EncoderModel", d_kv=16).to(DEVICE)
+    with dispatch.use("fused"), FlopCounterMode(display=False) as counter:
+        model(random_ids(1, 40).to(DEVICE)).last_hidden_state.sum().backward()
+    counts = counter.get_flop_counts()["Global"]
+    layers, heads, keys = 2, 5, 255 + 40 // 16
+    product = 2 * layers * heads * 40 * keys * 16
+    assert counts[torch.ops.longt5.fused_attention] == 2 * product
+    assert counts[torch.ops.longt5.fused_attention_backward] == 5 * product

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import _floor
+from app.summarizing.windows import TokenizedText
+from benchmarks import _floor, evidence
 from benchmarks._floor import encoding_floor
-from benchmarks._job import OURS, REFERENCE, Job, build
+from benchmarks._job import EXAMPLE_TEXT, OURS, REFERENCE, Job, build
 from benchmarks._report import row
 from benchmarks._turns import Measured, take_turns
 from benchmarks.encoder import agreement, growth
@@ -51,6 +55,61 @@ def test_what_the_app_takes_is_printed() -> None:
     assert sum(line.startswith("| --- |") for line in lines) == 3
     for name in ("the page answers", "the model is ready too", "band, ", "any view", "longt5-explained.pdf"):
         assert any(line.startswith(f"| {name}") for line in lines)
+
+
+@pytest.mark.slow
+def test_evidence_is_measured_on_papers_that_the_weights_were_not_fitted_on(tmp_path: Path) -> None:
+    paragraphs = EXAMPLE_TEXT.read_text(encoding="utf-8").split("\n\n")
+    half = len(paragraphs) // 2
+    data = tmp_path / "papers.jsonl"
+    with data.open("w", encoding="utf-8") as file:
+        for name, part in (("a", paragraphs[:half]), ("b", paragraphs[half:])):
+            abstract = "We show that attention over blocks reads whole papers. It costs less than it did."
+            json.dump({"id": name, "title": "", "text": "\n\n".join(part), "abstract": abstract}, file)
+            file.write("\n")
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.evidence",
+        "--data",
+        str(data),
+        "--papers",
+        "2",
+        "--tokens",
+        "300",
+    ]
+    lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert "fitted on 1 papers, figures of 1 others" in lines[0]
+    weights = json.loads(
+        "{" + next(line for line in lines if line.startswith('"evidence_head_weights"')) + "}"
+    )
+    assert [len(row) for row in weights["evidence_head_weights"]] == [6, 6, 6, 6]
+    table = [line for line in lines if line.startswith("| ")]
+    assert [line.split(" | ")[0].removeprefix("| ") for line in table[2:]] == list(evidence.METHODS)
+    assert all(line.count("|") == table[0].count("|") for line in table)
+
+
+def test_candidates_come_in_the_order_of_their_occlusion() -> None:
+    learned = np.array([np.arange(20.0, 0, -1)])
+    drops = np.array([[*[1.0, 5.0, -2.0, 3.0, 0.5, 0.1, 0.2, 0.3], *[9.0] * 12]])
+    found = evidence.reranked(learned, lambda number, tested: drops[number, tested])
+    assert np.argsort(-found[0], kind="stable")[:4].tolist() == [1, 3, 0, 4]
+    assert not found[0, evidence.TESTED :].any()  # what was not tested is not known
+
+
+def test_quotes_stand_in_the_paper_once_and_are_one_passage() -> None:
+    again = "It was a fine day in the old town."
+    text = f"{again} The sun rose early over the river. {again} No."
+    starts = np.array([0, 9, 16, 25])  # in words, each a token of its own
+    words = [match.span() for match in re.finditer(r"\S+", text)]
+    names = {word: number for number, word in enumerate(dict.fromkeys(text.split()))}
+    ids = np.array([names[text[start:end]] for start, end in words])
+    tokens = TokenizedText(ids, np.array(words), starts)
+    passages = np.array([[2, 11], [11, 18], [18, 27], [27, 28]])  # after a prefix of two
+    source = evidence.Source(text, tokens, 2, passages, encoded=None)  # type: ignore[arg-type]
+    written, places = evidence.quotes_of(source, np.random.default_rng(0))
+    assert (written.sentences, places) == (["The sun rose early over the river."], [1])
+    assert (written.ids, written.ranges) == (tuple(ids[9:16].tolist()), [(0, 7)])
 
 
 @pytest.mark.slow

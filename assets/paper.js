@@ -400,7 +400,7 @@
           const meter = make('span', 'pill-meter');
           meter.style.setProperty('--share', `${share}%`);
           pill.append(meter, make('span', 'pill-share', `${share} %`));
-          pill.title = `${share} % of the attention that is this sentence\u2019s own fell on this passage`;
+          pill.title = `${share} % of the attention that counts for this sentence fell on this passage`;
         }
         return pill;
       });

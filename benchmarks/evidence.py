@@ -50,6 +50,7 @@ SUMMARY_TOKENS = 128  # of an abstract, whole sentences: a mask costs in proport
 QUOTES = 4
 FIRST = (1, 3, 5)
 TESTED = 8  # candidates of the learned heads that are put in the order of their occlusion
+LEAST_SPREAD = 0.1  # nats: sentences that lose less wherever it is hidden are noise
 SAMPLES = 2_000  # of papers, for the intervals
 
 RULE, LEARNED, MEAN, ROLLOUT, BM25, RANDOM, RERANKED, OCCLUSION = METHODS = (
@@ -291,7 +292,11 @@ def seeded(paper: Paper) -> np.random.Generator:
 def fit(
     loaded: LoadedModel, papers: Sequence[Paper], max_tokens: int, say: Callable[[str], None]
 ) -> np.ndarray:
-    """`(layers * heads,)`: the head weights, in nats, that foretell the occlusion of passages best."""
+    """`(layers * heads,)`: the head weights that foretell the occlusion of passages best, up to a scale.
+
+    Every sentence counts alike, as in AT2's loss, a correlation: a copied one loses a hundred nats, and a few of them
+    would decide.
+    """
     examples, drops = [], []
     for paper in papers:
         say(f"fit {paper.id}")
@@ -299,8 +304,10 @@ def fit(
         if written.ranges:
             forced = teacher_force(loaded.model, source.encoded, written.ids)
             rows = features(attention(loaded.model, source, forced), source, written)
-            examples.append(rows.reshape(-1, rows.shape[-1]))
-            drops.append(each_hidden(loaded.model, source, written).ravel())
+            alone = each_hidden(loaded.model, source, written)
+            spread = alone.std(axis=1).clip(LEAST_SPREAD)[:, None]
+            examples.append((rows / spread[..., None]).reshape(-1, rows.shape[-1]))
+            drops.append((alone / spread).ravel())
     return fit_nonnegative(np.concatenate(examples), np.concatenate(drops))
 
 

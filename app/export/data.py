@@ -20,7 +20,8 @@ The JSON is one object:
                          unsupported is a list of [start, end], characters of the sentence's text: numbers, units and
                          names that stand nowhere in what the model read;
                          evidence is a list of {page, quote, score, start, end}, best first: score is a share
-                         of attention from 0 to 1, start and end are characters of the text read from the file
+                         from 0 to 1 of the attention that counts for the sentence (docs/evidence.md), start and end
+                         are characters of the text read from the file
 """
 
 from __future__ import annotations

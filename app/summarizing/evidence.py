@@ -1,9 +1,10 @@
 """Summary sentence -> the passages and pages of the paper it rests on, read out of the cross-attention.
 
-Where a model comes with `evidence_head_weights` (layers x heads, in its generation config), a passage's score is the
-drop of the sentence's log-probability that these foretell if the decoder did not see it: the sum over heads of weight
-times attention, as AT2 has it (Cohen-Wang et al. 2025, arXiv 2504.13752, section 3). `python -m benchmarks.evidence`
-fits and tests them. What a passage of its length gets on average is taken off, as in step 4 below.
+Where a model comes with `evidence_head_weights` (layers x heads, in its generation config), a passage's score is in
+proportion to the drop of the sentence's log-probability that these foretell if the decoder did not see it: the sum
+over heads of weight times attention, as AT2 has it (Cohen-Wang et al. 2025, arXiv 2504.13752, section 3), less what a
+passage of its length gets on average. `python -m benchmarks.evidence` fits and tests them; docs/evidence.md has the
+figures.
 
 For any other model, as openai/whisper reads word times out of cross-attention (its timing.py), with what a long paper
 asks for:
@@ -110,15 +111,15 @@ def head_weights_of(model: Any) -> np.ndarray | None:
 def weighted_attention(
     heads: Iterable[np.ndarray], sentences: Sequence[tuple[int, int]], head_weights: np.ndarray
 ) -> np.ndarray:
-    """The drop of a summary sentence's log-probability that head weights foretell for each source token.
+    """The drop of a summary sentence's log-probability that head weights foretell for each source token, up to a scale.
 
     Args:
         heads: cross-attention weights of each head, `(summary tokens, source tokens)`.
         sentences: half-open ranges of summary tokens.
-        head_weights: `(heads,)`, in nats.
+        head_weights: `(heads,)`.
 
     Returns:
-        `(sentences, source tokens)`, in nats, not negative.
+        `(sentences, source tokens)`, not negative.
     """
     return sum(
         weight * np.stack([attention[start:end].mean(axis=0, dtype=np.float64) for start, end in sentences])

@@ -69,7 +69,7 @@ class Evidence:
     quote: str
     """`Document.text[start:end]` with its white space run together."""
     score: float
-    """Share of the sentence's attention that is its own (see evidence.py) and falls on the passage, 0..1."""
+    """Share of the attention that counts for the sentence (see evidence.py) and falls on the passage, 0..1."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ COURIER_JS = """
 window.longt5.send = (kind, detail) => trigger('click', detail);
 watch('value', () => window.longt5.save(props.value));
 """
-MOST_SESSIONS = 500  # of which Gradio keeps the properties of every component, some 300 kB each
+MOST_SESSIONS = 500  # of which Gradio keeps what was changed of every component
 ACCENT, ACCENT_STRONG = "#0f766e", "#115e59"
 QUIET, QUIET_DARK = "#526071", "#a3b0c2"  # contrasts of 6.3 and 8.5 to what they stand on
 

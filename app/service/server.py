@@ -24,6 +24,7 @@ from app.service.guards import HEALTH, UPLOAD, Guards
 from app.service.health import Counters, Health
 from app.service.mcp_tools import McpTools
 from app.service.scratch import Scratch
+from app.service.sessions import Sessions
 from app.service.uploads import Uploads
 from app.settings import Host, Settings
 
@@ -48,7 +49,7 @@ def application(settings: Settings, host: Host, store: ModelStore, scratch: Scra
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = most_threads(settings)
-        tidying = asyncio.create_task(_tidy(scratch, store, visitors))
+        tidying = asyncio.create_task(_tidy(settings, scratch, store, visitors, sessions))
         async with contextlib.AsyncExitStack() as stack:
             if tools is not None:
                 await stack.enter_async_context(tools.running())
@@ -68,6 +69,7 @@ def application(settings: Settings, host: Host, store: ModelStore, scratch: Scra
     app.add_middleware(Guards, settings=settings, host=host, counters=counters)
     page = build(settings, store, visitors, programs, uploads)
     gr.mount_gradio_app(app, page, "/", **mount_options(settings))
+    sessions = page.app.state_holder = Sessions(page)
     page.has_launched = True  # without which Gradio takes any file of this machine for an upload
     app.state.gradio_stopped = page.app.stop_event  # ends its connections that stay open for the whole visit
     return app
@@ -118,12 +120,15 @@ class _Uvicorn(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def _tidy(scratch: Scratch, store: ModelStore, visitors: Visitors) -> None:
+async def _tidy(
+    settings: Settings, scratch: Scratch, store: ModelStore, visitors: Visitors, sessions: Sessions
+) -> None:
     """Now and then frees disk and memory that nobody uses any more."""
 
     def tidy() -> None:
         scratch.sweep(OLDEST_FILE)
         visitors.sweep()
+        sessions.sweep(settings.session_seconds)
         store.forget_unused(UNUSED_SECONDS)
         memory.give_back()
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ MAX_MESSAGE_BYTES = 32 * 2**20
 MAX_OUTPUT_BYTES = 256 * 2**20
 # Where Linux counts those it has killed: all, and those of this container.
 OUT_OF_MEMORY_COUNTS = (Path("/proc/vmstat"), Path("/sys/fs/cgroup/memory.events"))
+# Linux tells a child of the end of the thread that started it, and those of a server come and go: this one stays.
+_starter = ThreadPoolExecutor(1, thread_name_prefix="longt5-children")
 
 
 class _Babble(Exception):
@@ -40,9 +43,13 @@ class GuardedChild:
 
         Args:
             orders: the first message it is told, to which `file_descriptor` is added.
+
+        Raises:
+            OSError: no more descriptors, processes or memory.
         """
         self._killed_before = _killed_for_memory()
-        self._process = subprocess.Popen(
+        self._process = _starter.submit(
+            subprocess.Popen,
             # -S: what `site` would find stands in PYTHONPATH below, and looking for it takes 20 ms.
             [sys.executable, "-S", str(program)],
             stdin=subprocess.PIPE,
@@ -52,7 +59,7 @@ class GuardedChild:
             start_new_session=True,
             # The packages this process would import, and nothing else of its environment: no tokens, no proxies.
             env={"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]), "LC_ALL": "C.UTF-8"},
-        )
+        ).result()
         self.messages: Iterator[dict[str, Any] | None] = self._messages()
         """What it says, None for every tick without a message. If it dies or says what is no message, the last one is
         made here: `{"end": "time" | "memory" | "damaged" | "interrupted"}`, by what ran out or who ended it."""

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 # Not by their full names: this file is run by its path, and the package around it would be imported too.
 from page_renderer import open_pdf  # type: ignore[import-not-found]
-from pdf_reader import limit_resources  # type: ignore[import-not-found]
+from pdf_reader import die_with_parent, take_orders  # type: ignore[import-not-found]
 
 # Tesseract is at its best at about 200 dots an inch ...
 SCALE = 200 / 72
@@ -146,6 +146,7 @@ class _Tesseract:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=self._environment,
+            preexec_fn=die_with_parent,
             check=True,
         )
         return finished.stdout
@@ -164,8 +165,7 @@ def main() -> None:
     """Orders, by name: `file_descriptor`, the arguments of `limit_resources` and of `recognize`."""
     # Whoever wants the core for something else goes first.
     os.nice(NICENESS)
-    orders = json.loads(sys.stdin.readline())
-    limit_resources(orders.pop("memory_bytes"), orders.pop("cpu_seconds"))
+    orders = take_orders()
     try:
         message = recognize(orders.pop("file_descriptor"), **orders)
     except MemoryError:

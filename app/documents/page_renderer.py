@@ -35,7 +35,7 @@ import sys
 from typing import Any
 
 # Not by its full name: this file is run by its path, and the package around it would be imported too.
-from pdf_reader import limit_resources  # type: ignore[import-not-found]
+from pdf_reader import take_orders  # type: ignore[import-not-found]
 
 MAX_EDGE = 2_400
 """The longest edge of an image: A4 at 200 dpi has 2,339."""
@@ -138,8 +138,7 @@ def _answer(paper: _Paper, question: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Orders: `file_descriptor`, `password`, `idle_seconds`, the arguments of `limit_resources` and `_Paper`."""
-    orders = json.loads(sys.stdin.readline())
-    limit_resources(orders.pop("memory_bytes"), orders.pop("cpu_seconds"))
+    orders = take_orders()
     idle_seconds = orders.pop("idle_seconds")
     try:
         pdf = open_pdf(orders.pop("file_descriptor"), orders.pop("password"))

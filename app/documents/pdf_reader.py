@@ -87,6 +87,30 @@ def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
             resource.setrlimit(kind, (value, value))
 
 
+def die_with_parent() -> None:
+    """Has Linux kill this process when the thread that started it is gone, whatever it is doing."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ears = select.poll()
+    ears.register(0, select.POLLHUP)
+    if any(event & select.POLLHUP for _, event in ears.poll(0)):  # it is gone already
+        os._exit(1)
+
+
+def take_orders() -> dict[str, Any]:
+    """How every guarded child begins: it will not outlive its parent, hears its orders and obeys their limits.
+
+    The orders are the first line of stdin. Returns those that are not arguments of `limit_resources`.
+    """
+    die_with_parent()
+    orders: dict[str, Any] = json.loads(sys.stdin.readline())
+    limit_resources(orders.pop("memory_bytes"), orders.pop("cpu_seconds"))
+    return orders
+
+
 def read_pdf(
     file_descriptor: int, *, password: str | None, max_pages: int, page_characters: int, page_seconds: float
 ) -> None:
@@ -209,24 +233,9 @@ def _labels(reader: Any, seconds: float) -> list[str] | None:
     return None
 
 
-def die_with_parent() -> None:
-    """Has Linux kill this process when the thread that started it and waits for it is gone, whatever it is doing."""
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes
-
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    ears = select.poll()
-    ears.register(sys.stdin, select.POLLHUP)
-    if any(event & select.POLLHUP for _, event in ears.poll(0)):  # it is gone already
-        os._exit(1)
-
-
 def main() -> None:
-    """Orders in the first line of stdin: the arguments of `read_pdf` and `limit_resources`, by name."""
-    die_with_parent()
-    orders = json.loads(sys.stdin.readline())
-    limit_resources(orders.pop("memory_bytes"), orders.pop("cpu_seconds"))
+    """Orders: the arguments of `read_pdf` and `limit_resources`, by name."""
+    orders = take_orders()
     try:
         read_pdf(orders.pop("file_descriptor"), **orders)
     except MemoryError:

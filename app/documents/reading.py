@@ -6,6 +6,7 @@ sentence.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -40,6 +41,7 @@ NAME_CHARACTERS = 120
 HEAD_BYTES = 1024
 
 _LIMITS = ReadingLimits()
+_BUSY = "The server has too much to do to read this file now; try it again in a minute."
 _EMPTY = "This file is empty; choose another one, or download it again."
 # What people choose by mistake, by the first bytes.
 _KINDS = (
@@ -82,26 +84,40 @@ def read(
     """
     shown = display_name(os.fspath(path) if name is None else name)
     on_page = on_page or (lambda page: None)
-    with _open(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limits.max_bytes:
-            raise DocumentError(
-                f"This file has {_megabytes(size)}, and {_megabytes(limits.max_bytes)} is the most that is read here; "
-                "choose a smaller one."
-            )
-        head = file.read(HEAD_BYTES)
-        if b"%PDF-" in head:
-            file.seek(0)
-            pdf = read_pdf(file, password, limits, on_page, stop)
-            document = _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
-            recognized = {number: page.characters for number, page in pdf.scans.pages.items()}
-            authors, year = names_in(pdf.author), year_in(pdf.creation_date)
-            return replace(document, recognized=recognized, authors=authors, year=year)
-        data = head + file.read()
-        if not data.strip():
-            raise DocumentError(_EMPTY)
-        _refuse_other_kinds(data.lstrip()[:HEAD_BYTES])
-        return _read_text(data, shown, limits, on_page, stop)
+    try:
+        with _open(path) as file:
+            return _read_file(file, shown, password, limits, on_page, stop)
+    except OSError:  # no more descriptors, processes or memory for a process that reads
+        raise DocumentError(_BUSY) from None
+
+
+def _read_file(
+    file: BinaryIO,
+    shown: str,
+    password: str | None,
+    limits: ReadingLimits,
+    on_page: OnPage,
+    stop: threading.Event | None,
+) -> Document:
+    size = os.fstat(file.fileno()).st_size
+    if size > limits.max_bytes:
+        raise DocumentError(
+            f"This file has {_megabytes(size)}, and {_megabytes(limits.max_bytes)} is the most that is read here; "
+            "choose a smaller one."
+        )
+    head = file.read(HEAD_BYTES)
+    if b"%PDF-" in head:
+        file.seek(0)
+        pdf = read_pdf(file, password, limits, on_page, stop)
+        document = _document(shown, pdf.title, pdf.all_pages, pdf.labels, pdf.notes, stop)
+        recognized = {number: page.characters for number, page in pdf.scans.pages.items()}
+        authors, year = names_in(pdf.author), year_in(pdf.creation_date)
+        return replace(document, recognized=recognized, authors=authors, year=year)
+    data = head + file.read()
+    if not data.strip():
+        raise DocumentError(_EMPTY)
+    _refuse_other_kinds(data.lstrip()[:HEAD_BYTES])
+    return _read_text(data, shown, limits, on_page, stop)
 
 
 def display_name(path: str) -> str:
@@ -122,7 +138,9 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         raise DocumentError(f"There is no file “{name}”; check its name.") from None
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise DocumentError(_BUSY) from None
         raise DocumentError(f"The file “{name}” cannot be opened; check that you may read it.") from None
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return os.fdopen(descriptor, "rb")

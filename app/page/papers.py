@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -90,4 +91,5 @@ class Paper:
         if self.pages is not None:
             self.pages.close()
         if self.own_file and self.file is not None:
-            self.file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the disk does not work: it goes with its folder
+                self.file.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ from app.page.uploads import discard
 from app.page.visitors import MOST_PAPERS, Tab, Visitors, address_of, key_of
 from app.summarizing.settings import SummaryError
 
+log = logging.getLogger(__name__)
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "example" / "longt5-explained.pdf"
 NAME_CHARACTERS = 80
 NOT_HERE = (
@@ -34,6 +37,7 @@ NOT_HERE = (
 )
 GONE = "This paper is no longer here: please choose the file again."
 NOTHING = "There is no summary yet: summarize a paper first."
+NOT_KEPT = "The server cannot keep files just now; please try again later."
 TOO_MANY = "{most} papers can be worked on at once, and so many have been taken; bring the others later."
 
 # Tells the server what was pressed in the list.
@@ -209,8 +213,8 @@ class ShelfPanel:
         for file in reversed(files[:MOST_PAPERS]):  # the latest is the first of the list
             try:
                 papers.append(self._visitors.add(tab.visitor, file.name, file))
-            except (SummaryError, FileNotFoundError) as error:
-                gr.Warning(str(error) if isinstance(error, SummaryError) else GONE)
+            except (SummaryError, OSError) as error:
+                gr.Warning(_why_not(error))
         for file in files:
             discard(file)
         for paper in reversed(papers):
@@ -238,7 +242,12 @@ class ShelfPanel:
         tab = self.tab(request)
         paper = self._added(tab, name_of(text))
         if paper is not None and paper.file is not None:
-            paper.file_bytes = paper.file.write_bytes(text.encode("utf-8", errors="replace"))
+            try:
+                paper.file_bytes = paper.file.write_bytes(text.encode("utf-8", errors="replace"))
+            except OSError as error:
+                tab.visitor.delete(paper)
+                gr.Warning(_why_not(error))
+                return
             tab.visitor.desk.start(paper, "reading", reading(paper, self._store))
             tab.show(paper)
         yield from self.follow(tab, values)
@@ -330,6 +339,16 @@ def name_of(text: str) -> str:
     return (
         name if len(name) <= NAME_CHARACTERS else name[:NAME_CHARACTERS].rpartition(" ")[0] + "\u2026"
     ) or "Text"
+
+
+def _why_not(error: Exception) -> str:
+    """Why a paper was not taken in."""
+    if isinstance(error, SummaryError):
+        return str(error)
+    if isinstance(error, FileNotFoundError):
+        return GONE
+    log.error("A paper could not be kept: %s", error)
+    return NOT_KEPT
 
 
 def _to_do(paper: Paper) -> bool:

@@ -35,6 +35,6 @@ gr.File.preprocess = _paths
 
 def discard(file: Path) -> None:
     """Deletes an upload, if it is still there, and the folder that it had to itself."""
-    file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
+        file.unlink(missing_ok=True)
         file.parent.rmdir()

@@ -6,6 +6,8 @@ file share it, and keeps what of it arrived when somebody breaks off.
 
 from __future__ import annotations
 
+import errno
+import logging
 import secrets
 import shutil
 import threading
@@ -29,7 +31,10 @@ HOUR = 3600.0
 MOST_FILES = 20  # in one request
 MOST_ADDRESSES = 10_000  # remembered
 NAME_BYTES = 200  # of 255 that file systems take
+BROKEN = "The server cannot take in files just now; please try again later."
 FULL = "There is no room for files on the server just now; please try again later."
+
+log = logging.getLogger(__name__)
 
 
 class Refused(Exception):
@@ -73,7 +78,7 @@ class Uploads:
         """Writes a file into a new folder of its own.
 
         Raises:
-            Refused: the disk is full.
+            Refused: the disk is full, or does not work.
         """
         folder = self._scratch.uploads / secrets.token_urlsafe(16)
         path = folder / _file_name(name)
@@ -81,9 +86,9 @@ class Uploads:
             folder.mkdir()
             with path.open("xb") as file:
                 shutil.copyfileobj(content, file, 2**20)
-        except OSError:
+        except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise Refused(507, FULL) from None
+            raise _trouble(error) from None
         return path
 
     def find(self, path: str) -> Path | None:
@@ -125,7 +130,7 @@ class Uploads:
             if isinstance(error, HTTPException):
                 raise Refused(400, f"Send at most {MOST_FILES} files at once, in a form.") from None
             if isinstance(error, OSError):
-                raise Refused(507, FULL) from None
+                raise _trouble(error) from None
             raise
         return paths
 
@@ -145,6 +150,14 @@ class Uploads:
         times.append(now)
         while len(self._times) > MOST_ADDRESSES:
             del self._times[next(iter(self._times))]
+
+
+def _trouble(error: OSError) -> Refused:
+    """What an error of the system means for the person; the rest is for the log."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Refused(507, FULL)
+    log.error("A file could not be taken in: %s", error.strerror)
+    return Refused(503, BROKEN)
 
 
 def too_large(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""Hooks that act in the thread that set them alone, and only for a while."""
+"""Hooks that act in the thread that set them alone, and only for a while; and whether a module has any."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
+from torch.nn.modules import module as modules
 
 
 @contextmanager
@@ -26,3 +27,16 @@ def before_each(modules: Iterable[nn.Module], call: Callable[[int, tuple[Any, ..
     finally:
         for handle in handles:
             handle.remove()
+
+
+def is_altered(module: nn.Module) -> bool:
+    """Whether calling a module does more than its class's `forward`: hooks of its own or of all, or another `forward`.
+
+    accelerate puts one in its place to fetch weights that are offloaded.
+    """
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or "forward" in vars(module)
+        or modules._has_any_global_hook()
+    )

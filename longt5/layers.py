@@ -16,7 +16,7 @@ from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache, EncoderDecoderCache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from longt5.attention.dispatch import encoder_attention, linear
+from longt5.attention.dispatch import encoder_attention, faster_on_cpu, linear
 from longt5.attention.reference import (
     Globals,
     block_ids,
@@ -28,8 +28,9 @@ from longt5.attention.reference import (
     text_block_sums,
 )
 from longt5.configuration import LongT5Config
+from longt5.hooks import is_altered
 from longt5.interruption import interruption_point
-from longt5.memory import add, in_pieces
+from longt5.memory import add, in_pieces, is_cut
 
 
 def saturate(x: Tensor) -> Tensor:
@@ -55,17 +56,20 @@ def activation(name: str) -> nn.Module:
     return nn.GELU(approximate="tanh") if name == "gelu_new" else ACT2FN[name]
 
 
-class Linear(nn.Linear):
-    """A matrix product without a bias."""
+def apply_linear(projection: nn.Module, states: Tensor) -> Tensor:
+    """(..., in) -> (..., out), in the weight's dtype (in a float16 model `wo` is float32), or in autocast's.
 
-    def __init__(self, in_features: int, out_features: int):
-        super().__init__(in_features, out_features, bias=False)
-
-    def forward(self, states: Tensor) -> Tensor:
-        """(..., in) -> (..., out), in the weight's dtype (in a float16 model `wo` is float32), or in autocast's."""
-        if states.dtype != self.weight.dtype and not _is_autocast(states):
-            states = states.to(self.weight.dtype)
-        return linear(states, self.weight)
+    The layers are nn.Linear itself, and are called as such, so that all that others do to one holds: quantization,
+    adapters, hooks, a bias, a module in its place. The faster product goes round only a layer that nothing was done to.
+    """
+    weight = getattr(projection, "weight", None)
+    if not isinstance(weight, Tensor):  # a module that wraps or replaces the layer
+        return projection(states)
+    if weight.is_floating_point() and weight.dtype != states.dtype and not _is_autocast(states):
+        states = states.to(weight.dtype)
+    if type(projection) is nn.Linear and faster_on_cpu(states, weight) and not is_altered(projection):
+        return linear(states, weight, projection.bias)
+    return projection(states)
 
 
 class LongT5LayerNorm(nn.Module):
@@ -92,14 +96,14 @@ class LongT5DenseActDense(nn.Module):
 
     def __init__(self, config: LongT5Config):
         super().__init__()
-        self.wi = Linear(config.d_model, config.d_ff)
-        self.wo = Linear(config.d_ff, config.d_model)
+        self.wi = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.wo = nn.Linear(config.d_ff, config.d_model, bias=False)
         self.dropout = nn.Dropout(config.dropout_rate)
         self.act = activation(config.dense_act_fn)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        hidden_states = self.dropout(saturate(self.act(saturate(self.wi(hidden_states)))))
-        return self.wo(hidden_states)
+        hidden_states = self.dropout(saturate(self.act(saturate(apply_linear(self.wi, hidden_states)))))
+        return apply_linear(self.wo, hidden_states)
 
 
 class LongT5DenseGatedActDense(nn.Module):
@@ -107,17 +111,17 @@ class LongT5DenseGatedActDense(nn.Module):
 
     def __init__(self, config: LongT5Config):
         super().__init__()
-        self.wi_0 = Linear(config.d_model, config.d_ff)
-        self.wi_1 = Linear(config.d_model, config.d_ff)
-        self.wo = Linear(config.d_ff, config.d_model)
+        self.wi_0 = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.wi_1 = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.wo = nn.Linear(config.d_ff, config.d_model, bias=False)
         self.dropout = nn.Dropout(config.dropout_rate)
         self.act = activation(config.dense_act_fn)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         hidden_states = as_autocast(hidden_states)
-        gate = self.act(saturate(self.wi_0(hidden_states)))
-        hidden_states = self.dropout(saturate(gate * saturate(self.wi_1(hidden_states))))
-        return self.wo(hidden_states)
+        gate = self.act(saturate(apply_linear(self.wi_0, hidden_states)))
+        hidden_states = self.dropout(saturate(gate * saturate(apply_linear(self.wi_1, hidden_states))))
+        return apply_linear(self.wo, hidden_states)
 
 
 class LongT5LayerFF(nn.Module):
@@ -133,8 +137,12 @@ class LongT5LayerFF(nn.Module):
     def forward(self, hidden_states: Tensor) -> Tensor:
         """`(batch, length, d_model)` -> the same"""
         interruption_point()
-        if self.DenseReluDense.wo.weight.is_meta:  # offloaded: accelerate would fetch it for each piece
-            return self._updated(hidden_states)
+        if is_cut(hidden_states) and any(
+            is_altered(module) for module in self.modules() if module is not self
+        ):
+            return self._updated(
+                hidden_states
+            )  # hooks are to see all of it; accelerate's would fetch each piece
         return in_pieces(self._updated, hidden_states, hidden_states.shape[-1], hidden_states.dtype)
 
     def _updated(self, hidden_states: Tensor) -> Tensor:
@@ -157,16 +165,18 @@ class Projections(nn.Module):
             "num_buckets": config.relative_attention_num_buckets,
             "max_distance": config.relative_attention_max_distance,
         }
-        self.q = Linear(config.d_model, self.inner_dim)
-        self.k = Linear(config.d_model, self.inner_dim)
-        self.v = Linear(config.d_model, self.inner_dim)
-        self.o = Linear(self.inner_dim, config.d_model)
+        self.q = nn.Linear(config.d_model, self.inner_dim, bias=False)
+        self.k = nn.Linear(config.d_model, self.inner_dim, bias=False)
+        self.v = nn.Linear(config.d_model, self.inner_dim, bias=False)
+        self.o = nn.Linear(self.inner_dim, config.d_model, bias=False)
         if has_relative_attention_bias:
             self.relative_attention_bias = nn.Embedding(config.relative_attention_num_buckets, self.n_heads)
 
-    def project(self, projection: Linear, states: Tensor) -> Tensor:
+    def project(self, projection: nn.Module, states: Tensor) -> Tensor:
         """`(batch, length, d_model)` -> `(batch, length, heads, d_kv)`"""
-        return saturate(projection(states)).unflatten(-1, (self.n_heads, self.key_value_proj_dim))
+        return saturate(apply_linear(projection, states)).unflatten(
+            -1, (self.n_heads, self.key_value_proj_dim)
+        )
 
     def bias_by_offset(self, embedding: nn.Embedding, offsets: Tensor) -> Tensor:
         """(...,) offsets -> `(heads, ...)`. Calls the module, as its weights may be offloaded until it is called."""
@@ -213,7 +223,7 @@ class LongT5Attention(Projections):
             dropout=self.dropout if self.training else 0.0,
             with_weights=output_attentions,
         )
-        return saturate(self.o(attended.flatten(2))), position_bias, weights
+        return saturate(apply_linear(self.o, attended.flatten(2))), position_bias, weights
 
     def _keys_and_values(
         self, hidden_states: Tensor, key_value_states: Tensor | None, past_key_values: Cache | None
@@ -296,7 +306,7 @@ class _EncoderAttention(Projections):
             attended, weights = blocked_attention(*inputs, dropout=dropout)
         else:
             attended, weights = encoder_attention(*inputs, dropout=dropout), None
-        return saturate(self.o(attended.flatten(2))), position_bias, weights
+        return saturate(apply_linear(self.o, attended.flatten(2))), position_bias, weights
 
     def position_bias(self, hidden_states: Tensor) -> Tensor:
         """The bias by offset that this layer, the first of its stack, owns."""

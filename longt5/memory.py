@@ -89,7 +89,7 @@ def in_pieces(function: Callable[[Tensor], Tensor], states: Tensor, width: int, 
         states: (..., d_model).
         width, dtype: of the result, (..., width).
     """
-    if torch.is_grad_enabled() or _is_short(states) or not is_plain(states):
+    if not is_cut(states):
         return function(states)
     tokens = states.flatten(0, -2)
     result = empty((len(tokens), width), states, dtype)
@@ -98,6 +98,11 @@ def in_pieces(function: Callable[[Tensor], Tensor], states: Tensor, width: int, 
         interruption_point()
         of_piece.copy_(function(piece))
     return result.unflatten(0, states.shape[:-1])
+
+
+def is_cut(states: Tensor) -> bool:
+    """Whether `in_pieces` goes through (..., d_model) states piece by piece."""
+    return not (torch.is_grad_enabled() or _is_short(states)) and is_plain(states)
 
 
 def _is_short(states: Tensor) -> bool:

@@ -27,12 +27,12 @@ from transformers.utils import DUMMY_INPUTS, DUMMY_MASK, ModelOutput, logging
 
 from longt5.configuration import LongT5Config
 from longt5.layers import (
-    Linear,
     LongT5Block,
     LongT5DenseActDense,
     LongT5DenseGatedActDense,
     LongT5LayerNorm,
     Projections,
+    apply_linear,
     saturate,
 )
 from longt5.memory import shared_buffers
@@ -432,7 +432,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
     def __init__(self, config: LongT5Config):
         super().__init__(config)
         self.model_dim = config.d_model
-        self.lm_head = Linear(config.d_model, config.vocab_size)
+        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.post_init()
 
     def forward(  # type: ignore[override]  # transformers has `labels` at this position
@@ -484,7 +484,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         states = fields.pop("last_hidden_state")
         if self.config.scale_decoder_outputs:
             states = states * self.model_dim**-0.5
-        logits = saturate(self.lm_head(states))
+        logits = saturate(apply_linear(self.lm_head, states))
         loss = None
         if labels is not None:
             targets = labels.to(logits.device).flatten()

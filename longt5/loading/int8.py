@@ -8,19 +8,18 @@ exactly. Norms, attention, embeddings and the head stay as they are.
 import torch
 from torch import Tensor, nn
 
-from longt5.layers import Linear
 from longt5.memory import in_pieces
 
 LARGEST = 127  # of the 8-bit numbers; -128 is left out, so that both signs are the same
 
 
 class Int8Linear(nn.Module):
-    """A `Linear` whose weight and states are rounded to 8 bits. It has no gradients."""
+    """A linear layer whose weight and states are rounded to 8 bits. It has no gradients."""
 
     weight: Tensor  # (out, in), int8
     scale: Tensor  # (out,)
 
-    def __init__(self, linear: Linear):
+    def __init__(self, linear: nn.Linear):
         super().__init__()
         codes, scale = rounded(linear.weight.detach())
         self.register_buffer("weight", codes)
@@ -50,5 +49,5 @@ def quantize(model: nn.Module) -> None:
     """Replaces, in place, all linear layers but the head. The model is then for running only, on the CPU."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, Linear) and name != "lm_head":
+            if isinstance(child, nn.Linear) and name != "lm_head":
                 setattr(parent, name, Int8Linear(child))

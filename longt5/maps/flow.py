@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from longt5.generation import EncodedText
 from longt5.hooks import before_each
 from longt5.interruption import interruption_point
+from longt5.layers import apply_linear
 from longt5.maps.weights import (
     PROJECTED_QUERIES,
     EncoderWeights,
@@ -134,14 +135,14 @@ def value_zeroing(
     )  # (heads, queries, globals)
     values = weights.global_values()  # (heads, globals, d_kv)
     attended = weights.attended(start, end)  # (queries, heads * d_kv)
-    whole = _output(block, inputs, weights.attention.o(attended.to(inputs.dtype)))
+    whole = _output(block, inputs, apply_linear(weights.attention.o, attended.to(inputs.dtype)))
     moved = np.zeros((end - start, weights.num_globals), dtype=np.float32)
     for query in range(end - start):
         for first in range(0, weights.num_globals, ZEROED_AT_ONCE):
             interruption_point()
             part = slice(first, first + ZEROED_AT_ONCE)
             taken = (shares[:, query, part, None] * values[:, part]).transpose(0, 1).flatten(1)
-            left = weights.attention.o((attended[query] - taken).to(inputs.dtype))
+            left = apply_linear(weights.attention.o, (attended[query] - taken).to(inputs.dtype))
             outputs = _output(block, inputs[query].expand(len(left), -1), left)
             cosine = F.cosine_similarity(outputs.float(), whole[query].float()[None], dim=-1)
             moved[query, part] = (1 - cosine).clamp(min=0).cpu().numpy()
@@ -193,7 +194,7 @@ def _self_contributions(
     for step in range(len(before)):
         interruption_point()
         mixed = (weights[:, step, : step + 1, None] * values[:, : step + 1]).transpose(0, 1).flatten(1)
-        terms = attention.o(mixed.to(forced.self_inputs[layer].dtype)).float()
+        terms = apply_linear(attention.o, mixed.to(forced.self_inputs[layer].dtype)).float()
         terms[step] += before[step]
         contributions[step, : step + 1] = _gain(after[step], terms)
     return contributions / contributions.sum(dim=-1, keepdim=True).clamp(min=1e-9)

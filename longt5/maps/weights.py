@@ -26,6 +26,7 @@ from longt5.layers import (
     LongT5LocalAttention,
     LongT5TransientGlobalAttention,
     Projections,
+    apply_linear,
 )
 from longt5.modeling import LongT5PreTrainedModel
 
@@ -312,7 +313,7 @@ def output_norms(attention: Projections, values: Tensor, heads: Sequence[int]) -
     size = attention.key_value_proj_dim
     # The projection of a head's unit vectors is its part of the matrix, also where that is offloaded.
     units = torch.eye(attention.inner_dim, dtype=torch.float32)
-    rows = attention.o(_on_device_of(attention.o, units)).float().to(values.device)
+    rows = apply_linear(attention.o, _on_device_of(attention.o, units)).float().to(values.device)
     parts = rows.unflatten(0, (attention.n_heads, size))[list(heads)]  # (heads, d_kv, d_model)
     gram = parts @ parts.mT  # |vO|^2 = v O O' v': never tokens x d_model
     return ((values @ gram) * values).sum(dim=-1).clamp(min=0).sqrt()

@@ -7,9 +7,12 @@ import warnings
 import pytest
 import torch
 import transformers
+from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
+from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
+import longt5
 from longt5.attention import dispatch
 from longt5.modeling import CACHE_NAME
 from longt5.versions import NEWEST, OLDEST, warn_if_untested
@@ -102,3 +105,88 @@ def test_operations_are_counted(gradients, monkeypatch):
     layers, scores = 2, 2 * 5 * 600 * (255 + 600 // 16)  # batch, heads, queries, keys and globals
     assert linear + layers * 4 * 8 * scores < counted < 1.2 * expected
     assert 0.9 * linear < counted_local < counted
+
+
+# Large enough for the layouts of the quantized kernels.
+WIDE = {"d_model": 64, "d_ff": 128, "d_kv": 16, "num_heads": 4}
+
+
+class Wrapped(nn.Module):
+    """Stands in a layer's place and has no weight of its own."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return self.layer(states) + 1
+
+
+def quantize_by_torchao(model: nn.Module) -> nn.Module:
+    quantize_(model, Int8WeightOnlyConfig())
+    return model
+
+
+def quantize_dynamically(model: nn.Module) -> nn.Module:
+    return torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
+
+
+def set_a_bias(model: nn.Module) -> nn.Module:
+    model.decoder.block[0].layer[2].DenseReluDense.wo.bias = nn.Parameter(torch.arange(64.0))
+    model.lm_head.bias = nn.Parameter(torch.arange(83.0))
+    return model
+
+
+def wrap_layers(model: nn.Module) -> nn.Module:
+    for block in (*model.encoder.block, *model.decoder.block):
+        network = block.layer[-1].DenseReluDense
+        network.wo, network.wi_0 = Wrapped(network.wo), Wrapped(network.wi_0)
+    return model
+
+
+def double_what_layers_get(model: nn.Module) -> nn.Module:
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.register_forward_pre_hook(lambda _, inputs: (2 * inputs[0],))
+    return model
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize(
+    "change",
+    [quantize_by_torchao, quantize_dynamically, set_a_bias, wrap_layers, double_what_layers_get],
+)
+def test_what_others_do_to_linear_layers(change, monkeypatch):
+    monkeypatch.setattr(dispatch, "FEWEST_PRODUCTS", 0)  # the product that goes round modules, where it may
+    batch = {"input_ids": random_ids(1, 40), "decoder_input_ids": random_ids(1, 4)}
+    ours, theirs = pair(**WIDE)
+    before = ours(**batch).logits
+    actual, expected = (change(model)(**batch).logits for model in (ours, theirs))
+    assert_close(actual, expected)
+    assert not torch.allclose(actual, before, rtol=1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_quantized_as_it_is_loaded(tmp_path):
+    tiny_model(**WIDE).save_pretrained(tmp_path)
+    batch = {"input_ids": random_ids(1, 40), "decoder_input_ids": random_ids(1, 4)}
+    logits = []
+    for library in (longt5, transformers):
+        asked = transformers.TorchAoConfig(Int8WeightOnlyConfig())
+        model = library.LongT5ForConditionalGeneration.from_pretrained(tmp_path, quantization_config=asked)
+        assert type(model.encoder.block[0].layer[1].DenseReluDense.wi_0.weight) is not nn.Parameter
+        logits.append(model(**batch).logits)
+    assert_close(*logits)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_linear_layers_are_pytorchs(name):
+    """By type, not by descent: that is how quantize_dynamic knows them."""
+    ours, theirs = pair(name)
+    kinds = [
+        {name: type(module) for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+        for model in (ours, theirs)
+    ]
+    assert kinds[0] == kinds[1] and set(kinds[0].values()) == {nn.Linear}

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from longt5 import memory
 from longt5.attention import dispatch as kernels
 from longt5.attention.dispatch import linear
-from longt5.layers import LongT5LayerFF, activation
+from longt5.layers import LongT5LayerFF, activation, apply_linear
 from tests.longt5.factories import assert_close, tiny_config
 
 
@@ -37,18 +38,52 @@ def test_products_of_many_tokens_are_cut(monkeypatch):
     assert_close(linear(states, weight), F.linear(states, weight))
 
 
+def add_a_hook(module: nn.Module, seen: list[torch.Size]) -> None:
+    module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+
+
+def replace_forward(module: nn.Module, seen: list[torch.Size]) -> None:
+    """As accelerate does where weights are offloaded: it fetches them each time."""
+    forward = module.forward
+
+    def fetch(states: torch.Tensor) -> torch.Tensor:
+        seen.append(states.shape)
+        return forward(states)
+
+    module.forward = fetch
+
+
 @torch.no_grad()
-def test_an_offloaded_feed_forward_network_is_fetched_once(monkeypatch):
+@pytest.mark.parametrize("alter", [add_a_hook, replace_forward])
+@pytest.mark.parametrize("name", ["DenseReluDense", "DenseReluDense.wi_0", "DenseReluDense.wo", "layer_norm"])
+def test_who_looks_into_a_feed_forward_network_sees_the_whole_text_once(name, alter, monkeypatch):
     monkeypatch.setattr(memory, "TOKENS_AT_ONCE", 4)
-    layer = LongT5LayerFF(tiny_config())
-    seen = []
-    layer.DenseReluDense.register_forward_pre_hook(
-        lambda _, inputs: seen.append(inputs[0].shape[:-1].numel())
-    )
-    states = torch.randn(1, 10, layer.layer_norm.weight.numel())
-    layer(states)
-    layer.to("meta")(states.to("meta"))  # where accelerate keeps weights that are offloaded
-    assert seen == [4, 4, 2, 10]
+    layer = LongT5LayerFF(tiny_config()).eval()
+    states = torch.randn(2, 5, layer.layer_norm.weight.numel())
+    expected = layer(states)
+    seen: list[torch.Size] = []
+    alter(layer.get_submodule(name), seen)
+    assert_close(layer(states), expected)
+    assert [shape[:-1] for shape in seen] == [(2, 5)]
+
+
+@torch.no_grad()
+def test_a_linear_layer_is_called_where_something_was_done_to_it(monkeypatch):
+    """The product that goes round the module knows of no hook, no bias that is new and no other forward."""
+    monkeypatch.setattr(kernels, "FEWEST_PRODUCTS", 0)
+    layer = nn.Linear(3, 7, bias=False)
+    states = torch.randn(2, 5, 3)
+    expected = F.linear(states, layer.weight)
+    assert_close(apply_linear(layer, states), expected)
+    layer.bias = nn.Parameter(torch.arange(7.0))
+    assert_close(apply_linear(layer, states), expected + layer.bias)
+    seen: list[torch.Size] = []
+    add_a_hook(layer, seen)
+    apply_linear(layer, states)
+    replace_forward(layer, seen)
+    apply_linear(layer, states)
+    assert seen == [(2, 5, 3)] * 3
+    assert_close(apply_linear(nn.Sequential(layer), states), expected + layer.bias)
 
 
 def test_gelu_as_one_operation_is_that_of_transformers():

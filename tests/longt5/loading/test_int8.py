@@ -4,14 +4,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from longt5.layers import Linear
 from longt5.loading.int8 import LARGEST, Int8Linear, quantize, rounded
 from tests.longt5.factories import ATTENTION_TYPES, random_ids, tiny_model
 
 
-def linear(inputs: int, outputs: int) -> Linear:
-    layer = Linear(inputs, outputs)
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs, bias=False)
     torch.nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(outputs))
     return layer
 
@@ -43,7 +43,7 @@ def test_no_product_is_off_by_more_than_roundings_can_add_up_to(shape, inputs, o
 
 @torch.no_grad()
 def test_whole_numbers_up_to_127_are_exact():
-    layer = Linear(3, 2)
+    layer = nn.Linear(3, 2, bias=False)
     layer.weight.copy_(torch.tensor([[127.0, -3.0, 0.0], [5.0, 64.0, -127.0]]))
     states = torch.tensor([[[-127.0, 1.0, 2.0], [0.0, 0.0, 0.0]]])
     torch.testing.assert_close(Int8Linear(layer)(states), torch.tensor([[[-16132.0, -825.0], [0.0, 0.0]]]))

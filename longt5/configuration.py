@@ -23,6 +23,18 @@ class LongT5Config(configuration_longt5.LongT5Config):
         config.num_layers = self.num_decoder_layers
         return config
 
+    @property
+    def output_attentions(self) -> bool:
+        """Whether attentions are returned. transformers' setter asks for its eager attention first; ours has no need."""
+        return self._output_attentions
+
+    @output_attentions.setter
+    def output_attentions(self, value: bool) -> None:
+        self._output_attentions = value
+
+    def validate_output_attentions(self) -> None:
+        """Nothing to hold it against: any implementation gives attentions."""
+
     def validate_architecture(self) -> None:
         """Holds what LongT5 adds against what can be computed.
 

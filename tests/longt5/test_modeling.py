@@ -391,10 +391,29 @@ def test_options_in_the_configuration():
     ):
         model = randomize(longt5.LongT5Model(tiny_config(**{option: True}))).eval()
         assert getattr(model(**batch_for("LongT5Model")), name) is not None
+        model = randomize(longt5.LongT5Model(tiny_config())).eval()
+        for part in (model, model.encoder, model.decoder):  # which has copies of the configuration
+            setattr(part.config, option, True)
+        assert getattr(model(**batch_for("LongT5Model")), name) is not None
     model = longt5.LongT5Model(tiny_config(return_dict=False))
     assert isinstance(model(**batch_for("LongT5Model")), tuple)
     model = longt5.LongT5Model(tiny_config(use_cache=False))
     assert model(**batch_for("LongT5Model")).past_key_values is None
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa", None])
+def test_attentions_asked_for_in_the_configuration(tmp_path, implementation):
+    """transformers refuses them unless its attention is eager; saved and loaded, they are asked for still."""
+    model = tiny_model()
+    if implementation is not None:
+        model.set_attn_implementation(implementation)
+    model.config.output_attentions = model.encoder.config.output_attentions = True
+    model.config.save_pretrained(tmp_path)
+    loaded = longt5.LongT5Config.from_pretrained(tmp_path)
+    assert loaded.output_attentions is True
+    for config in (model.config, loaded):
+        model = randomize(longt5.LongT5ForConditionalGeneration(config)).eval()
+        assert len(model(**batch_for("LongT5ForConditionalGeneration")).cross_attentions) == 3
 
 
 def test_configuration_is_that_of_transformers(tmp_path):

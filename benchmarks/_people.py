@@ -1,15 +1,16 @@
-"""People who use a server at the same time: each sends a file, waits for its summary, and notes what he was told."""
+"""People who use a server at the same time: each sends files, waits for their summaries, and notes what he was told."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import re
 import secrets
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -18,111 +19,176 @@ from benchmarks._job import ROOT
 EXAMPLE = ROOT / "assets" / "example" / "longt5-explained.pdf"
 # What a person may be told: his place, and how long that is going to be.
 PLACE = re.compile(r"(Waiting [a-z ]+) place (\d+) in the queue(?:, about ([\d.]+) (s|min))?")
+# What is said to who has the model.
+TURN = re.compile(r"· \d+%|Loading the model|summary_id")
 SETTINGS = {"max_new_tokens": 48, "num_beams": 1, "max_input_tokens": 1024, "long_papers": "truncate"}
+SILENT_SECONDS = 300
+"""After which somebody who is told nothing gives up: longer than a turn may last while others wait."""
+GREEDY_AT_ONCE = 5
+"""How many files the first of them sends at once; all others send one after the other."""
 
 
 @dataclass
 class Visit:
-    """What happened to one person with one file."""
+    """What happened to one person with one file. Moments are those of `time.monotonic`, in seconds."""
 
+    person: int
     file: str
     hostile: bool
+    began: float = field(default_factory=time.monotonic)
     first_word: float | None = None
-    """Seconds until he was told anything."""
+    """When he was told anything."""
+    lined_up: float | None = None
+    """When he was told his place in the queue for the model."""
     told: float | None = None
-    """Seconds that he was told he would wait for the model, when first told."""
-    waited: float | None = None
-    """Seconds that he did, from then on."""
-    seconds: float = 0.0
+    """Seconds that he was told he would wait for it, when first told."""
+    told_at: float | None = None
+    turn: float | None = None
+    """When he had the model, waited for or not."""
+    ended: float | None = None
     said: str = ""
     """The sentence of a refusal; empty for a summary."""
+    lost: str = ""
+    """Why neither a summary nor a sentence came."""
 
 
-def papers(chance: random.Random) -> tuple[str, bytes, bool]:
-    """A file's name, its content, and whether it is hostile: three of ten are."""
+def papers() -> list[tuple[str, bytes, bool]]:
+    """Files of every kind: name, content, and whether it is hostile."""
     example = EXAMPLE.read_bytes()
     words = "Sparse attention reads long papers and says where it looked. "
-    kinds: list[tuple[str, bytes, bool]] = [
+    return [
         ("example.pdf", example, False),
-        ("example.pdf", example + b"\n%% another copy %d" % chance.randrange(10**6), False),
+        ("cut.pdf", example[: len(example) // 2], True),
         ("short.txt", (words * 30).encode(), False),
         ("notes.md", ("# Notes\n\n" + words * 300).encode(), False),
+        ("noise.pdf", b"%PDF-1.7\n" + random.Random(0).randbytes(100_000), True),
         ("long.txt", (words * 3_000).encode(), False),
         ("same.txt", (words * 50).encode(), False),
-        ("same.txt", (words * 50).encode(), False),
-        ("cut.pdf", example[: len(example) // 2], True),
-        ("noise.pdf", b"%PDF-1.7\n" + chance.randbytes(100_000), True),
         ("nested.pdf", b"%PDF-1.4\n1 0 obj\n" + b"[" * 200_000 + b"\nendobj\ntrailer<</Root 1 0 R>>", True),
+        ("same.txt", (words * 50).encode(), False),
+        ("copy.pdf", example + b"\n%% another copy", False),
     ]
-    return chance.choice(kinds)
 
 
-async def visit(client: httpx.AsyncClient, function: int, chance: random.Random) -> Visit:
-    """Sends a file as a page would, and follows what it is told."""
-    name, content, hostile = papers(chance)
-    found = Visit(name, hostile)
-    began = time.monotonic()
-    try:
-        sent = await client.post("/gradio_api/upload", files={"files": (name, content)})
-        if sent.status_code != 200:
-            found.said = sent.text
-            return found
-        file = {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
-        session = secrets.token_hex(6)
-        body = {"data": [file, "", SETTINGS, ""], "fn_index": function, "session_hash": session}
-        joined = await client.post("/gradio_api/queue/join", json=body)
-        if joined.status_code != 200:
-            found.said = joined.text
-            return found
-        waiting_since: float | None = None
-        async for text in _messages(client, session):
-            now = time.monotonic()
-            if found.first_word is None:
-                found.first_word = now - began
-            place = PLACE.search(text)
-            if place and "model" in place[1]:
-                if found.told is None and place[3]:
-                    found.told = float(place[3]) * (60 if place[4] == "min" else 1)
-                    waiting_since = now
-            elif waiting_since is not None and found.waited is None:
-                found.waited = now - waiting_since
-            error = re.search(r'"error": "((?:[^"\\]|\\.)*)"', text)
-            if error:
-                found.said = json.loads(f'"{error[1]}"')
-    finally:
-        found.seconds = time.monotonic() - began
-    return found
+def address_of(person: int) -> str:
+    """Where on the network somebody is, for a server that believes the proxy at 127.0.0.1."""
+    return f"10.0.{person // 250}.{person % 250 + 1}"
 
 
-async def _messages(client: httpx.AsyncClient, session: str) -> AsyncIterator[str]:
-    """The server's messages that say something, to the end of the request."""
-    async with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
-        async for line in stream.aiter_lines():
-            if not line.startswith("data:"):
-                continue
-            message = json.loads(line[5:])
-            if message["msg"] in ("process_generating", "process_completed"):
-                yield json.dumps(message["output"])
-            if message["msg"] in ("process_completed", "unexpected_error", "close_stream"):
+class Crowd:
+    """So many people at one server, and their visits so far."""
+
+    def __init__(self, address: str, people: int, *, seed: int = 0) -> None:
+        self.visits: list[Visit] = []
+        self._address = address
+        self._people = people
+        self._seed = seed
+        self._papers = papers()
+
+    async def play(self, seconds: float, most_seconds: float) -> None:
+        """All come at once, each again and again until the time is over, but once at least.
+
+        It ends after `most_seconds` whatever the server does; who has not been answered by then is `lost`.
+        """
+        limits = httpx.Limits(max_connections=None)
+        timeout = httpx.Timeout(SILENT_SECONDS)
+        async with httpx.AsyncClient(base_url=self._address, timeout=timeout, limits=limits) as client:
+            config = (await client.get("/config")).json()
+            function = next(one["id"] for one in config["dependencies"] if one["api_name"] == "summarize")
+            deadline = time.monotonic() + seconds
+            everybody = [
+                asyncio.create_task(self._person(client, function, person, visitor, deadline))
+                for person in range(self._people)
+                for visitor in range(1 if person else GREEDY_AT_ONCE)
+            ]
+            _, unfinished = await asyncio.wait(everybody, timeout=most_seconds)
+            for one in unfinished:
+                one.cancel()
+            await asyncio.gather(*everybody, return_exceptions=True)
+            for one in everybody:
+                if not one.cancelled():
+                    one.result()  # raises what is wrong with this program
+
+    async def _person(
+        self, client: httpx.AsyncClient, function: int, person: int, visitor: int, deadline: float
+    ) -> None:
+        chance = random.Random(self._seed * 10**6 + person * 1_000 + visitor)
+        paper = self._papers[(person + visitor) % len(self._papers)]
+        while True:
+            visit = Visit(person, paper[0], paper[2])
+            self.visits.append(visit)
+            try:
+                await _visit(client, function, visit, paper[1])
+            except httpx.HTTPError as error:
+                visit.lost = type(error).__name__
+            except asyncio.TimeoutError:
+                visit.lost = f"told nothing for {SILENT_SECONDS} s"
+            except asyncio.CancelledError:
+                visit.lost = "not answered in time"
+                raise
+            finally:
+                visit.ended = time.monotonic()
+            if visit.lost or time.monotonic() > deadline:
+                return
+            await asyncio.sleep(chance.uniform(0, 3))
+            paper = chance.choice(self._papers)
+
+
+async def _visit(client: httpx.AsyncClient, function: int, visit: Visit, content: bytes) -> None:
+    """Sends a file as a page would, and follows what is told."""
+    headers = {"X-Forwarded-For": address_of(visit.person)}
+    sent = await client.post("/gradio_api/upload", files={"files": (visit.file, content)}, headers=headers)
+    if sent.status_code != 200:
+        visit.said = sent.text
+        return
+    file = {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
+    session = secrets.token_hex(6)
+    body = {"data": [file, "", SETTINGS, ""], "fn_index": function, "session_hash": session}
+    joined = await client.post("/gradio_api/queue/join", json=body, headers=headers)
+    if joined.status_code != 200:
+        visit.said = joined.text
+        return
+    async with contextlib.aclosing(_messages(client, session, headers)) as messages:
+        while True:
+            try:
+                message = await asyncio.wait_for(anext(messages), SILENT_SECONDS)
+            except StopAsyncIteration:
+                visit.lost = "the stream ended before its time"
+                return
+            if _note(visit, message):
                 return
 
 
-async def play(address: str, people: int, seconds: float, seed: int = 0) -> list[Visit]:
-    """So many people at once, each again and again until the time is over, but once at least."""
-    limits = httpx.Limits(max_connections=3 * people)
-    async with httpx.AsyncClient(base_url=address, timeout=None, limits=limits) as client:
-        config = (await client.get("/config")).json()
-        function = next(one["id"] for one in config["dependencies"] if one["api_name"] == "summarize")
-        deadline = time.monotonic() + seconds
-        visits: list[Visit] = []
+def _note(visit: Visit, message: dict) -> bool:
+    """Takes down what a message says; returns whether it is the last."""
+    now = time.monotonic()
+    output = message.get("output") or {}
+    text = json.dumps(output.get("data"), ensure_ascii=False)
+    visit.first_word = visit.first_word or now
+    place = PLACE.search(text)
+    if place and "model" in place[1]:
+        visit.lined_up = visit.lined_up or now
+        if visit.told is None and place[3]:
+            visit.told = float(place[3]) * (60 if place[4] == "min" else 1)
+            visit.told_at = now
+    elif visit.turn is None and TURN.search(text):
+        visit.turn = now
+    if message["msg"] == "unexpected_error":
+        visit.lost = str(message.get("message"))
+        return True
+    if message["msg"] != "process_completed":
+        return False
+    if not message["success"]:
+        visit.said = str(output.get("error"))
+    return True
 
-        async def person(number: int) -> None:
-            chance = random.Random(seed * 1_000 + number)
-            while True:
-                visits.append(await visit(client, function, chance))
-                if time.monotonic() > deadline:
-                    return
-                await asyncio.sleep(chance.uniform(0, 3))
 
-        await asyncio.gather(*map(person, range(people)))
-    return visits
+async def _messages(client: httpx.AsyncClient, session: str, headers: dict[str, str]) -> AsyncIterator[dict]:
+    """The server's messages that say something, to the end of the request."""
+    about = {"session_hash": session}
+    async with client.stream("GET", "/gradio_api/queue/data", params=about, headers=headers) as stream:
+        async for line in stream.aiter_lines():
+            if line.startswith("data:"):
+                message = json.loads(line[5:])
+                if message["msg"] in ("process_generating", "process_completed", "unexpected_error"):
+                    yield message

@@ -7,7 +7,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
+
+from tests.browser.test_page import open_attention, summarize
 
 pytestmark = pytest.mark.browser
 
@@ -38,12 +40,8 @@ def test_nothing_that_the_page_needs_is_refused(open_page: Callable[..., Page], 
     )
     page.reload()
     page.wait_for_selector("#example")
-    page.set_input_files("#file input[type=file]", str(papers / "sparse.pdf"))
-    expect(page.locator("#summarize")).to_be_enabled()
-    page.click("#summarize")
-    page.wait_for_selector('#summary-text[data-state="done"]')
-    page.get_by_role("tab", name="Attention").click()
-    page.wait_for_selector("#map-figure .figure .panel")
+    summarize(page, papers / "sparse.pdf")
+    open_attention(page)
     assert not refused
     assert not elsewhere
 

@@ -193,7 +193,7 @@ def test_docs_are_listed_in_the_readme() -> None:
 def test_the_library_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     """With a tiny random model in the place of the embedded one, and less of the text."""
     examples = [block for block in blocks("python") if "longt5" in block and "Client" not in block]
-    assert len(examples) == 2
+    assert len(examples) == 3
     model = tiny_model(tmp_path / "model")
     monkeypatch.chdir(ROOT)
     torch.manual_seed(0)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,8 +114,14 @@ def _wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float 
     while time.monotonic() < deadline:
         if server.poll() is not None:
             break
-        with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:
-            if answer.status == 200:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except urllib.error.HTTPError as error:
+            if error.code == 401:  # it asks for a password
                 return
+        except OSError:
+            pass
         time.sleep(0.2)
     raise RuntimeError(f"The page did not start:\n{log.read_text()}")

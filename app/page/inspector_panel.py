@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -64,7 +65,7 @@ class InspectorPanel:
         self._status = gr.HTML(presentation.status(Status(EMPTY, kind="idle")), elem_id="map-status")
         with gr.Column(visible=False, elem_id="inspector") as self._all:
             self._tour = Tour()
-            self._part = gr.Dropdown(label="Part of the paper", visible=False, elem_id="part")
+            self._part = gr.Dropdown(label="Summary of", visible=False, elem_id="part")
             self._view = gr.Radio(
                 [(view.label, name) for name, view in VIEWS.items()],
                 value=next(iter(VIEWS)),
@@ -260,7 +261,7 @@ class InspectorPanel:
             session.link = ""
         pinned = session.inspection.pinned if session.inspection else None
         held = session.inspection = Inspection(summary, outline, {"encoder": overview}, asked, pinned=pinned)
-        parts = [(f"part {i + 1} of {len(summary.windows)}", i) for i in range(len(summary.windows))]
+        parts = [(name, i) for i, name in enumerate(_what_was_written(summary))]
         views = [(view.label, name) for name, view in VIEWS.items() if view.exists(outline)]
         pages = [("whole text", 0), *((f"page {page}", page) for page, _, _ in outline.pages)]
         yield {
@@ -431,6 +432,15 @@ class InspectorPanel:
 def _if_changed(held: Inspection, asked: Question) -> Question | None:
     """Leaving a field that was not changed asks for nothing."""
     return asked if asked != held.question else None
+
+
+def _what_was_written(summary: Summary) -> Iterator[str]:
+    """What each window of a summary was written about; what was written in several has them counted."""
+    seen: Counter[str] = Counter()
+    for window in summary.windows:
+        seen[window.name] += 1
+        again = f" ({seen[window.name]})" if seen[window.name] > 1 else ""
+        yield f"{inspector.shorten(window.name, 80)}{again}"
 
 
 def _entering(held: Inspection, asked: Question) -> Question:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -187,6 +188,17 @@ def test_a_kept_map_stays_beside_the_next_ones(tab: Tab) -> None:
     shown = tab.send(tab.panel._change_pin)
     tab.send(tab.panel._change_view, view="band")
     assert tab.visitors.tab("page").inspection.pinned is None
+
+
+def test_what_was_written_is_listed_by_what_it_is_about(tab: Tab) -> None:
+    tab.summarize("deep")
+    session = tab.visitors.tab("page")
+    window = session.paper.summary.windows[0]
+    names = ("the paper", "3 Methods", "3 Methods")
+    windows = tuple(replace(window, name=name) for name in names)
+    session.paper.summary = replace(session.paper.summary, windows=windows)
+    *_, last = updates(tab, tab.panel._enter)
+    assert last[tab.controls["part"]]["choices"] == [("the paper", 0), ("3 Methods", 1), ("3 Methods (2)", 2)]
 
 
 def test_a_link_restores_the_view(tab: Tab) -> None:

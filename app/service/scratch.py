@@ -39,14 +39,24 @@ class Scratch:
         self.uploads = self.folder / "uploads"
         """Where Gradio takes files to be uploads; nothing else lies there."""
         self.uploads.mkdir()
+        self._seen: dict[Path, tuple[int, float]] = {}  # when each was written, and since when that is known
 
     def sweep(self, seconds: float) -> None:
-        """Removes uploads that have not been written to for so long, and the folders that are then empty."""
-        oldest = time.time() - seconds
+        """Removes uploads that have not been written to for so long, and the folders that are then empty.
+
+        How long is told by when this came past them: the clock by which files are dated may be set meanwhile.
+        """
+        now = time.monotonic()
+        seen: dict[Path, tuple[int, float]] = {}
         for path in self._entries():
             with suppress(OSError):  # gone meanwhile, or not empty
-                if path.lstat().st_mtime < oldest:
+                written = path.lstat().st_mtime_ns
+                seen[path] = known = self._seen.get(path, (written, now))
+                if known[0] != written:
+                    seen[path] = known = (written, now)
+                if now - known[1] >= seconds:
                     path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        self._seen = seen
 
     def size(self) -> int:
         """Bytes in all uploads."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,15 +49,29 @@ def test_old_files_and_empty_folders_are_swept_and_new_ones_are_not(tmp_path: Pa
     for path in (old, new):
         path.parent.mkdir()
         path.write_text("x" * 100)
-    assert scratch.size() >= 200
-    for path in (old, old.parent):
-        os.utime(path, (0, 0))
-    scratch.sweep(60)
+    assert scratch.size() == 200
+    scratch.sweep(0.2)
+    time.sleep(0.25)
+    new.write_text("more is coming")
+    scratch.sweep(0.2)
     assert not old.exists()
     assert new.exists()
     assert (scratch.folder / LOCK).exists()
-    scratch.sweep(0)  # the folder of the file that was swept has changed, and goes the next time
-    assert not old.parent.exists()
+    scratch.sweep(0)
+    assert not old.parent.exists() and not new.parent.exists()
+    scratch.remove()
+
+
+@pytest.mark.parametrize("year", [1, -1])
+def test_a_clock_that_is_set_takes_no_file_away(tmp_path: Path, year: int) -> None:
+    scratch = Scratch(tmp_path)
+    path = scratch.uploads / "paper.pdf"
+    path.write_text("x")
+    dated = time.time() + year * 3e7
+    os.utime(path, (dated, dated))
+    for _ in range(3):
+        scratch.sweep(3600)
+    assert path.exists()
     scratch.remove()
 
 

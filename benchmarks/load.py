@@ -212,6 +212,7 @@ def most_turns(visits: list[Visit]) -> int:
 def rest(server: Server, before: int, most_seconds: float) -> Finding:
     """Waits until memory is back, at most so long."""
     began = time.monotonic()
+    print(f"Resting for {most_seconds:g} s at most, until memory is back.", file=sys.stderr, flush=True)
     while server.bytes() > before * (1 + MEMORY_SHARE) and time.monotonic() - began < most_seconds:
         time.sleep(1)
     after = server.bytes()

@@ -25,7 +25,7 @@ class LongT5Config(configuration_longt5.LongT5Config):
 
     @property
     def output_attentions(self) -> bool:
-        """Whether attentions are returned. transformers' setter asks for its eager attention first; ours has no need."""
+        """Whether attentions are returned: with any implementation, where transformers' setter asks for eager."""
         return self._output_attentions
 
     @output_attentions.setter

@@ -15,7 +15,14 @@ def is_plain(*tensors: Tensor) -> bool:
         not torch.compiler.is_compiling()
         and all(type(tensor) in (Tensor, nn.Parameter) for tensor in tensors)
         and torch._C._len_torch_dispatch_stack() == 0
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and torch.autograd.forward_ad._current_level < 0
+        and not is_transformed()
         and not torch.jit.is_tracing()
+    )
+
+
+def is_transformed() -> bool:
+    """Whether a transform of torch.func or forward-mode differentiation is under way."""
+    return (
+        torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
     )

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from longt5.attention.fused import fused_attention, serves
-from longt5.attention.reference import Globals
+from longt5.attention.reference import Globals, blocked_attention
 from longt5.attention.split import split_attention
 from longt5.attention.tiled import tiled_attention
 from longt5.memory import in_pieces
-from longt5.tracing import is_plain
+from longt5.tracing import is_plain, is_transformed
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,8 @@ def encoder_attention(
 
     Each query attends to the keys at most `radius` tokens away and to every global token, under one softmax.
     Padding is never attended to; what a padded query gets is finite and without meaning. It can be differentiated
-    once: asking for a gradient of its gradients raises RuntimeError.
+    once: asking for a gradient of its gradients raises RuntimeError. Under torch.func, in forward mode, and where
+    attentions are returned, `blocked_attention` is in its place, which knows all derivatives and takes its memory.
 
     Args:
         query, key, value: (batch, length, heads, d_kv).
@@ -68,6 +69,10 @@ def encoder_attention(
         (batch, length, heads, d_kv)
     """
     inputs = (query, key, value, band_bias, global_tokens, attention_mask)
+    if not torch.compiler.is_compiling() and is_transformed():
+        return blocked_attention(*inputs, dropout=dropout)[
+            0
+        ]  # the kernels' gradients are for backward() alone
     kernel = _forced or _fastest(inputs, dropout)
     if kernel == "fused":
         if torch.compiler.is_compiling() or _forced is not None:
@@ -116,7 +121,7 @@ def faster_on_cpu(states: Tensor, weight: Tensor) -> bool:
     float32 goes to MKL in PyTorch, which on AMD's processors is slower than oneDNN: by 1.3 for a thousand tokens, by 2
     for the four tokens of four beams. The operator is the one that torch.compile puts in the place of F.linear.
     """
-    return not (
+    return is_plain(states, weight) and not (
         torch.is_grad_enabled()
         or states.dtype != torch.float32
         or weight.dtype != torch.float32
@@ -124,7 +129,6 @@ def faster_on_cpu(states: Tensor, weight: Tensor) -> bool:
         or states.shape[:-1].numel() * weight.numel() < FEWEST_PRODUCTS
         or not torch.backends.mkldnn.is_available()
         or torch.is_autocast_enabled("cpu")
-        or not is_plain(states, weight)
     )
 
 

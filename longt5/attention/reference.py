@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from longt5.tracing import is_transformed
+
 
 def relative_position_bucket(
     relative_position: Tensor, *, bidirectional: bool, num_buckets: int, max_distance: int
@@ -211,7 +213,8 @@ def dense_attention(
     queries = query.shape[2]
     if groups > 1:
         query = query.unflatten(0, (-1, groups)).transpose(1, 2).flatten(2, 3)
-    if with_weights:
+    # The fused attention has no derivative in forward mode.
+    if with_weights or (not torch.compiler.is_compiling() and is_transformed()):
         scores = torch.matmul(query, key.transpose(2, 3))
         weights = (scores if bias is None else scores + bias).softmax(-1)
         output = torch.matmul(F.dropout(weights, dropout), value)
@@ -223,7 +226,7 @@ def dense_attention(
     if groups > 1:
         output = _split_groups(output, groups, queries)
         weights = None if weights is None else _split_groups(weights, groups, queries)
-    return output.transpose(1, 2), weights
+    return output.transpose(1, 2), weights if with_weights else None
 
 
 def _split_groups(x: Tensor, groups: int, queries: int) -> Tensor:

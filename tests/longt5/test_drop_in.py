@@ -9,6 +9,7 @@ import torch
 import transformers
 from torch import nn
 from torch._subclasses import FakeTensorMode
+from torch.func import functional_call, grad, jvp, vmap
 from torch.utils.flop_counter import FlopCounterMode
 from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
@@ -190,3 +191,94 @@ def test_linear_layers_are_pytorchs(name):
         for model in (ours, theirs)
     ]
     assert kinds[0] == kinds[1] and set(kinds[0].values()) == {nn.Linear}
+
+
+class Traced(nn.Module):
+    """Tensors in, a tensor out: what tracers take."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor, decoder_ids: torch.Tensor) -> torch.Tensor:
+        return self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            decoder_input_ids=decoder_ids,
+            use_cache=False,
+            return_dict=False,
+        )[0]
+
+
+def compiled(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> nn.Module:
+    torch._dynamo.reset()
+    return torch.compile(model, fullgraph=True, backend="aot_eager")
+
+
+def exported(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> nn.Module:
+    return torch.export.export(model, inputs, strict=True).module()
+
+
+def traced(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> nn.Module:
+    return torch.jit.trace(model, inputs, check_trace=False)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("trace", [compiled, exported, traced])
+@pytest.mark.parametrize("attention", ATTENTION_TYPES)
+def test_nothing_stops_who_traces(attention, trace, gradients, monkeypatch):
+    """More tokens than are treated at once, a mask, and products that would take their own way: as transformers."""
+    monkeypatch.setattr(dispatch, "FEWEST_PRODUCTS", 0)
+    ours, theirs = pair(encoder_attention_type=attention, num_layers=1, num_decoder_layers=1)
+    inputs = (random_ids(2, 530), padded_mask(530, 530, 400), random_ids(2, 4))
+    with torch.set_grad_enabled(gradients):
+        actual = trace(Traced(ours).eval(), inputs)(*inputs)
+        assert_close(actual, Traced(theirs)(*inputs))
+
+
+@pytest.mark.parametrize("attention", ATTENTION_TYPES)
+def test_transforms_of_functions(attention):
+    """Gradients, those of each text, and derivatives in forward mode, as torch.func takes them."""
+    found = []
+    ids, labels = random_ids(3, 40), random_ids(3, 4)
+    for model in pair(encoder_attention_type=attention):
+        weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+        def loss(weights, ids, labels, model=model):
+            return functional_call(
+                model, weights, (), {"input_ids": ids, "labels": labels, "use_cache": False}
+            ).loss
+
+        def of_one(weights, ids, labels, loss=loss):
+            return loss(weights, ids[None], labels[None])
+
+        ones = {name: torch.ones_like(weight) for name, weight in weights.items()}
+        found.append(
+            (
+                grad(loss)(weights, ids, labels)["shared.weight"],
+                vmap(grad(of_one), in_dims=(None, 0, 0))(weights, ids, labels)["shared.weight"],
+                jvp(lambda weights, loss=loss: loss(weights, ids, labels), (weights,), (ones,))[1],
+            )
+        )
+    for actual, expected in zip(*found, strict=True):
+        assert_close(actual, expected, 5e-5)
+
+
+@pytest.mark.parametrize("attention", ATTENTION_TYPES)
+def test_second_derivatives(attention):
+    """With attentions asked for, as transformers; without, an error that says so and no wrong number."""
+    found = []
+    ids, labels = random_ids(2, 40), random_ids(2, 4)
+    for model in pair(encoder_attention_type=attention):
+        embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
+        loss = model(inputs_embeds=embedded, labels=labels, output_attentions=True).loss
+        (gradient,) = torch.autograd.grad(loss, embedded, create_graph=True)
+        found.append(torch.autograd.grad(gradient.square().sum(), embedded)[0])
+    assert_close(*found, 5e-5)
+    model = tiny_model(encoder_attention_type=attention)
+    embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
+    loss = model(inputs_embeds=embedded, labels=labels).loss
+    (gradient,) = torch.autograd.grad(loss, embedded, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        gradient.square().sum().backward()

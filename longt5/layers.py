@@ -86,10 +86,6 @@ class LongT5LayerNorm(nn.Module):
 
     def _normed(self, hidden_states: Tensor) -> Tensor:
         weight, shape, eps = self.weight, self.weight.shape, self.variance_epsilon
-        if torch.jit.is_tracing():  # ONNX's exporter of traces knows no rms_norm
-            states = hidden_states.float()
-            normed = states * torch.rsqrt(states.square().mean(-1, keepdim=True) + eps)
-            return weight * normed.to(weight.dtype)
         if weight.dtype == torch.float32:
             return F.rms_norm(hidden_states.float(), shape, weight, eps)
         return weight * F.rms_norm(hidden_states.float(), shape, eps=eps).to(weight.dtype)

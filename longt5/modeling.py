@@ -165,8 +165,21 @@ class LongT5Stack(LongT5PreTrainedModel):
         """Runs the stack over `(batch, length)` tokens.
 
         Args:
+            input_ids: `(batch, length)` tokens; or `inputs_embeds`, `(batch, length, d_model)`, in their place.
+            attention_mask: `(batch, length)`, with a cache of past and new tokens, non-zero at text. In the decoder
+                also a ready mask with 4 dimensions, see `_causal_mask`.
             encoder_hidden_states: `(batch, source length, d_model)`; in the decoder its batch may be a divisor of
                 the tokens' batch, consecutive rows then share one source.
+            encoder_attention_mask: `(batch, source length)`, non-zero at text, or boolean, broadcastable to
+                `(batch, heads, length, source length)`.
+            past_key_values, cache: one argument by two names (transformers' up to 5.23, and since): the decoder's
+                keys and values so far, to which those of the new tokens are added.
+            use_cache: whether the decoder returns one; as the next three, the configuration's where None.
+            output_attentions: whether weights are returned; they are large, see `blocked_attention`.
+            output_hidden_states: whether each layer's input `(batch, length, d_model)` and the output are returned.
+            return_dict: a tuple if False.
+        Raises:
+            ValueError: neither or both kinds of input, or the cache by both names.
         """
         config = self.config
         past_key_values = _by_either_name(past_key_values, cache)
@@ -313,7 +326,7 @@ class LongT5EncoderModel(LongT5PreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> tuple | BaseModelOutput:
-        """Encodes `(batch, length)` tokens. Attention weights: see `longt5.attention.reference.blocked_attention`."""
+        """Encodes `(batch, length)` tokens. Arguments and errors are those of `LongT5Stack.forward`."""
         return self.encoder(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -370,6 +383,14 @@ class EncoderDecoder(LongT5PreTrainedModel):
     ) -> tuple | Seq2SeqModelOutput:
         """Encodes `(batch, source length)` tokens, unless given `encoder_outputs`, and decodes `(batch, length)`.
 
+        What is not named here is as in `LongT5Stack.forward`, for both stacks.
+
+        Args:
+            input_ids, attention_mask, inputs_embeds: the encoder's; the mask is also the decoder's, of what it sees.
+            decoder_input_ids, decoder_attention_mask, decoder_inputs_embeds: the decoder's.
+            encoder_outputs: what the encoder returned, so that it does not run again: an output, a tuple, or a
+                `SharedEncoderOutput` of texts that several rows of the decoder share.
+            past_key_values, cache, use_cache: the decoder's.
         Raises:
             ValueError: decoder inputs and texts differ in number, and `encoder_outputs` is no `SharedEncoderOutput`.
         """
@@ -424,7 +445,11 @@ class LongT5Model(EncoderDecoder):
 
 
 class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
-    """Encoder and decoder with a language-modelling head."""
+    """Encoder and decoder with a language-modelling head.
+
+    With `dtype=torch.float16` the feed-forward networks' `wo` stay float32, as in transformers: their products overflow
+    float16 (transformers #17978). So a model of base size takes 15 % more memory than two bytes a weight.
+    """
 
     _tied_weights_keys = {**EncoderDecoder._tied_weights_keys, "lm_head.weight": "shared.weight"}
     accepts_loss_kwargs = True  # `num_items_in_batch`, for transformers' Trainer

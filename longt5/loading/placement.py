@@ -92,7 +92,7 @@ def _keep_fast(model: nn.Module) -> None:
 
     for module in model.modules():
         if type(module) is nn.Linear and hasattr(module, "_old_forward"):
-            module._old_forward = partial(forward, module)
+            module._old_forward = partial(forward, module)  # type: ignore[assignment]  # accelerate's attribute
 
 
 def full_map(model: PreTrainedModel, device_map: DeviceMap, max_memory: MaxMemory | None) -> dict[str, str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -282,3 +285,27 @@ def test_second_derivatives(attention):
     (gradient,) = torch.autograd.grad(loss, embedded, create_graph=True)
     with pytest.raises(RuntimeError, match="differentiate twice"):
         gradient.square().sum().backward()
+
+
+REGISTERED = """
+import sys, transformers, longt5
+longt5.register()
+longt5.register()  # twice does no harm
+config = transformers.AutoConfig.from_pretrained(sys.argv[1])
+assert type(config) is longt5.LongT5Config
+assert type(transformers.AutoModel.from_config(config)) is longt5.LongT5Model
+model = transformers.AutoModelForSeq2SeqLM.from_pretrained(sys.argv[1])
+assert type(model) is longt5.LongT5ForConditionalGeneration
+"""
+
+
+def test_behind_transformers_auto_classes(tmp_path):
+    """In a process of its own: it holds for all that comes after."""
+    tiny_model().save_pretrained(tmp_path)
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", REGISTERED, str(tmp_path)], cwd=root, check=True)
+
+
+def test_what_is_installed_takes_the_releases_that_are_tested():
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"transformers>={OLDEST},<={NEWEST}"' in project

@@ -49,6 +49,9 @@ from app.work import Stopped, follow
 OF_SENTENCE = "cross"  # where a sentence leads to
 EMPTY = "Summarize a paper first: its attention appears here."
 AWAITED = "The attention appears here when the summary is written."
+UNREAD = (
+    "No model read this paper: its sentences were quoted by where they stand. There is no attention to show."
+)
 LOOK = 1.0  # seconds between two looks at whether a page that waits for a summary is still there
 PIN, UNPIN = "Keep beside", "Let go"
 
@@ -172,9 +175,9 @@ class InspectorPanel:
             session.await_summary(LOOK)
         summary, held, chosen = session.summary, session.inspection, session.wanted
         session.wanted = None
-        if summary is None:
+        if summary is None or not summary.windows:
             session.inspection = None
-            yield {**self._line(EMPTY, "idle"), self._all: gr.update(visible=False)}
+            yield {**self._line(UNREAD if summary else EMPTY, "idle"), self._all: gr.update(visible=False)}
         elif chosen is not None and 0 <= chosen < len(summary.sentences):
             said: dict[str, Any] = {
                 "window": summary.sentences[chosen].window,

@@ -17,7 +17,7 @@ from app.documents import Document, Page, undivided
 from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY
 from app.inspecting.views import VIEWS
 from app.models import ModelStore
-from app.page.inspector_panel import AWAITED, EMPTY, InspectorPanel, _clicked
+from app.page.inspector_panel import AWAITED, EMPTY, UNREAD, InspectorPanel, _clicked
 from app.page.papers import Paper
 from app.page.summary_panel import SummaryPanel
 from app.page.visitors import Visitors
@@ -243,6 +243,14 @@ def test_who_comes_before_the_summary_sees_its_attention_when_it_is_written(tab:
     session.visitor.desk.changed()
     *_, last = entering
     assert "figure-data" in str(last[tab.panel._map])
+
+
+def test_of_a_paper_that_no_model_read_it_is_said_that_there_is_none(tab: Tab) -> None:
+    tab.summarize("deep")
+    session = tab.visitors.tab("page")
+    session.paper.summary = replace(session.paper.summary, windows=())
+    *_, last = updates(tab, tab.panel._enter)
+    assert UNREAD in str(last[tab.panel._status])
 
 
 def test_who_waits_for_a_summary_that_fails_is_told_that_there_is_none(tab: Tab) -> None:

@@ -2,14 +2,15 @@
 
 python -m benchmarks.evidence --data ../shared/corpus/validation.jsonl.zst --papers 28 --tokens 4096
 
-The decoder reads sentences of the authors' abstracts, whatever it would have written, and for the rates of hits quotes:
-sentences of the paper drawn at random, of which it is known where they stand. Head weights are fitted on every second
-paper; all figures are of the others.
+The decoder reads sentences of the authors' abstracts, whatever it would have written, for the rates of hits quotes:
+sentences of the paper drawn at random, of which it is known where they stand, and for what a share is worth its own
+words too. Head weights are fitted on every second paper; all figures are of the others.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import json
 import sys
@@ -27,13 +28,15 @@ import torch
 from app.documents import Document, Page, undivided
 from app.models import LoadedModel, ModelStore
 from app.settings import EMBEDDED_MODEL, from_environment
+from app.summarizing.drafts import finished_sentences
 from app.summarizing.evidence import passage_ranges, passage_scores, relevance, weighted_attention
 from app.summarizing.quoting import quotable_sentences
 from app.summarizing.windows import TokenizedText, Window, shorten, tokenize
 from benchmarks._report import machine
+from longt5.decoding import processors
 from longt5.evaluation.evidence import bm25, fit_nonnegative, hit, lexical_silver, linear_datamodelling_score
 from longt5.evaluation.paper_sets import choose_papers
-from longt5.generation import EncodedText, encode
+from longt5.generation import EncodedText, encode, write
 from longt5.maps import (
     TeacherForced,
     cross_attention_heads,
@@ -48,6 +51,7 @@ ABLATIONS = 32
 SHOWN = 0.5  # of the passages, in each of them: ContextCite's
 SUMMARY_TOKENS = 128  # of an abstract, whole sentences: a mask costs in proportion
 QUOTES = 4
+ABSTRACTS, OWN_WORDS = "abstracts", "the model's own words"
 FIRST = (1, 3, 5)
 TESTED = 8  # candidates of the learned heads that are put in the order of their occlusion
 LEAST_SPREAD = 0.1  # nats: sentences that lose less wherever it is hidden are noise
@@ -125,6 +129,17 @@ def abstract_of(loaded: LoadedModel, paper: Paper) -> Written:
     end = ranges[-1][1] if ranges else 0
     sentences = [paper.abstract[text.offsets[a, 0] : text.offsets[b - 1, 1]] for a, b in ranges]
     return Written(tuple(text.ids[:end].tolist()), ranges, sentences)
+
+
+def own_words_of(loaded: LoadedModel, source: Source) -> Written:
+    """The whole sentences of what the model writes itself, by one beam, within `SUMMARY_TOKENS`."""
+    config = copy.deepcopy(loaded.model.generation_config)
+    config.update(num_beams=1, max_new_tokens=SUMMARY_TOKENS, max_length=None)
+    ids = write(loaded.model, source.encoded, config, logits_processor=processors(loaded.tokenizer, config))
+    drafts = finished_sentences(loaded.tokenizer, ids)
+    end = drafts[-1].token_end if drafts else 0
+    ranges = [(draft.token_start, draft.token_end) for draft in drafts]
+    return Written(ids[:end], ranges, [draft.text for draft in drafts])
 
 
 def quotes_of(source: Source, rng: np.random.Generator) -> tuple[Written, list[int]]:
@@ -226,11 +241,15 @@ def measure(loaded: LoadedModel, paper: Paper, max_tokens: int, head_weights: np
         _agreement(figures, source, written, found)
         _ablations(figures, model, source, written, found, rng)
         _first_ones(figures, model, source, written, found)
-        share = np.maximum(alone, 0) / np.maximum(alone, 0).sum(axis=1, keepdims=True).clip(1e-9)
-        for method in (RULE, LEARNED):
-            for row, said in zip(share, found[method]):
-                figures[method]["said"].append(float(said.max()))
-                figures[method]["is"].append(float(row[said.argmax()]))
+        _shares(figures, ABSTRACTS, alone, found)
+    own = own_words_of(loaded, source)
+    if own.ranges:
+        heads = attention(model, source, teacher_force(model, source.encoded, own.ids))
+        found = {
+            RULE: passage_scores(relevance(heads, own.ranges, len(heads)), source.passages),
+            LEARNED: passage_scores(weighted_attention(heads, own.ranges, head_weights), source.passages),
+        }
+        _shares(figures, OWN_WORDS, each_hidden(model, source, own), found)
     source = read(loaded, paper, max_tokens, loaded.profile.quotes_prefix)
     quoted, places = quotes_of(source, rng)
     if places:
@@ -244,6 +263,16 @@ def measure(loaded: LoadedModel, paper: Paper, max_tokens: int, head_weights: np
             for count in FIRST:
                 figures[method][f"hit {count}"] += [hit(row, at, count) for row, at in zip(rows, places)]
     return figures
+
+
+def _shares(figures: Figures, kind: str, alone: np.ndarray, found: dict[str, np.ndarray]) -> None:
+    """The first passage's share as the page says it, its share of all drops, and whether it has the largest."""
+    share = np.maximum(alone, 0) / np.maximum(alone, 0).sum(axis=1, keepdims=True).clip(1e-9)
+    for method in (RULE, LEARNED):
+        for row, said in zip(share, found[method]):
+            figures[method][f"said {kind}"].append(float(said.max()))
+            figures[method][f"is {kind}"].append(float(row[said.argmax()]))
+            figures[method][f"best {kind}"].append(said.argmax() == row.argmax())
 
 
 def _agreement(figures: Figures, source: Source, written: Written, found: dict[str, np.ndarray]) -> None:
@@ -329,15 +358,22 @@ def report(figures: Sequence[Figures]) -> str:
         "",
         f"{LEARNED}, less {RULE}: " + ", ".join(_difference(figures, name) for name in columns) + ".",
     ]
-    for method in (RULE, LEARNED):
-        said, true = (
-            np.array([x for each in figures for x in each[method][name]]) for name in ("said", "is")
-        )
-        lines.append(
-            f"{method}: the first passage's share is said to be {said.mean():.0%}, of all drops it has "
-            f"{true.mean():.0%} (means; correlation {np.corrcoef(said, true)[0, 1]:.2f})."
-        )
+    lines += [
+        _believed(figures, method, kind) for kind in (ABSTRACTS, OWN_WORDS) for method in (RULE, LEARNED)
+    ]
     return "\n".join(lines)
+
+
+def _believed(figures: Sequence[Figures], method: str, kind: str) -> str:
+    said, true, best = (
+        np.array([value for each in figures for value in each[method][f"{name} {kind}"]], dtype=float)
+        for name in ("said", "is", "best")
+    )
+    return (
+        f"{method}, {kind}, {len(said)} sentences: the first passage's share is said to be {said.mean():.0%}, of all "
+        f"drops it has {true.mean():.0%} (means; correlation {np.corrcoef(said, true)[0, 1]:.2f}); it has the largest "
+        f"drop in {best.mean():.0%}."
+    )
 
 
 def _cell(figures: Sequence[Figures], method: str, measure: str) -> str:

@@ -48,7 +48,6 @@ MOST_LANGUAGES = 3
 AUTOMATIC, AUTOMATIC_TURNED, ONE_BLOCK = 3, 1, 6
 # A page of a newspaper has some 5,000.
 MOST_WORDS = 10_000
-NICENESS = 5
 
 
 class Picture(NamedTuple):
@@ -163,8 +162,6 @@ def _sure(words: list[list[Any]]) -> int:
 
 def main() -> None:
     """Orders, by name: `file_descriptor`, the arguments of `limit_resources` and of `recognize`."""
-    # Whoever wants the core for something else goes first.
-    os.nice(NICENESS)
     orders = take_orders()
     try:
         message = recognize(orders.pop("file_descriptor"), **orders)

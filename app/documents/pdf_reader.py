@@ -54,6 +54,7 @@ METADATA_CHARACTERS = 2_000
 LABEL_CHARACTERS = 20
 # If that many pages at the start are too much, so is the document.
 HOPELESS_PAGES = 5
+NICENESS = 5  # the model and the page go first
 PR_SET_PDEATHSIG = 1  # in linux/prctl.h
 
 
@@ -101,11 +102,12 @@ def die_with_parent() -> None:
 
 
 def take_orders() -> dict[str, Any]:
-    """How every guarded child begins: it will not outlive its parent, hears its orders and obeys their limits.
+    """How every guarded child begins: it won't outlive its parent, lets others go first, obeys the limits it is told.
 
     The orders are the first line of stdin. Returns those that are not arguments of `limit_resources`.
     """
     die_with_parent()
+    os.nice(NICENESS)
     orders: dict[str, Any] = json.loads(sys.stdin.readline())
     limit_resources(orders.pop("memory_bytes"), orders.pop("cpu_seconds"))
     return orders

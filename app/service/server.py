@@ -12,6 +12,7 @@ import anyio
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from gradio.routes import App
 from starlette.middleware.cors import CORSMiddleware
 
 from app import work
@@ -69,9 +70,12 @@ def application(settings: Settings, host: Host, store: ModelStore, scratch: Scra
     app.add_middleware(Guards, settings=settings, host=host, counters=counters)
     page = build(settings, store, visitors, programs, uploads)
     gr.mount_gradio_app(app, page, "/", **mount_options(settings))
-    sessions = page.app.state_holder = Sessions(page)
+    # What was mounted is not `page.app`, and nothing else leads to it.
+    mounted = (getattr(route, "app", None) for route in app.routes)
+    served = next(each for each in mounted if isinstance(each, App))
+    sessions = served.state_holder = Sessions(page)
     page.has_launched = True  # without which Gradio takes any file of this machine for an upload
-    app.state.gradio_stopped = page.app.stop_event  # ends its connections that stay open for the whole visit
+    app.state.gradio_stopped = served.stop_event  # ends its connections that stay open for the whole visit
     return app
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio.routes import App
 from gradio.state_holder import StateHolder
 
+from app.models import ModelStore
+from app.service.scratch import Scratch
+from app.service.server import application
 from app.service.sessions import Sessions
+from app.settings import Host, Settings
+from tests.page_server import tiny_model
 
 SECRET = "a sentence of somebody's paper"
 
@@ -50,3 +57,14 @@ def test_a_page_that_was_closed_is_forgotten_and_an_open_one_is_not(page: gr.Blo
     assert list(sessions.session_data) == ["open", "closed"]
     sessions.sweep(0)
     assert list(sessions.session_data) == ["open"]
+
+
+def test_the_server_keeps_its_pages_so(tmp_path: Path) -> None:
+    settings = Settings(models=(str(tiny_model(tmp_path / "tiny")),))
+    scratch = Scratch(tmp_path / "scratch")
+    app = application(settings, Host.of({}), ModelStore(settings), scratch)
+    scratch.remove()
+    (served,) = (route.app for route in app.routes if isinstance(getattr(route, "app", None), App))
+    assert isinstance(served.state_holder, Sessions)
+    assert served.get_blocks().state_holder is served.state_holder
+    assert app.state.gradio_stopped is served.stop_event

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -248,6 +249,7 @@ def main() -> int:
     )
     options.add_argument("--model", help="a folder; the embedded model if left out")
     asked = options.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who is told to end ends its server first
     with serving(asked.model) as server:
         print(f"{machine()}, {asked.people} people, {asked.minutes:g} minutes.", flush=True)
         asyncio.run(

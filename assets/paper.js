@@ -81,6 +81,7 @@
 
     build() {
       for (const observer of this.observers || []) observer.disconnect();
+      this.near = new Set(); // pages that are seen or about to be
       const { pages, drawn } = this.layout;
       this.widest = Math.max(1, ...pages.map((page) => (page.size ? page.size[0] : 0)));
       this.pages = pages.map((page) => this.makePage(page));
@@ -101,8 +102,13 @@
       };
       this.observers = [
         watched(NEAR, (entry) => {
-          if (entry.isIntersecting) this.want(entry.target);
-          else this.waiting.delete(entry.target);
+          if (entry.isIntersecting) {
+            this.near.add(entry.target);
+            this.want(entry.target);
+          } else {
+            this.near.delete(entry.target);
+            this.waiting.delete(entry.target);
+          }
         }),
         watched(FAR, (entry) => entry.isIntersecting || this.drop(entry.target)),
       ];
@@ -360,13 +366,7 @@
       this.zoom = zoom;
       this.fit();
       if (page) this.scroll.scrollTop = page.offsetTop + part * page.offsetHeight;
-      this.visiblePages().forEach((each) => this.want(each));
-    }
-
-    visiblePages() {
-      const { scrollTop, clientHeight } = this.scroll;
-      return this.pages.filter((page) => page.offsetTop < scrollTop + clientHeight
-        && page.offsetTop + page.offsetHeight > scrollTop);
+      this.near.forEach((each) => this.want(each));
     }
 
     step(direction) {
@@ -583,7 +583,7 @@
         page.querySelector('.page-body').replaceChildren();
         page.querySelector('.marks').replaceChildren();
       }
-      this.visiblePages().forEach((page) => this.want(page));
+      this.near.forEach((page) => this.want(page));
       if (here) this.scroll.scrollTop = here.offsetTop;
     }
 

@@ -151,8 +151,11 @@ def test_evidence_is_quick(page: Page) -> None:
 
 def test_pages_can_be_read_as_text(page: Page) -> None:
     page.locator(WITH_PASSAGE).first.click()
+    page.evaluate("document.querySelector('.paper-scroll').scrollTop = 0")
+    page.wait_for_timeout(500)
     page.click("[data-text]")
     page.locator(".page.is-text").first.wait_for()
+    page.locator(".page.is-text[data-page='2']").wait_for(state="attached")  # near, and not to be seen yet
     page.locator(WITH_PASSAGE).first.click()
     expect(page.locator("mark.chosen").first).to_have_text(page.locator(WITH_PASSAGE).first.inner_text())
     page.click("[data-text]")

@@ -78,13 +78,14 @@ def find_evidence(
         forced: the window's summary, as the decoder read it.
         passages: `(passages, 2)`, see `passage_ranges`.
     """
-    heads = (weights for _, _, weights in cross_attention_heads(model, encoded, forced))
     ranges = [(sentence.token_start, sentence.token_end) for sentence in sentences]
     head_weights = head_weights_of(model)
+    counted = None if head_weights is None else np.argwhere(head_weights).tolist()
+    heads = (weights for _, _, weights in cross_attention_heads(model, encoded, forced, counted))
     if head_weights is None:
         rows = relevance(heads, ranges, model.config.num_decoder_layers * model.config.num_heads)
     else:
-        rows = weighted_attention(heads, ranges, head_weights.ravel())
+        rows = weighted_attention(heads, ranges, head_weights[head_weights > 0])
     found = []
     for scores in passage_scores(rows, passages):
         best = [i for i in np.argsort(-scores, kind="stable")[:MOST_PASSAGES] if scores[i] > 0]

@@ -9,8 +9,10 @@ Ranges are half-open (start, end) everywhere, heads are averaged before anything
 handed out is numpy, weights in float32.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, product
+from operator import itemgetter
 from typing import Literal
 
 import numpy as np
@@ -178,17 +180,27 @@ def self_map(
 
 @torch.inference_mode()
 def cross_attention_heads(
-    model: LongT5PreTrainedModel, encoded: EncodedText, forced: TeacherForced
+    model: LongT5PreTrainedModel,
+    encoded: EncodedText,
+    forced: TeacherForced,
+    chosen: Iterable[Sequence[int]] | None = None,
 ) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yields (layer, head, weights (summary tokens, source tokens)) of all decoder heads, one at a time.
+    """Yields (layer, head, weights (summary tokens, source tokens)) of decoder heads, one at a time, in their order.
 
     Rows as in `cross_map`.
+
+    Args:
+        chosen: (layer, head) of those that are wanted, by default of all.
+    Raises:
+        ValueError: a layer or a head does not exist.
     """
-    heads = range(model.config.num_heads)
-    for layer in range(model.config.num_decoder_layers):
+    config = model.config
+    every = product(range(config.num_decoder_layers), range(config.num_heads))
+    for layer, pairs in groupby(sorted(every if chosen is None else map(tuple, chosen)), key=itemgetter(0)):
+        heads = [head for _, head in pairs]
         weights = CrossWeights(model, encoded, forced, layer, heads)
-        for head in heads:
-            yield layer, head, weights.head(head, 0, len(forced.summary_ids)).cpu().numpy()
+        for index, head in enumerate(heads):
+            yield layer, head, weights.head(index, 0, len(forced.summary_ids)).cpu().numpy()
 
 
 class _Pool:

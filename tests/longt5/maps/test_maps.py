@@ -362,6 +362,13 @@ def test_cross_attention_equals_transformers(padding: str) -> None:
         assert weights.dtype == np.float32
         np.testing.assert_allclose(weights, expected[layer, head], atol=1e-5)
     assert (layer, head) == (2, 4)  # three decoder layers, two in the encoder
+    some = {
+        (at, head): found
+        for at, head, found in cross_attention_heads(ours, encoded, forced, [[2, 1], [0, 3]])
+    }
+    assert list(some) == [(0, 3), (2, 1)]
+    for which, found in some.items():
+        np.testing.assert_allclose(found, expected[which], atol=1e-5)
     for layer in range(3):
         result = cross_map(ours, encoded, forced, layer, (1, 4))
         assert (result.kind, result.layer, result.heads, result.pooling) == ("cross", layer, (1, 4), "none")

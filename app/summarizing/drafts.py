@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
+from app.documents.headings import heading_label
 from longt5.text.citations import without_citations
 from longt5.text.sentences import leans_on_another, may_end_text, split_sentences
 
@@ -21,7 +22,6 @@ LEAST_WORDS = 0.66
 _RUN = re.compile(r"[^\W\d_]{31,}")
 # What a footnote begins with: it belongs to a mark somewhere else.
 _FOOTNOTE = re.compile(r"\W?\s?[*∗†‡§¶#]")
-_NUMBER = re.compile(r"(?:(?:Appendix|Chapter|Section)\s+)?(?:\d+|[A-Z]|[IVX]+)(?:\.\d+)*[.:)]?\s+(?=\S)")
 _WORDS = re.compile(r"[^\W\d_]{2,}")
 _FEWEST_WORDS = 3
 _WORD = re.compile(r"\W{0,2}[^\W\d_]{2,}(?:[-’'/][^\W_]+)*\W{0,3}|a|A|I|\W?[A-Z][\w-]*\W{0,2}")
@@ -69,9 +69,7 @@ def presentable(drafts: Sequence[DraftSentence], headings: Iterable[str] = ()) -
     Args:
         headings: of the paper; one that was copied with the sentence under it is taken off.
     """
-    names = sorted(
-        {_NUMBER.sub("", heading, count=1) for heading in headings if heading}, key=len, reverse=True
-    )
+    names = sorted({_without_number(heading) for heading in headings} - {""}, key=len, reverse=True)
     bare = [replace(draft, text=_without_heading(draft.text, names)) for draft in drafts]
     kept = [draft for draft in bare if may_end_text(draft.text) and _reads_well(draft.text)]
     while len(kept) > 1 and leans_on_another(kept[0].text):
@@ -87,9 +85,7 @@ def nearest_count(words: int, texts: Iterable[str]) -> int:
 
 def _without_heading(sentence: str, names: Sequence[str]) -> str:
     """The sentence without the first of these headings that it begins with; nothing of one that is all there is."""
-    numbered = _NUMBER.match(sentence)
-    bare = sentence[numbered.end() :] if numbered else sentence
-    for text in (sentence, bare):
+    for text in (sentence, _without_number(sentence)):
         for name in filter(text.startswith, names):
             rest = text[len(name) :].lstrip(" .:")
             if not _WORDS.search(rest):
@@ -98,6 +94,11 @@ def _without_heading(sentence: str, names: Sequence[str]) -> str:
             if rest[0].isupper() and len(rest.split()) >= _FEWEST_WORDS:
                 return rest
     return sentence
+
+
+def _without_number(text: str) -> str:
+    label = heading_label(text)
+    return text[label.end :] if label else text
 
 
 def _reads_well(sentence: str) -> bool:

@@ -12,7 +12,7 @@ from app.page.streaming import Update
 from app.page.visitors import Tab
 
 REFRESH = 0.12  # seconds between two looks: quick enough for words, easy on the network
-WAIT = 1.0
+WAIT = 1.0  # between two looks at whether anybody is there, while nothing changes
 
 View: TypeAlias = Callable[[Tab, Update], Update]
 """What a panel shows of a tab as it is now: each of its components with its whole value, the same ones each time.
@@ -30,14 +30,15 @@ def follow(tab: Tab, values: Update, views: Sequence[View]) -> Iterator[Update]:
     changed: set[Any] = set()
     while True:
         version = tab.visitor.desk.wait(version, WAIT)
+        if last and _left(tab, showing):
+            break
         working = tab.visitor.working  # before the look: what is seen then is the end of it
         now: Update = {}
         for view in views:
             now |= view(tab, values)
-        if tab.showing != showing or tab.closed:  # it turned to something else, maybe during the look
-            # When an event ends, Gradio sends its last update again: what came before would then be the last word.
-            yield {component: gr.skip() for component in now}
-            return
+        if _left(tab, showing):  # maybe during the look
+            last = now
+            break
         changed |= {component for component in last if now[component] != last[component]}
         if not last or not working:
             yield now
@@ -47,3 +48,10 @@ def follow(tab: Tab, values: Update, views: Sequence[View]) -> Iterator[Update]:
             return
         last = now
         time.sleep(REFRESH)
+    # When an event ends, Gradio sends its last update again: what came before would then be the last word.
+    yield {component: gr.skip() for component in last}
+
+
+def _left(tab: Tab, showing: int) -> bool:
+    """Whether a tab was closed or turned to something else since."""
+    return tab.showing != showing or tab.closed

@@ -35,6 +35,7 @@ from app.inspecting.views import VIEWS, Answer
 from app.models import ModelStore
 from app.page import presentation
 from app.page.desk import BROKEN
+from app.page.following import WAIT
 from app.page.parcels import parcel
 from app.page.presentation import Status
 from app.page.settings_panel import PAGE_EVENT
@@ -52,7 +53,6 @@ AWAITED = "The attention appears here when the summary is written."
 UNREAD = (
     "No model read this paper: its sentences were quoted by where they stand. There is no attention to show."
 )
-LOOK = 1.0  # seconds between two looks at whether a page that waits for a summary is still there
 PIN, UNPIN = "Keep beside", "Let go"
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class InspectorPanel:
     def _enter(self, session: Tab, values: Update) -> Iterator[Update]:
         if session.awaits_summary:
             yield {**self._line(AWAITED), self._all: gr.update(visible=False)}
-            session.await_summary(LOOK)
+            session.await_summary(WAIT)
         summary, held, chosen = session.summary, session.inspection, session.wanted
         session.wanted = None
         if summary is None or not summary.windows:

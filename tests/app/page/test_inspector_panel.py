@@ -60,11 +60,15 @@ class Tab:
         tab.paper = Paper("x.txt", summary=self.summaries[model])
         tab.inspection, tab.link = None, ""
 
+    def updates(self, handler: Any) -> Iterator[dict[Any, Any]]:
+        """Of an event with the controls as they are."""
+        sent = {self.controls[name]: value for name, value in self.values.items()}
+        return self.panel._guarded(handler)(sent, SimpleNamespace(session_hash="page", request=None))
+
     def send(self, handler: Any, **changes: Any) -> dict[Any, Any]:
         """An event with the controls as they are, but for some; component -> the value that it ends with."""
         self.values = {**self.values, **changes}
-        sent = {self.controls[name]: value for name, value in self.values.items()}
-        *_, last = self.panel._guarded(handler)(sent, SimpleNamespace(session_hash="page", request=None))
+        *_, last = self.updates(handler)
         updates = {shown: new if isinstance(new, dict) else {"value": new} for shown, new in last.items()}
         for name, control in self.controls.items():
             update = updates.get(control, {})
@@ -109,9 +113,7 @@ def test_every_layer_and_head_of_every_view_is_drawn(tab: Tab, view: str) -> Non
 def test_the_lists_are_full_as_soon_as_they_are_shown(tab: Tab) -> None:
     """What reaches a list between its appearance and its first drawing, a busy browser may lose."""
     tab.summarize("deep")
-    sent = {control: tab.values[name] for name, control in tab.controls.items()}
-    updates = tab.panel._guarded(tab.panel._enter)(sent, SimpleNamespace(session_hash="page", request=None))
-    first = next(update for update in updates if tab.panel._all in update)
+    first = next(update for update in tab.updates(tab.panel._enter) if tab.panel._all in update)
     for name in ("part", "view", "option", "layer", "head", "sentence", "page"):
         update = first[tab.controls[name]]
         assert update["value"] in [value for _, value in update["choices"]], name
@@ -197,7 +199,7 @@ def test_what_was_written_is_listed_by_what_it_is_about(tab: Tab) -> None:
     names = ("the paper", "3 Methods", "3 Methods")
     windows = tuple(replace(window, name=name) for name in names)
     session.paper.summary = replace(session.paper.summary, windows=windows)
-    *_, last = updates(tab, tab.panel._enter)
+    *_, last = tab.updates(tab.panel._enter)
     assert last[tab.controls["part"]]["choices"] == [("the paper", 0), ("3 Methods", 1), ("3 Methods (2)", 2)]
 
 
@@ -213,18 +215,12 @@ def test_a_link_restores_the_view(tab: Tab) -> None:
     assert tab.visitors.tab("page").inspection.question == asked
 
 
-def updates(tab: Tab, handler: Any) -> Iterator[dict[Any, Any]]:
-    """Of an event with the controls as they are."""
-    sent = {control: tab.values[name] for name, control in tab.controls.items()}
-    return tab.panel._guarded(handler)(sent, SimpleNamespace(session_hash="page", request=None))
-
-
 def test_a_question_that_was_overtaken_says_nothing_at_its_end(tab: Tab) -> None:
     """Its end is told after the newer one has been answered."""
     tab.summarize("deep")
     tab.send(tab.panel._enter)
     tab.values["view"] = "cross"
-    older = updates(tab, tab.panel._redraw)
+    older = tab.updates(tab.panel._redraw)
     while "Computing" not in str(next(older).get(tab.panel._status)):
         pass
     tab.visitors.tab("page").begin_maps()  # as the next question does
@@ -236,7 +232,7 @@ def test_who_comes_before_the_summary_sees_its_attention_when_it_is_written(tab:
     tab.summarize("deep")
     session = tab.visitors.tab("page")
     written, session.paper.summary, session.paper.state = session.paper.summary, None, "summarizing"
-    entering = updates(tab, tab.panel._enter)
+    entering = tab.updates(tab.panel._enter)
     while AWAITED not in str(next(entering).get(tab.panel._status)):
         pass
     session.paper.summary, session.paper.state = written, "done"
@@ -249,7 +245,7 @@ def test_of_a_paper_that_no_model_read_it_is_said_that_there_is_none(tab: Tab) -
     tab.summarize("deep")
     session = tab.visitors.tab("page")
     session.paper.summary = replace(session.paper.summary, windows=())
-    *_, last = updates(tab, tab.panel._enter)
+    *_, last = tab.updates(tab.panel._enter)
     assert UNREAD in str(last[tab.panel._status])
 
 
@@ -257,7 +253,7 @@ def test_who_waits_for_a_summary_that_fails_is_told_that_there_is_none(tab: Tab)
     tab.summarize("deep")
     session = tab.visitors.tab("page")
     session.paper.summary, session.paper.state = None, "reading"
-    entering = updates(tab, tab.panel._enter)
+    entering = tab.updates(tab.panel._enter)
     while AWAITED not in str(next(entering).get(tab.panel._status)):
         pass
     session.paper.state = "failed"

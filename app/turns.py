@@ -25,9 +25,8 @@ POLL_SECONDS = 0.2  # how often those who wait look whether they have been told 
 # every turn took more of the processor than their turns.
 PLACE_SECONDS, PLACE_SECONDS_EACH = 1.0, 0.2
 REMEMBERED_TURNS = 20  # whose mean length foretells how long those who wait will wait
-ROUND_OF_A_TURN = (
-    1 / 8
-)  # by which every turn moves the clock: newcomers of eight turns go before a second one
+# By which every turn moves the clock: newcomers of eight turns go before a second one.
+ROUND_OF_A_TURN = 1 / 8
 
 
 @dataclass(frozen=True)

@@ -140,9 +140,8 @@ class LongT5LayerFF(nn.Module):
         if is_cut(hidden_states) and any(
             is_altered(module) for module in self.modules() if module is not self
         ):
-            return self._updated(
-                hidden_states
-            )  # hooks are to see all of it; accelerate's would fetch each piece
+            # Hooks are to see all of it, and accelerate's would fetch the weights for each piece.
+            return self._updated(hidden_states)
         return in_pieces(self._updated, hidden_states, hidden_states.shape[-1], hidden_states.dtype)
 
     def _updated(self, hidden_states: Tensor) -> Tensor:

@@ -63,9 +63,8 @@ def coloured_text(
 def _summed(weights: np.ndarray, bin_of_column: np.ndarray, bins: int) -> np.ndarray:
     """`(rows, columns)` -> `(rows, bins)`; the columns stand in the order of their bins."""
     bounds = np.searchsorted(bin_of_column, np.arange(bins + 1))
-    sums = np.pad(
-        np.cumsum(weights, axis=1, dtype=np.float64), ((0, 0), (1, 0))
-    )  # a product with a matrix takes ten times as long
+    # A product with a matrix takes ten times as long.
+    sums = np.pad(np.cumsum(weights, axis=1, dtype=np.float64), ((0, 0), (1, 0)))
     return np.diff(sums[:, bounds], axis=1).astype(np.float32)
 
 

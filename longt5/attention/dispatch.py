@@ -70,9 +70,8 @@ def encoder_attention(
     """
     inputs = (query, key, value, band_bias, global_tokens, attention_mask)
     if not torch.compiler.is_compiling() and is_transformed():
-        return blocked_attention(*inputs, dropout=dropout)[
-            0
-        ]  # the kernels' gradients are for backward() alone
+        # The kernels' gradients are for backward() alone.
+        return blocked_attention(*inputs, dropout=dropout)[0]
     kernel = _forced or _fastest(inputs, dropout)
     if kernel == "fused":
         if torch.compiler.is_compiling() or _forced is not None:

@@ -28,6 +28,9 @@ from app.service.scratch import Scratch
 from app.settings import Settings
 
 HOUR = 3600.0
+# So long is known what lies on the disk: to look again for each of fifty files that come at once took as long as
+# taking them in.
+LOOK_SECONDS = 1.0
 MOST_FILES = 20  # in one request
 MOST_ADDRESSES = 10_000  # remembered
 NAME_BYTES = 200  # of 255 that file systems take
@@ -53,6 +56,8 @@ class Uploads:
         self._settings = settings
         self._lock = threading.Lock()
         self._coming = 0  # bytes that are on their way
+        self._on_disk, self._looked = 0, float("-inf")  # bytes, and when they were counted
+        self._since = 0  # bytes that were on their way then, or came later
         self._times: defaultdict[str, deque[float]] = defaultdict(deque)
 
     @contextmanager
@@ -62,12 +67,15 @@ class Uploads:
         Raises:
             Refused: the address has sent too much already, or there is no room.
         """
-        on_disk = self._scratch.size()
         with self._lock:
             self._count(address)
-            if on_disk + self._coming + size > self._settings.max_uploads_bytes:
+            if time.monotonic() - self._looked >= LOOK_SECONDS or not self._has_room(size):
+                self._on_disk, self._looked = self._scratch.size(), time.monotonic()
+                self._since = self._coming
+            if not self._has_room(size):
                 raise Refused(507, FULL)
             self._coming += size
+            self._since += size
         try:
             yield
         finally:
@@ -133,6 +141,9 @@ class Uploads:
                 raise _trouble(error) from None
             raise
         return paths
+
+    def _has_room(self, size: int) -> bool:
+        return self._on_disk + self._since + size <= self._settings.max_uploads_bytes
 
     def _count(self, address: str) -> None:
         """Counts an upload of an address; the lock is held."""

@@ -88,6 +88,19 @@ def test_all_together_have_so_much_room(tmp_path: Path) -> None:
         pass
 
 
+def test_what_came_a_moment_ago_takes_room_though_the_disk_is_not_looked_at_for_each(tmp_path: Path) -> None:
+    uploads = uploads_in(tmp_path, max_uploads_bytes=100_000)
+    kept = []
+    for _ in range(3):
+        with uploads.admitted("a", 30_000):
+            kept.append(uploads.keep(io.BytesIO(bytes(30_000)), "x"))
+    with pytest.raises(Refused), uploads.admitted("b", 30_000):
+        pass
+    uploads.discard(kept[0])
+    with uploads.admitted("b", 30_000):
+        pass
+
+
 def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     class Full(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:

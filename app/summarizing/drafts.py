@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import Any
 
 from app.documents.headings import heading_label
+from app.summarizing.joints import Joints
 from longt5.text.citations import without_citations
 from longt5.text.sentences import leans_on_another, may_end_text, split_sentences
 
@@ -63,14 +64,17 @@ def finished_sentences(tokenizer: Any, token_ids: Sequence[int]) -> list[DraftSe
     ]
 
 
-def presentable(drafts: Sequence[DraftSentence], headings: Iterable[str] = ()) -> list[DraftSentence]:
+def presentable(
+    drafts: Sequence[DraftSentence], joints: Joints, headings: Iterable[str] = ()
+) -> list[DraftSentence]:
     """The whole sentences, without debris of formulas and tables and without first ones that hang in the air.
 
     Args:
+        joints: of the paper; of sentences melted together the last is kept.
         headings: of the paper; one that was copied with the sentence under it is taken off.
     """
     names = sorted({_without_number(heading) for heading in headings} - {""}, key=len, reverse=True)
-    bare = [replace(draft, text=_without_heading(draft.text, names)) for draft in drafts]
+    bare = [replace(draft, text=joints.after_last(_without_heading(draft.text, names))) for draft in drafts]
     kept = [draft for draft in bare if may_end_text(draft.text) and _reads_well(draft.text)]
     while len(kept) > 1 and leans_on_another(kept[0].text):
         del kept[0]

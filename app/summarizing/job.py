@@ -24,6 +24,7 @@ from app.summarizing.drafts import (
     without_repeats,
 )
 from app.summarizing.evidence import find_evidence, passage_ranges
+from app.summarizing.joints import Joints
 from app.summarizing.merging import frame, sources_of
 from app.summarizing.notes import reading_notes
 from app.summarizing.plan import Piece, Plan, PlannedWindow, make_plan
@@ -79,6 +80,7 @@ class Job:
         self.read = 0  # tokens of the plan's text, up to the last window that something was written about
         self.repeats_dropped = 0
         self.ends_early = False
+        self._joints = Joints(document.text)
         self._read_text: ReadText | None = None
 
     def run(self, between_windows: Callable[[], None] = lambda: None) -> Summary:
@@ -195,7 +197,7 @@ class Job:
         return self._supported(draft, shown)
 
     def _presentable(self, drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
-        return presentable(drafts, (section.heading for section in self.document.sections))
+        return presentable(drafts, self._joints, (section.heading for section in self.document.sections))
 
     def _supported(self, draft: _Draft, drafts: Sequence[DraftSentence]) -> Found:
         """The sentences that say something new, each with its evidence."""

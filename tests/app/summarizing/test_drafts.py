@@ -14,7 +14,9 @@ from app.summarizing.drafts import (
     presentable,
     without_repeats,
 )
+from app.summarizing.joints import Joints
 
+NO_JOINTS = Joints("")
 TEXT = "The model reads the long paper. It costs 4.2 points, i.e. “naïve” ∑ tokens! Does a reader see?"
 
 
@@ -79,10 +81,10 @@ def test_debris_and_sentences_that_hang_are_not_shown() -> None:
     debris = "x i = 3 · y j + 2 ( a b ) = 0 ∑ k ."
     half = "The model reads long papers of"
     kept = presentable(
-        drafts("This shows it well.", debris, "The model reads long papers.", "It is fast.", half)
+        drafts("This shows it well.", debris, "The model reads long papers.", "It is fast.", half), NO_JOINTS
     )
     assert [draft.text for draft in kept] == ["The model reads long papers.", "It is fast."]
-    assert presentable(drafts(debris, half)) == []
+    assert presentable(drafts(debris, half), NO_JOINTS) == []
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_headings_and_footnotes_are_taken_off(written: str, shown: str | None) -
         "4. Results",
         "CONCLUSION",
     ]
-    kept = presentable([DraftSentence(written, 0, 9)], headings)
+    kept = presentable([DraftSentence(written, 0, 9)], NO_JOINTS, headings)
     assert [draft.text for draft in kept] == ([shown] if shown else [])
 
 

@@ -12,13 +12,23 @@ _BY_AUTHOR = re.compile(
     rf"\s*(?:{_SIGNAL})*(?!(?:{_MONTHS})\b)[^\W\d_][^\d()\[\];]{{0,80}}"
     rf"(?:et al\.?|,|\band [^\W\d_]+|& ?[^\W\d_]+),?\s*{_YEARS}(?:,?\s*pp?\.\s?[\d–-]+)?\s*"
 )
-_BY_NUMBER = re.compile(r"\s*\d{1,3}(?:\s?[,;–—-]\s?\d{1,3})*\s*")
+_BY_NUMBER = re.compile(r"\s*[1-9]\d{0,2}(?:\s?[,;–—-]\s?[1-9]\d{0,2})*\s*")
 _POINTER = re.compile(
     rf"\s*(?:{_SIGNAL})*(?:panels?|supplementary|additional|extended data|online|appendix|fig(?:ure|s|\.)?s?|"
     r"tab(?:le|\.)s?|sec(?:tion|t\.|\.)s?|chapters?|eqs?\.?|equations?|algorithms?|files?|data)\b[\s\w.,;:&()–-]{0,60}",
     re.IGNORECASE,
 )
-_BRACKETS = re.compile(r"\s?(?:\[([^\[\]]{1,200})\]|\(([^()]{1,300}(?:\([^()]{0,20}\)[^()]{0,100})?)\))")
+# A model that may not write square brackets opens with a round one what it closes with a square one.
+_BRACKETS = re.compile(
+    r"\s?(?:\[([^\[\]]{1,200})\]|\((?P<mixed>[\d\s,;–—-]{1,100})\]"
+    r"|\(([^()]{1,300}(?:\([^()]{0,20}\)[^()]{0,100})?)\))"
+)
+# After these a citation is what the sentence speaks of: "the approach of (Guo et al., 2022)".
+_GOVERNS = re.compile(
+    r"\b(?:in|of|by|with|from|to|than|see|following|over|within|range|interval|∈)$", re.IGNORECASE
+)
+# What a number that cites follows: a word, a mark or another citation, not an operator, a letter or a digit.
+_FOLLOWS = re.compile(r"[^\W\d_]{2,}[.,;:”\")]?$|[.,;\])]$")
 _YEAR_ALONE = re.compile(r"(?<=et al\.)\s?,?\s?\((?:1[89]|20)\d\d[a-z]?\)")
 
 
@@ -26,24 +36,19 @@ def without_citations(sentence: str) -> str:
     """The sentence without `[3, 17]`, `(Guo et al., 2022)` and `(see Figure 2)`, its other words as they were.
 
     A bracket that says anything else stays, and so do numbers in square brackets that are an interval or a vector's
-    (after an operator, a letter or a digit, as in `x in [0, 1]`).
+    (`x in [0, 1]`), and citations that are what the sentence speaks of (`as shown by [4]`).
     """
 
     def replaced(match: re.Match[str]) -> str:
-        square, inside = match[1] is not None, match[1] or match[2]
-        if square and _BY_NUMBER.fullmatch(inside):
-            return "" if _cites(sentence, match) else match[0]
-        chunks = inside.split(";")
+        before = sentence[: match.start()].rstrip()
+        if _GOVERNS.search(before):
+            return match[0]
+        numbers = match[1] or match["mixed"]
+        if numbers and _BY_NUMBER.fullmatch(numbers):
+            return "" if _FOLLOWS.search(before) else match[0]
+        chunks = (numbers or match[3]).split(";")
         if all(_BY_AUTHOR.fullmatch(chunk) or _POINTER.fullmatch(chunk) for chunk in chunks):
             return ""
         return match[0]
 
     return _YEAR_ALONE.sub("", _BRACKETS.sub(replaced, sentence)).strip()
-
-
-def _cites(sentence: str, match: re.Match[str]) -> bool:
-    """Whether a number in square brackets is a citation: after a word, a mark or another one, and not after "in"."""
-    before = sentence[: match.start()].rstrip()
-    return bool(re.search(r"[^\W\d_]{2,}[.,;:”\")]?$|[.,;\])]$", before)) and not re.search(
-        r"\b(?:in|interval|range|from|to|over|within|∈)$", before
-    )

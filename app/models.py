@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T", EncodedText, TeacherForced)
 
 DEFAULT_INPUT_TOKENS = 16_384  # what LongT5 was fine-tuned on (paper, section 4.1)
+# Whoever has had the model for so long lets others go first when he comes to the next part of his paper.
+LONG_TURN_SECONDS = 15.0
 LEFTOVER_INPUT_TOKENS = 512  # T5's own length, which many LongT5 tokenizers still carry
 
 
@@ -87,7 +89,9 @@ class ModelStore:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.turns = TurnQueue(settings.queue_size, share=settings.queue_share)
+        self.turns = TurnQueue(
+            settings.queue_size, share=settings.queue_share, given_up_after=LONG_TURN_SECONDS
+        )
         """The queue for long work, summaries above all; short questions go straight to `use`."""
         self.readers = TurnQueue(
             settings.queue_size, turns_at_once=settings.readers, share=settings.queue_share, of="files"

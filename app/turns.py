@@ -10,6 +10,8 @@ who come new can't keep somebody's second waiting for ever.
 
 from __future__ import annotations
 
+import heapq
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -24,7 +26,7 @@ POLL_SECONDS = 0.2  # how often those who wait look whether they have been told 
 # So often at most is somebody told his place, and so much more rarely for everybody ahead: telling fifty people at
 # every turn took more of the processor than their turns.
 PLACE_SECONDS, PLACE_SECONDS_EACH = 1.0, 0.2
-REMEMBERED_TURNS = 20  # whose mean length foretells how long those who wait will wait
+REMEMBERED_TURNS = 20  # which foretell how long those who wait will wait
 # By which every turn moves the clock: newcomers of eight turns go before a second one.
 ROUND_OF_A_TURN = 1 / 8
 
@@ -42,10 +44,13 @@ class Caller:
 class Ticket:
     """A turn to come, drawn with `TurnQueue.join`."""
 
-    def __init__(self, queue: TurnQueue, caller: Caller) -> None:
+    def __init__(self, queue: TurnQueue, caller: Caller, work: float) -> None:
         self.caller = caller
+        self.work = work
         self.came = 0.0
         """Of the queue's clock."""
+        self.had = 0.0
+        """Seconds of turns that it gave up for others."""
         self._queue = queue
 
     def positions(self, stop: threading.Event | None = None) -> Iterator[int]:
@@ -116,7 +121,13 @@ class TurnQueue:
     """Those who wait and those whose turn it is. May be used from any thread."""
 
     def __init__(
-        self, size: int, *, turns_at_once: int = 1, share: int | None = None, of: str = "summaries"
+        self,
+        size: int,
+        *,
+        turns_at_once: int = 1,
+        share: int | None = None,
+        given_up_after: float = math.inf,
+        of: str = "summaries",
     ) -> None:
         """Opens the queue.
 
@@ -124,16 +135,18 @@ class TurnQueue:
             size: how many may wait besides those whose turn it is.
             turns_at_once: how many have their turn at the same time.
             share: how many tickets a visitor from the network may hold; None for as many as there are.
+            given_up_after: seconds after which whoever has a turn lets those who wait go first, about.
             of: what waits, for the sentences of its errors.
         """
         self._size = size
         self._turns_at_once = turns_at_once
         self._share = share
+        self.given_up_after = given_up_after
         self._of = of
         self._waiting: list[Ticket] = []  # in the order of coming
         self._order: list[Ticket] = []  # in the order of turns
         self._served: dict[Ticket, float] = {}  # since when
-        self._seconds: deque[float] = deque(maxlen=REMEMBERED_TURNS)
+        self._past: deque[tuple[float, float]] = deque(maxlen=REMEMBERED_TURNS)  # seconds and work
         self._rounds = _Rounds()
         self._changed = threading.Condition()
 
@@ -142,13 +155,17 @@ class TurnQueue:
         return len(self._waiting)
 
     @contextmanager
-    def join(self, caller: Caller | None = None) -> Iterator[Ticket]:
+    def join(self, caller: Caller | None = None, work: float = 1.0) -> Iterator[Ticket]:
         """A ticket of the queue; leaving the context gives it up, the turn included.
+
+        Args:
+            caller: who asks; None for this very process.
+            work: how much there is to be done, more than nothing, in any unit that the tickets of a queue share.
 
         Raises:
             SummaryError: the queue is full, or the caller's share of it.
         """
-        ticket = Ticket(self, caller or Caller())
+        ticket = Ticket(self, caller or Caller(), work)
         with self._changed:
             self._admit(ticket)
             self._advance()
@@ -157,7 +174,7 @@ class TurnQueue:
         finally:
             with self._changed:
                 if ticket in self._served:
-                    self._seconds.append(time.monotonic() - self._served.pop(ticket))
+                    self._past.append((ticket.had + time.monotonic() - self._served.pop(ticket), ticket.work))
                 elif ticket in self._waiting:
                     self._waiting.remove(ticket)
                 self._advance()
@@ -172,20 +189,28 @@ class TurnQueue:
     def take_back(self, ticket: Ticket) -> None:
         """Puts a ticket whose turn it is behind those who wait."""
         with self._changed:
-            self._seconds.append(time.monotonic() - self._served.pop(ticket))
+            ticket.had += time.monotonic() - self._served.pop(ticket)
             self._line_up(ticket)
             self._advance()
 
     def seconds_until(self, ahead: int) -> float | None:
-        """How long whoever has so many ahead is going to wait, by how long turns took so far; None while unknown."""
+        """How long whoever has so many ahead is going to wait, by what turns took so far; None while unknown."""
         with self._changed:
-            if not self._seconds:
+            if not self._past:
                 return None
-            mean = sum(self._seconds) / len(self._seconds)
+            seconds, work = (sum(column) for column in zip(*self._past, strict=True))
+            pace = seconds / work
             now = time.monotonic()
-            running = [max(mean / 4, mean - (now - since)) for since in self._served.values()]
-        rounds, rest = divmod(ahead - 1, self._turns_at_once)
-        return rounds * mean + (sorted(running)[min(rest, len(running) - 1)] if running else 0.0)
+            free = [self._left(ticket, pace, now - since) for ticket, since in self._served.items()]
+            heapq.heapify(free)
+            for ticket in self._order[: ahead - 1] if free else ():
+                heapq.heapreplace(free, free[0] + self._left(ticket, pace))
+            return free[0] if free else 0.0
+
+    def _left(self, ticket: Ticket, pace: float, since: float = 0.0) -> float:
+        """Seconds that a turn still lasts, after so many: a quarter of all of it at least, as one never knows."""
+        whole = pace * ticket.work
+        return max(whole / 4, min(whole - ticket.had, self.given_up_after) - since)
 
     def _ahead_of(self, ticket: Ticket) -> int:
         if ticket in self._served:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 
 from app.documents import Document, Section
 from app.documents.page_numbers import page_list, pages_of
+from app.summarizing.progress import WRITING_COST
 from app.summarizing.settings import LENGTHS, TOKENS_PER_WORD, SummaryError, SummarySettings
 from app.summarizing.windows import TokenizedText, Window, shorten, tokenize, truncate, windows_at_sections
 
@@ -21,6 +23,7 @@ INCLUDING = {
     "references": "include_references",
     "back": "include_front_and_back",
 }
+CHARACTERS_PER_TOKEN = 4.5  # about, in English
 # Less than two sentences: a summary would be longer, and made up.
 LEAST_TOKENS = 24
 # Words about each part of a paper that is read in parts: enough for the second pass to choose from.
@@ -143,6 +146,21 @@ def ranges_to_read(document: Document, settings: SummarySettings) -> list[tuple[
     ]
 
 
+def estimated_cost(document: Document, settings: SummarySettings) -> float:
+    """What a summary is going to cost, in tokens read, before there is a tokenizer to count them."""
+    ranges = ranges_to_read(document, settings)
+    tokens = max(1.0, sum(end - start for start, end in ranges) / CHARACTERS_PER_TOKEN)
+    share = 1.0 if settings.long_papers == "windows" else min(1.0, settings.max_input_tokens / tokens)
+    windows = math.ceil(share * tokens / settings.max_input_tokens)
+    words = settings.words
+    if windows > 1:
+        words += windows * min(PART_WORDS, settings.words)
+    if settings.sections:
+        lengths = [(one.end - one.start) / CHARACTERS_PER_TOKEN for one in document.sections if one.heading]
+        words += share * sum(_section_words(length) for length in lengths if length >= LEAST_SECTION_TOKENS)
+    return share * tokens + WRITING_COST * TOKENS_PER_WORD * words
+
+
 def _token_ranges(document: Document, text: TokenizedText) -> list[tuple[Section, int, int]]:
     """The sections with a heading that are read, each with its half-open range of tokens.
 
@@ -164,10 +182,15 @@ def _section_pieces(window: Window, sections: Sequence[tuple[Section, int, int]]
         start, end = max(first, window.start), min(after, window.end)
         if end - start < LEAST_SECTION_TOKENS or _SELF_SUMMARY.fullmatch(section.heading):
             continue
-        least, most = SECTION_WORDS
-        words = min(max(least, round((end - start) / TOKENS_PER_SECTION_WORD)), most)
+        words = _section_words(end - start)
         tokens = round(words * TOKENS_PER_WORD)
         yield Piece("section", section.heading, start, end, words, tokens, section.heading, section.start)
+
+
+def _section_words(tokens: float) -> int:
+    """About how many words are written about a section of so many tokens."""
+    least, most = SECTION_WORDS
+    return min(max(least, round(tokens / TOKENS_PER_SECTION_WORD)), most)
 
 
 def _most_tokens(words: int | None, settings: SummarySettings, text: TokenizedText, words_read: int) -> int:

@@ -17,6 +17,7 @@ from app.documents import Document, DocumentError
 from app.logs import without_words
 from app.models import ModelStore
 from app.summarizing.job import Job, Report
+from app.summarizing.plan import estimated_cost
 from app.summarizing.positions import language_barrier, summarize_by_position
 from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings
 from app.summarizing.summary import Done, Event, Read, Summary
@@ -137,7 +138,11 @@ def _summarize(
             raise SummaryError(f"There is no text to summarize in {document.name}.")
         report(Done(replace(summary, seconds=seconds)))
         return
-    with joined(store.turns, caller, stop, report) as ticket, Turn(ticket, store, stop, report) as turn:
+    work = estimated_cost(document, settings)
+    with (
+        joined(store.turns, caller, stop, report, work=work) as ticket,
+        Turn(ticket, store, stop, report) as turn,
+    ):
         job = Job(document, settings, store, turn.take_model(settings.model), stop, turn.watched)
         try:
             summary = job.run(partial(turn.give_way, job))

@@ -13,9 +13,6 @@ from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Event, LoadingModel, Queued
 from app.turns import Caller, Ticket, TurnQueue
 
-# Whoever has had the model for so long lets others go first when he comes to the next part of his paper.
-LONG_TURN_SECONDS = 15.0
-
 
 @contextmanager
 def joined(
@@ -24,10 +21,11 @@ def joined(
     stop: threading.Event,
     report: Report,
     *,
+    work: float = 1.0,
     to_be_read: bool = False,
 ) -> Iterator[Ticket]:
-    """Waits for a turn, saying the place in the queue, and gives it up at the end."""
-    with queue.join(caller) as ticket:
+    """Waits for a turn, saying the place in the queue, and gives it up at the end; `work` as `TurnQueue.join`."""
+    with queue.join(caller, work) as ticket:
         for ahead in ticket.positions(stop):
             report(Queued(ahead, queue.seconds_until(ahead), to_be_read))
         yield ticket
@@ -61,7 +59,8 @@ class Turn:
 
     def give_way(self, job: Job) -> None:
         """Between two windows of a job: those who wait go first, if this request has had the model for long enough."""
-        if not self._ticket.others_wait() or time.monotonic() - self._since < LONG_TURN_SECONDS:
+        had = time.monotonic() - self._since
+        if not self._ticket.others_wait() or had < self._store.turns.given_up_after:
             return
         self._give_back()
         for ahead in self._ticket.go_behind(self._stop):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import ExitStack
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -137,11 +138,35 @@ def test_how_long_it_takes_is_foretold() -> None:
     assert turns.seconds_until(1) is None
     with turns.join():
         time.sleep(0.1)
-    with turns.join():
+    with turns.join(), turns.join(), turns.join():
         one, two = turns.seconds_until(1), turns.seconds_until(2)
     assert one is not None and two is not None
     assert 0.02 < one <= 0.15
     assert two == pytest.approx(one + 0.1, abs=0.06)
+
+
+def test_more_work_is_foretold_to_take_longer() -> None:
+    turns = TurnQueue(10, given_up_after=0.35)
+    with turns.join(work=10):
+        time.sleep(0.1)
+    with ExitStack() as stack:
+        for work in (10, 20, 30, 100):
+            stack.enter_context(turns.join(work=work))
+        waits = [turns.seconds_until(ahead) or 0.0 for ahead in (1, 2, 3, 4)]
+    lasting = [after - before for before, after in pairwise(waits)]
+    # The last but one is 1 s of work, of which others are let in after a third.
+    assert lasting == pytest.approx([0.2, 0.3, 0.35], abs=0.09)
+
+
+def test_several_turns_at_once_are_foretold_side_by_side() -> None:
+    turns = TurnQueue(10, turns_at_once=2)
+    with turns.join():
+        time.sleep(0.1)
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(turns.join())
+        first, second, third = (turns.seconds_until(ahead) or 0.0 for ahead in (1, 2, 3))
+    assert first == pytest.approx(second, abs=0.03) and third == pytest.approx(first + 0.1, abs=0.05)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12")), max_size=12))

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from app.documents import Document, Page, Section
 from app.models import ModelStore
-from app.summarizing.plan import LEAST_SECTION_TOKENS, PART_WORDS, SECTION_WORDS, Plan, make_plan
+from app.summarizing.plan import (
+    LEAST_SECTION_TOKENS,
+    PART_WORDS,
+    SECTION_WORDS,
+    Plan,
+    estimated_cost,
+    make_plan,
+)
 from app.summarizing.settings import LENGTHS, SummaryError, SummarySettings
 from tests.app.factories import paragraphs
 
@@ -90,6 +97,19 @@ def test_a_longer_paper_is_read_in_parts_that_follow_its_sections(store: ModelSt
 
 def test_no_sections_are_written_about_unless_asked_for(store: ModelStore) -> None:
     assert [len(window.pieces) for window in plan(store, sections=False).windows] == [1]
+
+
+def test_what_a_summary_costs_is_estimated_without_a_tokenizer() -> None:
+    def cost(paper: Document = PAPER, **changes: object) -> float:
+        return estimated_cost(paper, SummarySettings(model="tiny", **changes))
+
+    longer = document(("1 Introduction", "body", 60), ("2 Methods", "body", 90))
+    assert 0 < cost(sections=False) < cost() < cost(longer)
+    assert cost(length="short") < cost(length="long")
+    # In parts there is something to be written about each, and what is not read costs nothing.
+    assert cost(longer, max_input_tokens=1000) > cost(longer)
+    assert cost(longer, max_input_tokens=1000, long_papers="truncate") < cost(longer)
+    assert cost(document(("", "front", 1))) > 0
 
 
 def test_nothing_to_read_is_said(store: ModelStore) -> None:

@@ -13,7 +13,6 @@ import pytest
 from app.documents import Document, Page, undivided
 from app.models import ModelStore
 from app.settings import Settings
-from app.summarizing import turn
 from app.summarizing.settings import SummaryError, SummarySettings
 from app.summarizing.summarizer import summarize
 from app.summarizing.summary import Done, Queued
@@ -59,7 +58,7 @@ class Long(threading.Thread):
 def test_a_long_summary_lets_others_go_first_between_its_windows(
     store: ModelStore, fast: SummarySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "LONG_TURN_SECONDS", 0.0)
+    monkeypatch.setattr(store.turns, "given_up_after", 0.0)
     long = Long(store, fast)
     *_, done = summarize(document(1), fast, store, caller=Caller("short"))
     ended = time.monotonic()

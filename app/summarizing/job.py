@@ -24,6 +24,7 @@ from app.summarizing.drafts import (
     without_repeats,
 )
 from app.summarizing.evidence import find_evidence, passage_ranges
+from app.summarizing.forced import unforced
 from app.summarizing.joints import Joints
 from app.summarizing.merging import frame, sources_of
 from app.summarizing.notes import reading_notes
@@ -190,6 +191,9 @@ class Job:
         self._on_writing(draft.token_ids)
         self._say("looking up", piece.name)
         drafts = draft_sentences(self.loaded.tokenizer, draft.token_ids)
+        if not self.settings.do_sample:  # which may draw the unlikely
+            meant = unforced(self.loaded.model, self.loaded.tokenizer, draft.shown, draft.token_ids, drafts)
+            drafts = meant or drafts
         # A model that writes nothing readable is shown as it is; a section is left without a summary instead.
         shown = self._presentable(drafts) or (drafts if piece.kind == "summary" else [])
         if piece.words is not None:

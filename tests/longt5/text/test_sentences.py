@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longt5.text.sentences import is_whole_sentence, split_sentences
+from longt5.text.sentences import is_whole_sentence, may_end_text, split_sentences
 
 
 def sentences(text: str) -> list[str]:
@@ -87,3 +87,21 @@ def test_ranges_are_in_order_and_leave_out_white_space_only(text: str) -> None:
 )
 def test_whole_sentences(sentence: str, whole: bool) -> None:
     assert is_whole_sentence(sentence) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "may_end"),
+    [
+        ("It reads and it writes.", True),
+        ("Does it read?", True),
+        ("It is the one called type A.", True),
+        ("It reads and.", False),
+        ("It reads the.", False),
+        ("It is shown in Fig.", False),
+        ("It is a gift of.", False),
+        ("What it is for!", True),  # not by chance
+        ("It reads", False),
+    ],
+)
+def test_where_a_text_may_end(text: str, may_end: bool) -> None:
+    assert may_end_text(text) == may_end

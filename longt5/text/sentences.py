@@ -49,8 +49,8 @@ _LEANS = re.compile(
 )
 # Of 58,788 full stops after a word in 368 papers 65 stood after one of these.
 _LEADING_ON = frozenset(
-    "and or nor but the an which whose that than of because although whereas while if with from to in by for at into as "
-    "between".split()
+    "and or nor but the an which whose that than of because although whereas while if with from to in by for at into "
+    "as between".split()
 )
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘/,;–—]+$")
 _GLUED_WORD = re.compile(r"(?:^|[\s(“\"])([a-zà-ÿ]{3,})$")

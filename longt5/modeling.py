@@ -491,6 +491,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         past_key_values = _by_either_name(past_key_values, cache)
         if isinstance(past_key_values, SteppingCache) and past_key_values.get_seq_length() > 0:
             # Within `generate`: what it asks for is one token more, and nothing beside it.
+            assert decoder_input_ids is not None
             logits = past_key_values.logits(decoder_input_ids, attention_mask)
             return Seq2SeqLMOutput(logits=logits, **{CACHE_NAME: past_key_values})
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:

@@ -30,7 +30,9 @@ class Recorded:
         return self.logits
 
 
-def record(step: Callable[[Tensor], Tensor], tokens: Tensor, ancestors: Ancestors) -> Callable[[Tensor], Tensor]:
+def record(
+    step: Callable[[Tensor], Tensor], tokens: Tensor, ancestors: Ancestors
+) -> Callable[[Tensor], Tensor]:
     """Records a step from `(rows, 1)` tokens to logits, without having made it; the step itself if that fails.
 
     Where the token's keys and values go is written again by the step that follows, so that only the position has to

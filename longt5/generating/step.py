@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from transformers.cache_utils import EncoderDecoderCache
 
 from longt5.attention.dispatch import faster_on_cpu
-from longt5.generating.graph import Recorded, record
+from longt5.generating.graph import record
 from longt5.generating.past import Ancestors, Past
 from longt5.interruption import interruption_point
-from longt5.layers import LongT5Block, LongT5LayerNorm, apply_linear, saturate
+from longt5.layers import apply_linear, saturate
 
 if TYPE_CHECKING:
     from longt5.modeling import LongT5ForConditionalGeneration
@@ -48,8 +48,9 @@ class DecoderStep:
             encoder_mask: `(texts, source length)`, non-zero at text.
             length: the most tokens that the decoder will read, those it has read among them.
         """
-        decoder = model.decoder
-        own, cross = cache.self_attention_cache.layers, cache.cross_attention_cache.layers
+        decoder: Any = model.decoder
+        own: list[Any] = cache.self_attention_cache.layers
+        cross: list[Any] = cache.cross_attention_cache.layers
         keys = own[0].keys
         beams = rows // cross[0].keys.shape[0]
         self.written = keys.shape[2]
@@ -66,7 +67,7 @@ class DecoderStep:
         ]
         self._scale = model.model_dim**-0.5 if model.config.scale_decoder_outputs else None
         self._head = packing([model.lm_head])
-        self._recorded: Recorded | None = None
+        self._recorded: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """`(rows, 1)` tokens -> `(rows, 1, vocabulary)` logits of the ones after them."""
@@ -115,12 +116,12 @@ class _Layer:
     """A layer of the decoder, on `(rows, d_model)` states."""
 
     def __init__(
-        self, block: LongT5Block, past: Past, source: Source, packing: Callable[[list[nn.Linear]], Products]
+        self, block: Any, past: Past, source: Source, packing: Callable[[list[nn.Linear]], Products]
     ) -> None:
         own, cross, network = block.layer
         self._past, self._source = past, source
         self._d_kv = own.SelfAttention.key_value_proj_dim
-        self._norms: list[LongT5LayerNorm] = [layer.layer_norm for layer in block.layer]
+        self._norms = [layer.layer_norm for layer in block.layer]
         mine, its = own.SelfAttention, cross.EncDecAttention
         self._qkv, self._o = packing([mine.q, mine.k, mine.v]), packing([mine.o])
         self._cross_q, self._cross_o = packing([its.q]), packing([its.o])

@@ -91,7 +91,7 @@ def goes_by_steps(
     model_kwargs: dict[str, Any],
     mode: GenerationMode,
 ) -> bool:
-    """Whether `generate` may use a `SteppingCache`; where not, the log says why, once."""
+    """Whether `generate` may use a `SteppingCache`; where not, the log says why: on a GPU as a warning, once."""
     reason = _in_the_way(model, generation_config, model_kwargs, mode)
     if reason is None:
         return True
@@ -120,8 +120,8 @@ def _in_the_way(
     device = model.device
     if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
         return "autocast is on"
-    parts = [model.decoder, *model.decoder.block.modules(), model.decoder.embed_tokens, model.lm_head]
-    parts.append(model.decoder.final_layer_norm)
+    parts: list[nn.Module] = [model.decoder, *model.decoder.block.modules(), model.decoder.final_layer_norm]
+    parts += [model.decoder.embed_tokens, model.lm_head]
     if is_altered(model) or any(is_altered(part) for part in parts):
         return "there are hooks on the model"
     weighty = [part for part in parts[1:] if any(True for _ in part.parameters())]

@@ -1,4 +1,4 @@
-"""The decoder by steps of fixed shapes: the layers' numbers, transformers' tokens, and the layers where they must be."""
+"""The decoder by steps of fixed shapes: the layers' numbers, transformers' tokens, layers where they must be."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,6 @@ from longt5.generating.graph import record
 from longt5.generating.past import Ancestors, Past
 from longt5.interruption import interruption_point
 from longt5.layers import apply_linear, saturate
-
-if TYPE_CHECKING:
-    from longt5.modeling import LongT5ForConditionalGeneration
 
 FIRST_CAPACITY = 256  # tokens; more are made room for as they come
 LEAST_STEPS = 24  # from which packing the weights is worth its time, that of some steps
@@ -36,7 +33,7 @@ class DecoderStep:
 
     def __init__(
         self,
-        model: LongT5ForConditionalGeneration,
+        model: Any,
         cache: EncoderDecoderCache,
         encoder_mask: Tensor | None,
         rows: int,
@@ -44,11 +41,12 @@ class DecoderStep:
     ) -> None:
         """
         Args:
+            model: a LongT5ForConditionalGeneration.
             cache: what the decoder has read and written up to now, of `rows` rows and as many texts or fewer.
             encoder_mask: `(texts, source length)`, non-zero at text.
             length: the most tokens that the decoder will read, those it has read among them.
         """
-        decoder: Any = model.decoder
+        decoder = model.decoder
         own: list[Any] = cache.self_attention_cache.layers
         cross: list[Any] = cache.cross_attention_cache.layers
         keys = own[0].keys

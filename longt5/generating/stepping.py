@@ -7,7 +7,7 @@ what looks into its layers, gets the layers themselves.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +28,6 @@ from longt5.layers import (
     LongT5LayerNorm,
 )
 from longt5.tracing import is_plain
-
-if TYPE_CHECKING:
-    from longt5.modeling import LongT5ForConditionalGeneration
 
 logger = logging.get_logger(__name__)
 
@@ -58,9 +55,10 @@ _MODULES = (
 class SteppingCache(EncoderDecoderCache):
     """An empty cache for a text's decoder, which has the tokens after those it reads at first read by steps."""
 
-    def __init__(self, model: LongT5ForConditionalGeneration, length: int) -> None:
+    def __init__(self, model: Any, length: int) -> None:
         """
         Args:
+            model: the LongT5ForConditionalGeneration that writes; its module uses this one.
             length: the most tokens that the decoder will read.
         """
         super().__init__(DynamicCache(), DynamicCache())
@@ -86,7 +84,7 @@ class SteppingCache(EncoderDecoderCache):
 
 
 def goes_by_steps(
-    model: LongT5ForConditionalGeneration,
+    model: Any,
     generation_config: GenerationConfig,
     model_kwargs: dict[str, Any],
     mode: GenerationMode,
@@ -102,7 +100,7 @@ def goes_by_steps(
 
 
 def _in_the_way(
-    model: LongT5ForConditionalGeneration,
+    model: Any,
     config: GenerationConfig,
     model_kwargs: dict[str, Any],
     mode: GenerationMode,

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
-from transformers.generation import GenerationMixin
+from transformers.generation import GenerationMixin, GenerationMode
 from transformers.modeling_outputs import (
     BaseModelOutput,
     BaseModelOutputWithPastAndCrossAttentions,
@@ -26,6 +26,7 @@ from transformers.modeling_outputs import (
 from transformers.utils import DUMMY_INPUTS, DUMMY_MASK, ModelOutput, logging
 
 from longt5.configuration import LongT5Config
+from longt5.generating.stepping import SteppingCache, goes_by_steps
 from longt5.layers import (
     LongT5Block,
     LongT5DenseActDense,
@@ -487,6 +488,12 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
                 Trainer gives the labels of all batches whose gradients are accumulated.
         """
         return_dict = self.config.return_dict if return_dict is None else return_dict
+        past_key_values = _by_either_name(past_key_values, cache)
+        if isinstance(past_key_values, SteppingCache) and past_key_values.get_seq_length() > 0:
+            # Within `generate`: what it asks for is one token more, and nothing beside it.
+            assert decoder_input_ids is not None
+            logits = past_key_values.logits(decoder_input_ids, attention_mask)
+            return Seq2SeqLMOutput(logits=logits, **{CACHE_NAME: past_key_values})
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             decoder_input_ids = self._shift_right(labels)
         if labels is not None and self.training and use_cache is None:
@@ -497,7 +504,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
             decoder_input_ids=decoder_input_ids,
             decoder_attention_mask=decoder_attention_mask,
             encoder_outputs=encoder_outputs,
-            past_key_values=_by_either_name(past_key_values, cache),
+            past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             decoder_inputs_embeds=decoder_inputs_embeds,
             use_cache=use_cache,
@@ -551,8 +558,29 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
             model_kwargs["attention_mask"] = mask
         return input_ids, model_kwargs
 
+    def _prepare_cache_for_generation(
+        self,
+        generation_config: GenerationConfig,
+        model_kwargs: dict[str, Any],
+        generation_mode: GenerationMode,
+        batch_size: int,
+        max_cache_length: int,
+    ) -> None:
+        """transformers' cache, or one by which every token but the first ones is a step of fixed shapes."""
+        is_given = any(model_kwargs.get(name) is not None for name in ("past_key_values", "cache"))
+        super()._prepare_cache_for_generation(
+            generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
+        )
+        if is_given or model_kwargs.get(CACHE_NAME) is None:
+            return
+        if goes_by_steps(self, generation_config, model_kwargs, generation_mode):
+            model_kwargs[CACHE_NAME] = SteppingCache(self, max_cache_length)
+
     @staticmethod
     def _reorder_cache(past_key_values: EncoderDecoderCache, beam_idx: Tensor) -> EncoderDecoderCache:
         """Beams swap their pasts, but never their text: its keys and values stay where they are."""
-        past_key_values.self_attention_cache.reorder_cache(beam_idx)
+        if isinstance(past_key_values, SteppingCache):
+            past_key_values.reorder(beam_idx)
+        else:
+            past_key_values.self_attention_cache.reorder_cache(beam_idx)
         return past_key_values

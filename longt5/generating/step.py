@@ -1,0 +1,182 @@
+"""One token of the decoder for every row: the same computation as the modules', with as little around it as can be.
+
+On a CPU the products' weights are packed once a text, several of the same input into one; on a GPU the step is recorded
+as a CUDA graph, as its thousand kernels take less time than starting them does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.cache_utils import EncoderDecoderCache
+
+from longt5.attention.dispatch import faster_on_cpu
+from longt5.generating.graph import record
+from longt5.generating.past import Ancestors, Past
+from longt5.interruption import interruption_point
+from longt5.layers import apply_linear, saturate
+
+FIRST_CAPACITY = 256  # tokens; more are made room for as they come
+LEAST_STEPS = 24  # from which packing the weights is worth its time, that of some steps
+
+Products = Callable[[Tensor], Sequence[Tensor]]
+Source = tuple[Tensor, Tensor, Tensor | None]  # keys, values, bias of a layer's cross-attention
+
+
+class DecoderStep:
+    """Goes on from where a cache stands; afterwards the cache's self-attention is not needed any more."""
+
+    def __init__(
+        self,
+        model: Any,
+        cache: EncoderDecoderCache,
+        encoder_mask: Tensor | None,
+        rows: int,
+        length: int,
+    ) -> None:
+        """
+        Args:
+            model: a LongT5ForConditionalGeneration.
+            cache: what the decoder has read and written up to now, of `rows` rows and as many texts or fewer.
+            encoder_mask: `(texts, source length)`, non-zero at text.
+            length: the most tokens that the decoder will read, those it has read among them.
+        """
+        decoder = model.decoder
+        own: list[Any] = cache.self_attention_cache.layers
+        cross: list[Any] = cache.cross_attention_cache.layers
+        keys = own[0].keys
+        beams = rows // cross[0].keys.shape[0]
+        self.written = keys.shape[2]
+        self._length, self._capacity = length, 0
+        self._attention = decoder.block[0].layer[0].SelfAttention
+        self._ancestors = Ancestors(rows, beams, self.written, keys.device)
+        self._pasts = [Past(layer.keys, layer.values, beams) for layer in own]
+        source_bias = _bias_of_padding(encoder_mask, keys.dtype)
+        packing = partial(products, rows=rows, packed=length - self.written >= LEAST_STEPS)
+        self._embed, self._norm = decoder.embed_tokens, decoder.final_layer_norm
+        self._layers = [
+            _Layer(block, past, (source.keys, source.values, source_bias), packing)
+            for block, past, source in zip(decoder.block, self._pasts, cross, strict=True)
+        ]
+        self._scale = model.model_dim**-0.5 if model.config.scale_decoder_outputs else None
+        self._head = packing([model.lm_head])
+        self._recorded: Callable[[Tensor], Tensor] | None = None
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """`(rows, 1)` tokens -> `(rows, 1, vocabulary)` logits of the ones after them."""
+        if self.written >= self._capacity:
+            self._reserve(min(self._length, max(FIRST_CAPACITY, 2 * self._capacity)))
+        interruption_point()
+        if tokens.device.type == "cuda":
+            if self._recorded is None:
+                self._recorded = record(partial(self._logits, length=self._capacity), tokens, self._ancestors)
+            logits = self._recorded(tokens)
+        else:
+            logits = self._logits(tokens, length=self.written + 1)
+        self.written += 1
+        return logits[:, None]
+
+    def reorder(self, rows: Tensor) -> None:
+        """Row i goes on from what row `rows[i]` wrote."""
+        self._ancestors.reorder(rows)
+
+    def _reserve(self, length: int) -> None:
+        length = max(length, self.written + 1)
+        # Attention on a GPU wants rows of a mask to be aligned.
+        self._capacity = -(-length // 8) * 8
+        distances = torch.arange(self._capacity, device=self._pasts[0].key.device)
+        bias = self._attention.bias_by_offset(self._attention.relative_attention_bias, -distances)
+        self._ancestors.reserve(bias.to(self._pasts[0].key.dtype))
+        for past in self._pasts:
+            past.reserve(self._capacity)
+        self._recorded = None
+
+    def _logits(self, tokens: Tensor, length: int) -> Tensor:
+        """`(rows, 1)` tokens -> `(rows, vocabulary)`; the first `length` places of the memory are looked at."""
+        states = self._embed(tokens[:, 0])
+        places, bias = self._ancestors.places(), self._ancestors.bias(length)
+        for layer in self._layers:
+            states = layer(states, places, bias)
+        self._ancestors.advance()
+        states = self._norm(states)
+        if self._scale is not None:
+            states = states * self._scale
+        (logits,) = self._head(states)
+        return saturate(logits)
+
+
+class _Layer:
+    """A layer of the decoder, on `(rows, d_model)` states."""
+
+    def __init__(
+        self, block: Any, past: Past, source: Source, packing: Callable[[list[nn.Linear]], Products]
+    ) -> None:
+        own, cross, network = block.layer
+        self._past, self._source = past, source
+        self._d_kv = own.SelfAttention.key_value_proj_dim
+        self._norms = [layer.layer_norm for layer in block.layer]
+        mine, its = own.SelfAttention, cross.EncDecAttention
+        self._qkv, self._o = packing([mine.q, mine.k, mine.v]), packing([mine.o])
+        self._cross_q, self._cross_o = packing([its.q]), packing([its.o])
+        dense = network.DenseReluDense
+        self._is_gated = hasattr(dense, "wi_0")
+        self._wi = packing([dense.wi_0, dense.wi_1] if self._is_gated else [dense.wi])
+        self._act, self._wo = dense.act, packing([dense.wo])
+
+    def __call__(self, states: Tensor, places: Tensor, bias: Tensor) -> Tensor:
+        interruption_point()
+        texts = self._past.key.shape[0]
+        query, key, value = (self._heads(x, texts) for x in self._qkv(self._norms[0](states)))
+        self._past.add(key, value, places)
+        seen = bias.shape[-1]
+        attended = _attend(query, self._past.key[:, :, :seen], self._past.value[:, :, :seen], bias)
+        states = saturate(states + saturate(self._o(attended)[0]))
+        (query,) = self._cross_q(self._norms[1](states))
+        attended = _attend(self._heads(query, texts), *self._source)
+        states = saturate(states + saturate(self._cross_o(attended)[0]))
+        inner = [saturate(x) for x in self._wi(self._norms[2](states))]
+        gate = saturate(self._act(inner[0]))
+        (update,) = self._wo(saturate(gate * inner[1]) if self._is_gated else gate)
+        return saturate((states + update).to(states.dtype))
+
+    def _heads(self, x: Tensor, texts: int) -> Tensor:
+        """(rows, heads * d_kv) -> `(texts, heads, beams, d_kv)`"""
+        return saturate(x).view(texts, -1, x.shape[-1] // self._d_kv, self._d_kv).transpose(1, 2)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """(texts, heads, beams, d_kv) queries -> `(rows, heads * d_kv)`"""
+    attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
+    return attended.transpose(1, 2).flatten(2).flatten(0, 1)
+
+
+def _bias_of_padding(encoder_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """`(texts, 1, 1, source length)`; None where all is text, for which the fastest kernels are."""
+    if encoder_mask is None or bool(encoder_mask.all()):
+        return None
+    barred = (encoder_mask == 0)[:, None, None]
+    return torch.zeros_like(barred, dtype=dtype).masked_fill(barred, torch.finfo(dtype).min)
+
+
+def products(layers: list[nn.Linear], *, rows: int, packed: bool) -> Products:
+    """What applies linear layers to the same `(rows, in)` states.
+
+    Args:
+        packed: with a copy of the weights in oneDNN's own order, where it is of use: on a CPU with some rows of states
+            it is read nearly twice as fast as the rows of a matrix.
+    """
+    weights = [layer.weight for layer in layers]
+    states = weights[0].new_empty(rows, weights[0].shape[1])
+    if not (packed and faster_on_cpu(states, weights[0]) and all(layer.bias is None for layer in layers)):
+        return lambda states: [apply_linear(layer, states) for layer in layers]
+    weight = weights[0] if len(weights) == 1 else torch.cat(weights)
+    in_order = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
+    sizes = [len(weight) for weight in weights]
+    return lambda states: torch.ops.mkldnn._linear_pointwise(states, in_order, None, "none", [], "").split(
+        sizes, dim=-1
+    )

@@ -1,0 +1,189 @@
+"""The decoder by steps of fixed shapes: the layers' numbers, transformers' tokens, layers where they must be."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from transformers import LogitsProcessorList, StaticCache
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+
+from longt5.attention import dispatch
+from longt5.generating import step as step_module
+from longt5.generating.stepping import SteppingCache
+from longt5.modeling import CACHE_NAME, SharedEncoderOutput
+from tests.longt5.factories import ATTENTION_TYPES, ENDS, assert_close, padded_mask, random_ids, writers
+
+
+@pytest.fixture(autouse=True)
+def little_room(monkeypatch):
+    """Room is made anew within the short texts of these tests."""
+    monkeypatch.setattr(step_module, "FIRST_CAPACITY", 8)
+
+
+@pytest.fixture
+def packed(monkeypatch):
+    """The weights are packed, tiny as they are."""
+    monkeypatch.setattr(step_module, "LEAST_STEPS", 0)
+    monkeypatch.setattr(dispatch, "FEWEST_PRODUCTS", 0)
+
+
+def texts(count: int, length: int = 40) -> dict[str, torch.Tensor]:
+    mask = padded_mask(length, *[length - 7 * row for row in range(count)])
+    return {"input_ids": random_ids(count, length) * mask, "attention_mask": mask}
+
+
+def steps_taken(model: nn.Module, monkeypatch) -> list[int]:
+    """The tokens that are decoded by steps from now on: a one for each."""
+    taken: list[int] = []
+    logits = SteppingCache.logits
+
+    def counted(self, tokens, encoder_mask):
+        taken.append(tokens.shape[1])
+        return logits(self, tokens, encoder_mask)
+
+    monkeypatch.setattr(SteppingCache, "logits", counted)
+    return taken
+
+
+def compare_steps(beams: int, prompt: int, **config) -> None:
+    """Thirty tokens by steps and by the layers, beams changing places before each."""
+    (model,) = writers(1, **config)
+    batch, rows = texts(2), 2 * beams
+    generator = torch.Generator().manual_seed(beams)
+    with torch.no_grad():
+        states = model.encoder(**batch).last_hidden_state
+        rest = {"encoder_outputs": SharedEncoderOutput(states), "attention_mask": batch["attention_mask"]}
+        caches = [EncoderDecoderCache(DynamicCache(), DynamicCache()), SteppingCache(model, prompt + 30)]
+        tokens = random_ids(rows, prompt)
+        for _ in range(30):
+            expected, actual = (
+                model(decoder_input_ids=tokens, **{CACHE_NAME: cache}, use_cache=True, **rest).logits
+                for cache in caches
+            )
+            assert_close(actual, expected, 2e-5)
+            within = torch.randint(beams, (2, beams), generator=generator)
+            order = (within + torch.arange(2)[:, None] * beams).flatten()
+            for cache in caches:
+                model._reorder_cache(cache, order)
+            tokens = torch.randint(2, 83, (rows, 1), generator=generator)
+    assert caches[0].get_seq_length() == caches[1].get_seq_length() == prompt + 29
+
+
+@pytest.mark.parametrize("beams", [1, 2, 4, 5])
+@pytest.mark.parametrize("prompt", [1, 3])
+def test_a_step_computes_what_the_layers_do(beams, prompt):
+    compare_steps(beams, prompt)
+
+
+@pytest.mark.parametrize("feed_forward", ["relu", "gated-gelu"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_with_packed_weights(packed, feed_forward, tied):
+    compare_steps(3, 1, feed_forward_proj=feed_forward, tie_word_embeddings=tied)
+
+
+@given(
+    num_beams=st.integers(1, 5),
+    count=st.integers(1, 3),
+    early_stopping=st.sampled_from([True, False, "never"]),
+    length_penalty=st.sampled_from([-1.0, 0.0, 1.0, 2.0]),
+    min_new_tokens=st.integers(0, 12),
+    max_new_tokens=st.integers(1, 30),
+    no_repeat_ngram_size=st.integers(0, 3),
+    attention=st.sampled_from(ATTENTION_TYPES),
+    data=st.data(),
+)
+@settings(max_examples=15, deadline=None)
+def test_the_tokens_are_those_of_transformers(num_beams, count, attention, data, **options):
+    if num_beams == 1:
+        options = {name: options[name] for name in ("max_new_tokens", "no_repeat_ngram_size")}
+    options["num_beams"] = num_beams
+    options["num_return_sequences"] = data.draw(st.integers(1, num_beams))
+    ours, theirs = (
+        model.generate(**texts(count), eos_token_id=list(ENDS), **options).tolist()
+        for model in writers(encoder_attention_type=attention)
+    )
+    assert ours == theirs
+
+
+def test_a_prompt_for_the_decoder(monkeypatch):
+    ours, theirs = writers()
+    taken = steps_taken(ours, monkeypatch)
+    options = {**texts(2), "decoder_input_ids": random_ids(2, 4), "num_beams": 3, "max_new_tokens": 9}
+    assert ours.generate(**options).tolist() == theirs.generate(**options).tolist()
+    assert len(taken) == 8
+
+
+def always_greedy() -> dict:
+    return {**texts(2), "max_new_tokens": 6, "eos_token_id": None}
+
+
+def own_cache(model) -> dict:
+    return {"past_key_values": EncoderDecoderCache(DynamicCache(), DynamicCache())}
+
+
+def static_cache(model) -> dict:
+    own, cross = StaticCache(model.config, max_cache_len=8), StaticCache(model.config, max_cache_len=40)
+    return {"past_key_values": EncoderDecoderCache(own, cross)}
+
+
+def hook(model) -> dict:
+    model.decoder.block[1].register_forward_hook(lambda *_: None)
+    return {}
+
+
+def replaced_layer(model) -> dict:
+    dense = model.decoder.block[0].layer[2].DenseReluDense
+    dense.wo = nn.Sequential(dense.wo)
+    return {}
+
+
+ORDINARY = {
+    "a cache of the caller": own_cache,
+    "a static cache of the caller": static_cache,
+    "a static cache by name": lambda model: {"cache_implementation": "static"},
+    "scores": lambda model: {"return_dict_in_generate": True, "output_scores": True},
+    "a mask for the decoder": lambda model: {
+        "decoder_input_ids": random_ids(2, 3),
+        "decoder_attention_mask": torch.tensor([[1, 1, 1], [0, 1, 1]]),
+    },
+    "a hook": hook,
+    "a replaced layer": replaced_layer,
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_what_needs_the_layers_gets_them(name, monkeypatch, caplog):
+    (model,) = writers(1)
+    taken = steps_taken(model, monkeypatch)
+    prepared = ORDINARY[name](model)
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    with caplog.at_level(logging.INFO, logger="longt5.generating.stepping"):
+        model.generate(**always_greedy(), **prepared)
+    assert not taken
+    if "past_key_values" not in prepared:
+        assert "layer by layer" in caplog.text
+
+
+def test_ordinary_calls_go_by_steps(monkeypatch):
+    (model,) = writers(1)
+    taken = steps_taken(model, monkeypatch)
+    for options in ({}, {"num_beams": 3}, {"do_sample": True}, {"logits_processor": LogitsProcessorList()}):
+        taken.clear()
+        model.generate(**always_greedy(), **options)
+        assert len(taken) == 5, options
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="records a CUDA graph: needs a GPU")
+@pytest.mark.parametrize("num_beams", [1, 4])
+def test_a_recorded_step_writes_what_the_layers_write(num_beams):
+    (model,) = writers(1)
+    model.cuda()
+    batch = {name: tensor.cuda() for name, tensor in texts(2).items()}
+    options = {**batch, "num_beams": num_beams, "max_new_tokens": 40, "eos_token_id": list(ENDS)}
+    by_layers = model.generate(**options, return_dict_in_generate=True).sequences
+    assert model.generate(**options).tolist() == by_layers.tolist()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +61,7 @@ def test_the_example_is_summarized_and_its_attention_shown_by_processes_that_end
     assert len({line.split(" of ")[1] for line in calls if line.startswith("call in")}) == 1
 
 
+@pytest.mark.slow
 def test_every_model_on_offer_is_there(space: Space) -> None:
     summary = space.client.predict(handle_file(EXAMPLE), "tiny", SHORT, "", api_name="/summarize")
     assert summary["sentences"]
@@ -76,7 +76,10 @@ def test_a_quota_is_a_sentence(space: Space) -> None:
         space.refuses.unlink()
 
 
-def test_a_summary_that_is_left_ends_in_its_process_and_the_next_one_begins(space: Space, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_summary_that_is_left_ends_in_its_process_and_the_next_one_begins(
+    space: Space, tmp_path: Path
+) -> None:
     long = {"max_new_tokens": 512, "num_beams": 4, "max_input_tokens": 4096}
     paper = paper_pdf(tmp_path / "paper.pdf", pages=8)
     job = space.client.submit(handle_file(paper), "", long, "", api_name="/summarize")
@@ -93,4 +96,3 @@ def test_nothing_of_it_is_used_elsewhere(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
     assert not gpu_calls.is_zero_gpu()
     assert gpu_calls.is_zero_gpu({"SPACES_ZERO_GPU": "true"})
-    assert threading.active_count()

@@ -48,7 +48,7 @@ TOKENS_WRITTEN_A_SECOND = 30
 
 ABORTED = "The GPU was taken back before the work was done; choose a shorter summary, fewer beams or a lower input limit."
 TOO_LONG = "This takes longer than Hugging Face lends a GPU at once; choose a shorter summary or a lower input limit."
-SPENT = "Your time on Hugging Face's GPUs is used up{wait}; with an account of theirs, or a larger one, there is more."
+SPENT = "Your time on Hugging Face's GPUs is used up{wait}; with an account there, or a larger one, there is more."
 PENDING = "Work of yours that is still going on has all your GPU time; try again when it is done."
 NONE_FREE = "None of Hugging Face's GPUs is free; try again in a few minutes."
 FAILED = "Hugging Face's GPU could not be used; try again in a few minutes."

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 
@@ -33,12 +33,10 @@ from longt5.loading.checkpoints import (
 )
 from longt5.maps import TeacherForced, teacher_force
 
-if TYPE_CHECKING:
-    from app.gpu_calls import GpuCalls
-
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T", EncodedText, TeacherForced)
+R = TypeVar("R")
 
 DEFAULT_INPUT_TOKENS = 16_384  # what LongT5 was fine-tuned on (paper, section 4.1)
 ON_GIVEN_DEVICE = (
@@ -80,6 +78,20 @@ class LoadedModel:
     """False where accelerate moves weights while the model runs: then one thread at a time may use it."""
 
 
+class Calls(Protocol):
+    """Work done in processes of its own: `app.gpu_calls.GpuCalls`."""
+
+    def call(
+        self,
+        work: Callable[..., R],
+        *arguments: Any,
+        seconds: int,
+        report: Callable[[Any], None] = ...,
+        stop: threading.Event | None = None,
+    ) -> R:
+        """What `work(store, report, stop, *arguments)` returns there."""
+
+
 @dataclass(eq=False)
 class _Load:
     """A load in progress."""
@@ -107,7 +119,7 @@ class ModelStore:
         self._load: _Load | None = None
         self._load_failed = False  # the last one
         self._kept = _KeptStates(settings.kept_encodings_bytes)
-        self.gpu: GpuCalls | None = None
+        self.gpu: Calls | None = None
         """Where work with the models is done in processes of its own: then it has to go there, and `use` is theirs."""
         self._resident: dict[str, LoadedModel] = {}  # loaded for such processes, all of them for good
         if settings.threads is not None:

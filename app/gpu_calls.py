@@ -46,7 +46,7 @@ START_SECONDS = 8.0  # the fork, and bringing the weights to the GPU
 TOKENS_READ_A_SECOND = 20_000
 TOKENS_WRITTEN_A_SECOND = 30
 
-ABORTED = "The GPU was taken back before the work was done; choose a shorter summary, fewer beams or a lower input limit."
+ABORTED = "The GPU was taken back too early; choose a shorter summary, fewer beams or a lower input limit."
 TOO_LONG = "This takes longer than Hugging Face lends a GPU at once; choose a shorter summary or a lower input limit."
 SPENT = "Your time on Hugging Face's GPUs is used up{wait}; with an account there, or a larger one, there is more."
 PENDING = "Work of yours that is still going on has all your GPU time; try again when it is done."

@@ -7,6 +7,7 @@
 #   make audit      known vulnerabilities of what is installed, those that dev/advisories.json accepts left out
 #   make newest     the tests that tell whether newer releases of transformers, gradio and pypdf still fit
 #   make versions   the model against the oldest and the newest transformers that longt5 says it is tested with
+#   make space      deploys what is committed into a fresh folder as a Space does, and summarizes the example there
 #   make bench      speed and memory against transformers, and of the app, on small models: some minutes
 #   make screenshot makes the README's picture again
 #   make example    writes assets/example/longt5-explained.pdf again
@@ -24,10 +25,13 @@ BIN    := $(VENV)/bin
 READY     := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
 
-.PHONY: run test test-all lint format audit newest versions bench example example-summary axe screenshot clean browser tesseract
+.PHONY: space run test test-all lint format audit newest versions bench example example-summary axe screenshot clean browser tesseract
 
 run: $(READY)
 	$(BIN)/python app.py
+
+space:
+	dev/rehearse_space.sh $(if $(filter python3,$(PYTHON)),python3.12,$(PYTHON))
 
 test: $(DEV_READY) browser tesseract
 	$(BIN)/python -m pytest -m "not slow" --timeout 600

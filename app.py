@@ -48,12 +48,14 @@ def _serve(settings: Settings, scratch: Scratch) -> int:
     # The imports stand here because they are most of the start, and make a million objects that all stay: looking
     # through them for garbage again and again took 1.4 of 7.6 seconds.
     gc.disable()
+    from app.gpu_calls import lend_gpu
     from app.models import ModelStore
     from app.service.server import Server
     from app.summarizing.settings import SummaryError
 
     try:
         store = ModelStore(settings)
+        lend_gpu(store)
         server = Server(settings, store, scratch)
     except SummaryError as error:  # no model where the settings say there is one
         return _fail(str(error))

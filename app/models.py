@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 
@@ -36,8 +36,11 @@ from longt5.maps import TeacherForced, teacher_force
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T", EncodedText, TeacherForced)
+R = TypeVar("R")
 
 DEFAULT_INPUT_TOKENS = 16_384  # what LongT5 was fine-tuned on (paper, section 4.1)
+# The number type on a device that is named, and can't be asked what it computes in.
+ON_GIVEN_DEVICE = "bfloat16"
 # Whoever has had the model for so long lets others go first when he comes to the next part of his paper.
 LONG_TURN_SECONDS = 15.0
 LEFTOVER_INPUT_TOKENS = 512  # T5's own length, which many LongT5 tokenizers still carry
@@ -76,6 +79,20 @@ class LoadedModel:
     """False where accelerate moves weights while the model runs: then one thread at a time may use it."""
 
 
+class Calls(Protocol):
+    """Work done in processes of its own: `app.gpu_calls.GpuCalls`."""
+
+    def call(
+        self,
+        work: Callable[..., R],
+        *arguments: Any,
+        seconds: int,
+        report: Callable[[Any], None] = ...,
+        stop: threading.Event | None = None,
+    ) -> R:
+        """What `work(store, report, stop, *arguments)` returns there."""
+
+
 @dataclass(eq=False)
 class _Load:
     """A load in progress."""
@@ -105,6 +122,9 @@ class ModelStore:
         self._load: _Load | None = None
         self._load_failed = False  # the last one
         self._kept = _KeptStates(settings.kept_encodings_bytes)
+        self.gpu: Calls | None = None
+        """Where work with the models is done in processes of its own: then it has to go there, and `use` is theirs."""
+        self._resident: dict[str, LoadedModel] = {}  # loaded for such processes, all of them for good
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
 
@@ -130,7 +150,8 @@ class ModelStore:
     def loaded(self, name: str) -> bool:
         """Whether `use(name)` would find the model in memory."""
         with self._changed:
-            return self._current is not None and self._current.profile.name == name
+            current = self._current
+            return name in self._resident or (current is not None and current.profile.name == name)
 
     @property
     def readiness(self) -> Literal["ready", "loading", "failed"]:
@@ -146,6 +167,28 @@ class ModelStore:
             if self._current is None and self._load is None:
                 self._start_load(name)
 
+    def load_all(self, device: str) -> None:
+        """Loads every model in this thread and puts it on a device, for good, for processes that are forked from this.
+
+        Raises:
+            SummaryError: one can't be loaded.
+        """
+        for name in self.choices:
+            try:
+                self._resident[name] = self._loaded_model(name, device)
+            except Exception as error:  # somebody's files, and five libraries that read them
+                raise SummaryError(_loading_failed(name, self._path(name), error)) from error
+        self._current = self._resident[self.choices[0]]
+
+    def forked(self) -> ModelStore:
+        """The same models for a process that was forked: without the locks, which a thread may have held that is gone.
+
+        It has the settings of this one, no states and nobody who waits.
+        """
+        store = ModelStore(self.settings)
+        store._resident, store._profiles = self._resident, dict(self._profiles)
+        return store
+
     @contextmanager
     def use(self, name: str, stop: threading.Event | None = None) -> Iterator[LoadedModel]:
         """Lends out a model, loading it first if need be; waits until nobody uses the one it replaces.
@@ -154,6 +197,9 @@ class ModelStore:
             SummaryError: no such choice, or it can't be loaded.
             Stopped: `stop` was set while waiting; a load in progress goes on for whoever asks next.
         """
+        if name in self._resident:
+            yield self._resident[name]
+            return
         loaded = self._borrow(name, stop)
         try:
             yield loaded
@@ -239,16 +285,19 @@ class ModelStore:
             self._load_failed = loaded is None
             self._changed.notify_all()
 
-    def _loaded_model(self, name: str) -> LoadedModel:
+    def _loaded_model(self, name: str, device: str | None = None) -> LoadedModel:
         path, settings = self._path(name), self.settings
-        wants_gpu = torch.cuda.is_available() and settings.dtype != "int8"  # which is for CPUs
-        model = load_model(
-            path,
-            device_map=settings.device_map or ("auto" if wants_gpu else None),
-            max_memory=settings.max_memory,
-            offload_folder=settings.offload_folder,
-            dtype=settings.dtype,
-        )
+        if device is not None:
+            model = load_model(path, dtype=settings.dtype or ON_GIVEN_DEVICE).to(device)
+        else:
+            wants_gpu = torch.cuda.is_available() and settings.dtype != "int8"  # which is for CPUs
+            model = load_model(
+                path,
+                device_map=settings.device_map or ("auto" if wants_gpu else None),
+                max_memory=settings.max_memory,
+                offload_folder=settings.offload_folder,
+                dtype=settings.dtype,
+            )
         tokenizer = load_tokenizer(path)
         check_vocabulary(model, tokenizer)
         devices = set((getattr(model, "hf_device_map", None) or {}).values())

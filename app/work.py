@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 import time
@@ -66,7 +67,9 @@ def follow(work: Callable[[Callable[[T], None]], None], stop: threading.Event) -
         finally:
             del _in_progress[threading.current_thread()]
 
-    thread = threading.Thread(target=run, name="longt5-work", daemon=True)
+    # In the context of whoever asked: by it a GPU that is lent knows for whom.
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(run,), name="longt5-work", daemon=True)
     _in_progress[thread] = stop
     thread.start()
     finished = False

@@ -54,6 +54,8 @@ class Job:
     """Compute in bfloat16 with the weights in `dtype`."""
     cuda_graphs: bool = False
     """Launch our training step as one graph."""
+    attention_mask: bool = True
+    """Pass the encoder the mask that tokenizers give, as people do."""
 
     @property
     def torch_dtype(self) -> torch.dtype:

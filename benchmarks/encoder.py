@@ -2,12 +2,15 @@
 
 python -m benchmarks.encoder --size base --lengths 4096 16384
 python -m benchmarks.encoder --size base --lengths 4096 65536 --skip-reference
+
+Each length has two rows: the call that people make, with the mask that tokenizers give, and the call without one.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -24,11 +27,12 @@ from longt5.interruption import interruptible
 def prepare(job: Job) -> dict[str, Callable[[], dict[str, Tensor]]]:
     """The job's one stage, ready to run."""
     model, ids = build(job, "LongT5EncoderModel"), source(job)
+    mask = torch.ones_like(ids) if job.attention_mask else None
 
     def encode() -> dict[str, Tensor]:
         # As the app does; transformers has no interruption points.
         with torch.inference_mode(), interruptible(partial(check, threading.Event())):
-            return {"states": model(ids).last_hidden_state}
+            return {"states": model(ids, attention_mask=mask).last_hidden_state}
 
     return {"encode": encode}
 
@@ -62,6 +66,9 @@ def main() -> None:
             jobs = sides(options, "encoder", attention, length)
             measured = take_turns(jobs, options.repeats, label)
             print(row(label, measured, "encode", agreement), flush=True)
+            bare = [replace(job, attention_mask=False) for job in jobs]
+            without = take_turns(bare, options.repeats, f"{label}, no mask")
+            print(row(f"{label}, no mask", without, "encode", agreement), flush=True)
             if not measured[0].failure:
                 peaks[attention][length] = measured[0].peak_bytes["encode"]
                 floors.append(encoding_floor(jobs[0]).compared(label, measured[0].median("encode")))

@@ -14,7 +14,7 @@ import numpy as np
 from app.documents.page_numbers import page_list
 from app.inspecting.drawing import Drawing, Heatmap, Panel, Scale
 from app.inspecting.figures import difference
-from app.inspecting.inspector import Outline, encoded_window
+from app.inspecting.inspector import Outline, encoded_window, gpu_seconds
 from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY, Question
 from app.inspecting.views import VIEWS, Answer
 from app.models import ModelStore
@@ -98,8 +98,39 @@ def answer(
         SummaryError: there is no answer, in one sentence.
         Stopped: `stop` was set.
     """
-    with encoded_window(store, held.summary, question.window, stop, held.overviews, progress) as window:
+    summary, kept = held.summary, held.overviews
+    if store.gpu is None:
+        return _answer(store, progress, stop, summary, question, kept)
+    seconds = gpu_seconds(summary, question.window)
+    found, made = store.gpu.call(
+        _answer_on_gpu, summary, question, kept, seconds=seconds, report=progress, stop=stop
+    )
+    kept.update(made)
+    return found
+
+
+def _answer(
+    store: ModelStore,
+    progress: Callable[[float], None],
+    stop: threading.Event | None,
+    summary: Summary,
+    question: Question,
+    kept: dict[str, Any],
+) -> Answer:
+    with encoded_window(store, summary, question.window, stop, kept, progress) as window:
         return VIEWS[question.view].answer(window, question)
+
+
+def _answer_on_gpu(
+    store: ModelStore,
+    progress: Callable[[float], None],
+    stop: threading.Event,
+    summary: Summary,
+    question: Question,
+    kept: dict[str, Any],
+) -> tuple[Answer, dict[str, Any]]:
+    """In a process that was lent a GPU; with all that is kept now."""
+    return _answer(store, progress, stop, summary, question, kept), kept
 
 
 def title(question: Question) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from app.documents.page_numbers import page_numbers
+from app.gpu_calls import seconds_for
 from app.models import LoadedModel, ModelStore
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Summary, WindowTrace
@@ -124,8 +125,43 @@ def overview(
     kept: dict[str, Any] | None = None,
 ) -> Overview:
     """What every head of a stack does."""
+    kept = {} if kept is None else kept
+    if store.gpu is None:
+        return _overview(store, summary, window, stop, stack, kept)
+    seconds = gpu_seconds(summary, window)
+    found, made = store.gpu.call(_overview_on_gpu, summary, window, stack, kept, seconds=seconds, stop=stop)
+    kept.update(made)
+    return found
+
+
+def _overview(
+    store: ModelStore,
+    summary: Summary,
+    window: int,
+    stop: threading.Event | None,
+    stack: Stack,
+    kept: dict[str, Any],
+) -> Overview:
     with encoded_window(store, summary, window, stop, kept) as held:
         return held.overview(stack)
+
+
+def _overview_on_gpu(
+    store: ModelStore,
+    report: Callable[[Any], None],
+    stop: threading.Event,
+    summary: Summary,
+    window: int,
+    stack: Stack,
+    kept: dict[str, Any],
+) -> tuple[Overview, dict[str, Any]]:
+    """In a process that was lent a GPU; with all that is kept now."""
+    return _overview(store, summary, window, stop, stack, kept), kept
+
+
+def gpu_seconds(summary: Summary, window: int) -> int:
+    """How long a GPU is asked for, to read a window again and look at what was written from it."""
+    return seconds_for(len(_trace(summary, window).input_ids), 0)
 
 
 def _named(statistics: HeadStatistics) -> Overview:

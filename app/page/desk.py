@@ -6,6 +6,7 @@ page that is closed, loaded again or turned to another paper neither disturbs th
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 from collections import deque
@@ -34,6 +35,8 @@ class _Job:
     paper: Paper
     work: Work
     stop: threading.Event
+    context: contextvars.Context
+    """Of the request that asked for it, by which a GPU that is lent knows for whom."""
 
     @property
     def overtaken(self) -> bool:
@@ -60,7 +63,7 @@ class Desk:
     def start(self, paper: Paper, task: Task, work: Work, *, first: bool = False) -> None:
         """Puts a paper in line, as the next one with `first`. What was being done on it before ends."""
         self._end(paper)
-        job = _Job(paper, work, threading.Event())
+        job = _Job(paper, work, threading.Event(), contextvars.copy_context())
         with self._changed:
             paper.stop = job.stop
             paper.state, paper.problem, paper.progress = "waiting", "", None
@@ -123,7 +126,7 @@ class Desk:
                 job = line.jobs.popleft()
                 job.paper.state = task
             self.changed()
-            self._do(job)
+            job.context.run(self._do, job)
             self.changed()
 
     def _do(self, job: _Job) -> None:

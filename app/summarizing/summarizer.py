@@ -14,6 +14,7 @@ import torch
 
 from app import documents
 from app.documents import Document, DocumentError
+from app.gpu_calls import seconds_for
 from app.logs import without_words
 from app.models import ModelStore
 from app.summarizing.job import Job, Report
@@ -143,14 +144,51 @@ def _summarize(
         joined(store.turns, caller, stop, report, work=work) as ticket,
         Turn(ticket, store, stop, report) as turn,
     ):
-        job = Job(document, settings, store, turn.take_model(settings.model), stop, turn.watched)
-        try:
-            summary = job.run(partial(turn.give_way, job))
-        except Stopped:
-            if keep is not None and (so_far := job.so_far()) is not None:
-                keep(replace(so_far, seconds=seconds + turn.seconds))
+        if store.gpu is None:
+            job = Job(document, settings, store, turn.take_model(settings.model), stop, turn.watched)
+            summary = _carried_out(job, partial(turn.give_way, job))
+        else:
+            # The GPU is lent once, for all parts of a paper: nobody can be let go first in between.
+            summary = store.gpu.call(
+                _on_gpu,
+                document,
+                settings,
+                seconds=_gpu_seconds(store, document, settings),
+                report=turn.watched,
+                stop=stop,
+            )
+        summary = replace(summary, document=document, seconds=seconds + turn.seconds)
+    if not summary.complete:
+        if keep is not None:
+            keep(summary)
+        raise Stopped
+    report(Done(summary))
+
+
+def _carried_out(job: Job, between_windows: Callable[[], None] = lambda: None) -> Summary:
+    """What a job comes to; when it is stopped what was written by then, if anything was."""
+    try:
+        return job.run(between_windows)
+    except Stopped:
+        so_far = job.so_far()
+        if so_far is None:
             raise
-    report(Done(replace(summary, seconds=seconds + turn.seconds)))
+        return so_far
+
+
+def _on_gpu(
+    store: ModelStore, report: Report, stop: threading.Event, document: Document, settings: SummarySettings
+) -> Summary:
+    """The same in a process that was lent a GPU."""
+    with store.use(settings.model) as loaded:
+        return _carried_out(Job(document, settings, store, loaded, stop, report))
+
+
+def _gpu_seconds(store: ModelStore, document: Document, settings: SummarySettings) -> int:
+    """How long a GPU is asked for, by what is to be read and written."""
+    with store.use(settings.model) as loaded:
+        steps = Job(document, settings, store, loaded, threading.Event(), lambda event: None).progress.steps
+    return seconds_for(sum(step.read for step in steps), sum(step.write for step in steps))
 
 
 def _read(

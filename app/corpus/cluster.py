@@ -1,0 +1,198 @@
+"""Ray: started on this machine or joined, the stages laid out over what it has, rows as they come."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from app.corpus.desk import Desk
+from app.corpus.sources import SourceFile
+from app.corpus.stages import Reader, Summarizer
+from app.settings import Settings
+from app.summarizing.settings import SummarySettings
+
+ROOT = Path(__file__).parents[2]
+# Ray takes these up when it is imported. It tells nobody that it is used, and what it starts on this machine listens
+# to this machine, and to those who have this run's token, alone.
+_PRIVATE = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # everywhere: nodes talk over the loopback address
+    "RAY_AUTH_MODE": "token",
+}
+OBJECT_STORE_BYTES = 2**30  # for what has been read and waits for a model: a long paper takes some MB
+# What a process is counted with. Only so do readers, models and Ray's own tasks never wait for each other's
+# processors on a small machine: the processors themselves share their time well.
+_READER_CPUS = 0.1
+_SUMMARIZER_CPUS = 0.3
+# A file for each of its tasks: so a worker that ends takes no finished paper with it.
+_FILES_TOGETHER = 512
+_MOST_ENDS_AT_START = 3
+
+
+class ClusterError(Exception):
+    """Ray can't be had, or lost what it needs; `str(error)` is one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the work is spread."""
+
+    summarizers: int | None = None
+    """Processes with a model; None for one a GPU, or where there is none, one for `threads` processors."""
+    threads: int = 1
+    """Of each of them."""
+    summarizers_per_gpu: int = 1
+
+
+class Cluster:
+    """A connection to Ray. Made by `connected`."""
+
+    def __init__(self, resources: dict[str, float], layout: Layout) -> None:
+        gpus = resources.get("GPU", 0.0)
+        processors = max(1, int(resources.get("CPU", 1)))
+        self.gpus_each = 1 / layout.summarizers_per_gpu if gpus else 0.0
+        fitting = int(gpus * layout.summarizers_per_gpu) if gpus else processors // layout.threads
+        self.summarizers = layout.summarizers or max(1, fitting)
+        self.threads = layout.threads
+        self.readers = processors
+
+    def desk(self, finished: Iterable[str]) -> RemoteDesk:
+        """A desk of this run, at home where the command runs: it ends with it and not with another machine."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        name = f"longt5-desk-{secrets.token_hex(8)}"
+        actor = ray.remote(Desk).options(name=name, num_cpus=0, scheduling_strategy=here)
+        return RemoteDesk(name, actor.remote(list(finished)))
+
+    def rows(
+        self,
+        files: Sequence[SourceFile],
+        desk: RemoteDesk,
+        installation: Settings,
+        settings: SummarySettings,
+        pages: tuple[str, ...],
+        summarizer: type = Summarizer,
+    ) -> Iterator[dict[str, Any]]:
+        """The rows of the last stage, in the order in which they are done.
+
+        Raises:
+            ClusterError: the workers can't do their work.
+        """
+        import ray
+        from ray.exceptions import RayError
+
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        context.max_consecutive_actor_init_deaths = _MOST_ENDS_AT_START
+        # Nobody waits here for other people's turns: whoever is asked is at work.
+        installation = replace(installation, threads=self.threads, kept_encodings_bytes=0)
+        if self.gpus_each and installation.device_map is None:
+            installation = replace(installation, device_map="cuda:0")  # Ray shows each process its own
+        items = [{"name": file.name, "version": file.version} for file in files]
+        done = (
+            ray.data.from_items(items, override_num_blocks=-(-len(items) // _FILES_TOGETHER))
+            .repartition(target_num_rows_per_block=1)
+            .map(
+                Reader,
+                fn_constructor_args=(desk, installation.reading_limits),
+                compute=ray.data.ActorPoolStrategy(size=self.readers),
+                num_cpus=_READER_CPUS,
+            )
+            .map(
+                summarizer,
+                fn_constructor_args=(desk, installation, settings, pages),
+                compute=ray.data.ActorPoolStrategy(size=self.summarizers),
+                num_cpus=_SUMMARIZER_CPUS,
+                num_gpus=self.gpus_each,
+            )
+        )
+        try:
+            for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
+                yield from batch.to_pylist()
+        except RayError as error:
+            raise ClusterError(
+                desk.failure()
+                or f"The workers can't go on ({type(error).__name__}): they may lack memory, or the cluster is gone; "
+                "have fewer with --workers, and go on with --resume."
+            ) from error
+
+
+class RemoteDesk:
+    """The desk as an actor; may be sent to other processes, which find it by its name."""
+
+    def __init__(self, name: str, actor: Any = None) -> None:
+        self._name, self._actor = name, actor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RemoteDesk, (self._name,)
+
+    def __getattr__(self, method: str) -> Any:
+        if method.startswith("_"):
+            raise AttributeError(method)
+
+        def call(*arguments: Any) -> Any:
+            import ray
+
+            if self._actor is None:
+                self._actor = ray.get_actor(self._name)
+            return ray.get(getattr(self._actor, method).remote(*arguments))
+
+        return call
+
+
+@contextmanager
+def connected(address: str | None, layout: Layout) -> Iterator[Cluster]:
+    """Ray on this machine, or the cluster at an address ("auto": the one that this machine belongs to).
+
+    Raises:
+        ClusterError: Ray is not installed, or there is no cluster.
+    """
+    if address is None:
+        os.environ.update(_PRIVATE)
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Before Ray is imported: it is then that it reads the variables.
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise ClusterError(
+            "Ray is not installed; pip install -r requirements-corpus.txt does it."
+        ) from None
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        if address is None:
+            # Workers find the project where this process has found it.
+            os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+            ray.init(
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=OBJECT_STORE_BYTES,
+            )
+        else:
+            ray.init(
+                address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
+            )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise ClusterError(
+            f"Ray could not be reached at {address or 'this machine'} ({type(error).__name__}); start it by "
+            "ray start, or leave --address out."
+        ) from error
+    try:
+        yield Cluster(ray.cluster_resources(), layout)
+    finally:
+        ray.shutdown()

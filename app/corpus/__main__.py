@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         "--address", metavar="A", help='of a Ray cluster, "auto" for the one that this machine belongs to'
     )
     parser.add_argument("--workers", type=_natural, metavar="N", help="processes with a model")
-    parser.add_argument("--threads", type=_natural, default=1, metavar="N", help="of each on a CPU (default: 1)")
+    parser.add_argument(
+        "--threads", type=_natural, default=1, metavar="N", help="of each on a CPU (default: 1)"
+    )
     parser.add_argument(
         "--workers-per-gpu", type=_natural, default=1, metavar="N", help="that share one (default: 1)"
     )
@@ -70,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from app.corpus.cluster import ClusterError, Layout, connected
     from app.corpus.index import write_index
-    from app.corpus.ledger import Ledger, LedgerError
+    from app.corpus.ledger import Ledger, LedgerError, parts_of
     from app.corpus.progress import Progress
     from app.corpus.run import carry_out
     from app.corpus.sources import SourcesError, find
@@ -98,7 +100,7 @@ def _run(options: argparse.Namespace) -> int:
                 lambda left: cluster.rows(left, desk, installation, settings, tuple(options.pages)),
                 progress,
             )
-        write_index(options.out, tuple(options.pages))
+        write_index(options.out, parts_of(options.out), options.pages)
     except (SettingsError, SummaryError, SourcesError, LedgerError, ClusterError) as error:
         print(error, file=sys.stderr)
         return 1

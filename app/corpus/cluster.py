@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from app.corpus.desk import Desk
+from app.corpus.reading import Reader
 from app.corpus.sources import SourceFile
-from app.corpus.stages import Reader, Summarizer
+from app.corpus.writing import Summarizer
 from app.settings import Settings
 from app.summarizing.settings import SummarySettings
 
@@ -93,11 +94,13 @@ class Cluster:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
+        context.issue_detectors_config.detectors = []
         context.max_consecutive_actor_init_deaths = _MOST_ENDS_AT_START
         # Nobody waits here for other people's turns: whoever is asked is at work.
         installation = replace(installation, threads=self.threads, kept_encodings_bytes=0)
         if self.gpus_each and installation.device_map is None:
             installation = replace(installation, device_map="cuda:0")  # Ray shows each process its own
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         items = [{"name": file.name, "version": file.version} for file in files]
         done = (
             ray.data.from_items(items, override_num_blocks=-(-len(items) // _FILES_TOGETHER))
@@ -166,9 +169,7 @@ def connected(address: str | None, layout: Layout) -> Iterator[Cluster]:
         import ray
         import ray.data
     except ImportError:
-        raise ClusterError(
-            "Ray is not installed; pip install -r requirements-corpus.txt does it."
-        ) from None
+        raise ClusterError("Ray is not installed; pip install -r requirements-corpus.txt does it.") from None
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         if address is None:

@@ -20,3 +20,12 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """The same for a text; signs that UTF-8 has no bytes for become question marks."""
     write_whole(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8", errors="replace"))
+
+
+def page_path(kind: str, sha256: str) -> Path:
+    """Where the page of a paper lies in the folder of a run: by its hash, as names need not be its own.
+
+    Args:
+        kind: ending of the page's format.
+    """
+    return Path(kind, sha256[:2], f"{sha256}.{kind}")

@@ -66,9 +66,11 @@ class Ledger:
                 f"Another run is writing to {folder}; wait for its end, or choose another --out."
             ) from None
         self._check_run(run, resume)
-        for path in self.parts():
+        for path in parts_of(self.folder):
             self._remember(path)
-        self._fresh = [row for row in self._read_journal() if row["sha256"] and row["sha256"] not in self._parts]
+        self._fresh = [
+            row for row in self._read_journal() if row["sha256"] and row["sha256"] not in self._parts
+        ]
         for row in self._fresh:
             self._note(row, None)
         # Written anew: a run that was killed may have left half a line at its end.
@@ -116,18 +118,9 @@ class Ledger:
         if file.name not in self._versions:
             self._other_names[key].append(file)
 
-    def parts(self) -> list[Path]:
-        """The finished files, in order."""
-        return sorted((self.folder / "papers").glob("part-*.parquet"))
-
-    def rows(self) -> Iterator[Row]:
-        """All rows of finished files, in their order."""
-        for path in self.parts():
-            yield from pq.read_table(path).to_pylist()
-
     def _check_run(self, run: dict[str, Any], resume: bool) -> None:
         path = self.folder / "run.json"
-        started = bool(self.parts()) or (self.folder / "journal.jsonl").exists()
+        started = bool(parts_of(self.folder)) or (self.folder / "journal.jsonl").exists()
         if started and not resume:
             raise LedgerError(
                 f"There is a run in {self.folder} already; go on with it by --resume, or choose another --out."
@@ -179,7 +172,7 @@ class Ledger:
         if not self._fresh:
             return
         rows = [self._with_other_names(row) for row in self._fresh]
-        last = max((int(path.stem.rpartition("-")[2]) for path in self.parts()), default=-1)
+        last = max((int(path.stem.rpartition("-")[2]) for path in parts_of(self.folder)), default=-1)
         path = self.folder / "papers" / f"part-{last + 1:05}.parquet"
         _write_part(path, rows)
         for row in rows:
@@ -198,12 +191,19 @@ class Ledger:
                 self._note(row, path)
 
     def _with_other_names(self, row: Row) -> Row:
-        files = {file.name: file for file in self._other_names.pop(key_of(row), ()) if file.name != row["file"]}
+        files = {
+            file.name: file for file in self._other_names.pop(key_of(row), ()) if file.name != row["file"]
+        }
         return {
             **row,
             "other_files": [*row["other_files"], *files],
             "versions": [*row["versions"], *(file.version for file in files.values())],
         }
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """The finished files of a run's folder, in order."""
+    return sorted((folder / "papers").glob("part-*.parquet"))
 
 
 def _write_part(path: Path, rows: list[Row]) -> None:

@@ -90,10 +90,10 @@ class Progress:
         failed = sum(self._failures.values())
         failures = f", {failed:,} failed" if failed else ""
         if not here:
-            return f", starting{failures}"
+            return f"starting{failures}"
         each = (time.monotonic() - self._started) / here
         left = (self._bar.total or 0) - self._bar.n if not self._quiet else 0
-        return f", {60 / each:.1f} a minute, {_clock(each * left)} left{failures}"
+        return f"{60 / each:.1f} a minute, {_clock(each * left)} left{failures}"
 
 
 def _clock(seconds: float) -> str:

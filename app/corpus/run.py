@@ -8,11 +8,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from app.corpus.cluster import Cluster, RemoteDesk
-from app.corpus.files import write_text
+from app.corpus.cluster import RemoteDesk
+from app.corpus.files import page_path, write_text
 from app.corpus.ledger import Ledger
 from app.corpus.progress import Progress
 from app.corpus.rows import Row
@@ -69,14 +68,9 @@ def _keep(row: dict[str, Any], ledger: Ledger, progress: Progress) -> None:
     elif row["state"] == "done":
         finished: Row = json.loads(row["row"])
         for kind, page in json.loads(row["pages"]).items():
-            write_text(page_path(ledger.folder, finished, kind), page)
+            write_text(ledger.folder / page_path(kind, finished["sha256"]), page)
         ledger.add(finished)
         progress.done(finished)
-
-
-def page_path(folder: Path, row: Row, kind: str) -> Path:
-    """Where the page of a paper lies: by its hash, as names need not be its own; few enough for any file system."""
-    return folder / kind / row["sha256"][:2] / f"{row['sha256']}.{kind}"
 
 
 def _with_ticks(rows: Rows) -> Iterator[dict[str, Any] | None]:
@@ -119,6 +113,3 @@ def _stops() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-__all__ = ["Cluster", "carry_out", "page_path"]

@@ -20,13 +20,7 @@ from app.settings import Settings
 from app.summarizing.settings import SummarySettings
 
 ROOT = Path(__file__).parents[2]
-# Ray takes these up when it is imported. It tells nobody that it is used, and what it starts on this machine listens
-# to this machine, and to those who have this run's token, alone.
-_PRIVATE = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # everywhere: nodes talk over the loopback address
-    "RAY_AUTH_MODE": "token",
-}
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 OBJECT_STORE_BYTES = 2**30  # for what has been read and waits for a model: a long paper takes some MB
 # What a process is counted with. Only so do readers, models and Ray's own tasks never wait for each other's
 # processors on a small machine: the processors themselves share their time well.
@@ -81,7 +75,6 @@ class Cluster:
         installation: Settings,
         settings: SummarySettings,
         pages: tuple[str, ...],
-        summarizer: type = Summarizer,
     ) -> Iterator[dict[str, Any]]:
         """The rows of the last stage, in the order in which they are done.
 
@@ -112,7 +105,7 @@ class Cluster:
                 num_cpus=_READER_CPUS,
             )
             .map(
-                summarizer,
+                Summarizer,
                 fn_constructor_args=(desk, installation, settings, pages),
                 compute=ray.data.ActorPoolStrategy(size=self.summarizers),
                 num_cpus=_SUMMARIZER_CPUS,
@@ -160,40 +153,55 @@ def connected(address: str | None, layout: Layout) -> Iterator[Cluster]:
     Raises:
         ClusterError: Ray is not installed, or there is no cluster.
     """
-    if address is None:
-        os.environ.update(_PRIVATE)
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Before Ray is imported: it is then that it reads the variables.
+    with _environment(_private() if address is None else {"RAY_USAGE_STATS_ENABLED": "0"}):
+        # Ray reads its variables when it is imported.
+        try:
+            import ray
+            import ray.data
+        except ImportError:
+            raise ClusterError(
+                "Ray is not installed; pip install -r requirements-corpus.txt does it."
+            ) from None
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        try:
+            if address is None:
+                ray.init(**_QUIET, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES)
+            else:
+                ray.init(address, **_QUIET, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}})
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise ClusterError(
+                f"Ray could not be reached at {address or 'this machine'} ({type(error).__name__}); start it by "
+                "ray start, or leave --address out."
+            ) from error
+        try:
+            yield Cluster(ray.cluster_resources(), layout)
+        finally:
+            ray.shutdown()
+
+
+def _private() -> dict[str, str]:
+    """Variables for a Ray of this machine's own: it tells nobody that it is used, and talks to itself alone."""
+    return {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Everywhere, whatever its name says: the processes talk over the loopback address.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        # Workers find the project where this process has found it.
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+    }
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Sets variables for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise ClusterError("Ray is not installed; pip install -r requirements-corpus.txt does it.") from None
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    try:
-        if address is None:
-            # Workers find the project where this process has found it.
-            os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
-            ray.init(
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=OBJECT_STORE_BYTES,
-            )
-        else:
-            ray.init(
-                address,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
-            )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(
-            f"Ray could not be reached at {address or 'this machine'} ({type(error).__name__}); start it by "
-            "ray start, or leave --address out."
-        ) from error
-    try:
-        yield Cluster(ray.cluster_resources(), layout)
+        yield
     finally:
-        ray.shutdown()
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

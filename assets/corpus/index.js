@@ -160,7 +160,7 @@ const library = (() => {
         paper.document
           ? element("a", { href: `${paper.document}#page=${passage.page}`, target: "_blank", rel: "noreferrer", text: `page ${passage.page}` })
           : `page ${passage.page}`,
-        sentence.quoted ? ", quoted" : ` (${Math.round(100 * passage.score)} %): ${passage.quote}`,
+        sentence.quoted ? ", quoted" : ` (${Math.round(100 * passage.score)}%): ${passage.quote}`,
       ],
     })) });
     button.onclick = () => {

@@ -185,6 +185,7 @@ def _private() -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         # Everywhere, whatever its name says: the processes talk over the loopback address.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_worker_niceness": "0",  # they are what the command is for, not something beside it
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         # Workers find the project where this process has found it.

@@ -86,12 +86,16 @@ def test_documents_are_read_without_the_model() -> None:
 
 
 def test_only_a_run_over_a_library_uses_ray() -> None:
-    assert not arrows(PACKAGES, ("ray", "fsspec", "pyarrow"), but=("app.corpus", "longt5.evaluation", "longt5.training"))
+    assert not arrows(
+        PACKAGES, ("ray", "fsspec", "pyarrow"), but=("app.corpus", "longt5.evaluation", "longt5.training")
+    )
     assert not arrows(PACKAGES, ("app.corpus",), but=("app.corpus",))
 
 
 def test_the_process_that_reads_for_a_library_loads_no_model() -> None:
-    assert not arrows(("app.corpus.reading", "app.corpus.between", "app.corpus.rows"), ("torch", "app.models", "longt5"))
+    assert not arrows(
+        ("app.corpus.reading", "app.corpus.between", "app.corpus.rows"), ("torch", "app.models", "longt5")
+    )
 
 
 def test_the_child_that_reads_pdfs_imports_pypdf_and_the_standard_library() -> None:

@@ -81,7 +81,9 @@ def test_by_keyboard_from_the_search_to_a_passage_and_back(opened: Callable[...,
     for key in ("ArrowDown", "ArrowDown", "Enter"):
         page.keyboard.press(key)
     expect(page.locator("#paper h2")).to_have_text("Paper 1")
-    expect(page.locator("#paper h3")).to_have_text(["TL;DR", "Summary", "Section by section", "How it was made"])
+    expect(page.locator("#paper h3")).to_have_text(
+        ["TL;DR", "Summary", "Section by section", "How it was made"]
+    )
     passage = page.locator("#paper .passages").first
     expect(passage).to_be_hidden()
     page.locator("#paper button.page").first.press("Enter")

@@ -17,7 +17,7 @@ from app.corpus.ledger import parts_of
 from tests.app.factories import make_pdf, paragraphs, wrapped
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 240.0  # seconds, for a busy machine
+PATIENCE = 600.0  # seconds, for a busy machine
 
 
 def write_papers(folder: Path, count: int) -> Path:
@@ -32,7 +32,17 @@ def start(
     places: list[Path], out: Path, model: Path, *options: str, module: str = "tests.app.corpus.mortal"
 ) -> subprocess.Popen[str]:
     """The command at work."""
-    command = [sys.executable, "-m", module, *map(str, places), "--out", str(out), "--model", str(model), *options]
+    command = [
+        sys.executable,
+        "-m",
+        module,
+        *map(str, places),
+        "--out",
+        str(out),
+        "--model",
+        str(model),
+        *options,
+    ]
     environment = {**os.environ, "LONGT5_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True

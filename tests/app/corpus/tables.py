@@ -49,7 +49,10 @@ def made_up_row(number: int) -> Row:
         "tldr": sentences[0]["text"],
         "summary": " ".join(found["text"] for found in sentences[1:9]),
         "sentences": sentences,
-        "sections": [{"heading": heading, "page": page, "text": ""} for page, (_, heading, _) in enumerate(PARTS[2:], 1)],
+        "sections": [
+            {"heading": heading, "page": page, "text": ""}
+            for page, (_, heading, _) in enumerate(PARTS[2:], 1)
+        ],
         "notes": ["Pages 1 to 20 were read."],
         "model": "tiny",
         "settings": "{}",

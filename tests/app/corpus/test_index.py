@@ -37,7 +37,7 @@ def test_every_row_is_in_the_list_and_leads_to_its_paper(
         texts = [sentence["text"] for part in paper["parts"] for sentence in part["sentences"]]
         assert texts == [sentence["text"] for sentence in row["sentences"]]
         assert (line["error"] == ERROR) is (not texts)
-        assert (["with the text of the paper"] == [name for name, _ in paper["links"][1:]]) is bool(texts)
+        assert ([name for name, _ in paper["links"][1:]] == ["with the text of the paper"]) is bool(texts)
 
 
 def test_passages_that_nobody_would_see_are_left_out(tmp_path: Path) -> None:

@@ -128,7 +128,9 @@ def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
 
 
 ACTIONS = st.lists(
-    st.tuples(st.sampled_from(["row", "name", "kill", "end"]), st.sampled_from("abcde"), st.sampled_from("xyz")),
+    st.tuples(
+        st.sampled_from(["row", "name", "kill", "end"]), st.sampled_from("abcde"), st.sampled_from("xyz")
+    ),
     max_size=25,
 )
 

@@ -6,13 +6,17 @@ import importlib.util
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.app.corpus.runs import finish, finished, rows_of, start, wait_for, write_papers
 from tests.app.corpus.workers import POISON, workers
 from tests.app.factories import make_pdf, paragraphs, wrapped
+
+PDFS = Path(__file__).parents[4] / "shared" / "pdfs"
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed here")
 
@@ -79,4 +83,69 @@ def test_a_stop_finishes_what_is_in_hand(tmp_path: Path, model_folder: Path, num
     assert code == 0, said
     rows = rows_of(out)
     assert len(rows) == 10 and not any(row["error"] for row in rows.values())
-    assert {name: rows[name]["seconds"] for name in before} == {name: row["seconds"] for name, row in before.items()}
+    assert {name: rows[name]["seconds"] for name in before} == {
+        name: row["seconds"] for name, row in before.items()
+    }
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """A head and a second node, two processes on this machine with a processor each."""
+    from ray.cluster_utils import Cluster
+
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    started.add_node(num_cpus=1)
+    yield started
+    started.shutdown()
+
+
+@pytest.mark.slow
+def test_two_nodes_give_what_one_gives_though_one_is_killed(
+    tmp_path: Path, model_folder: Path, cluster: Any
+) -> None:
+    papers, out = write_papers(tmp_path / "papers", 8), tmp_path / "out"
+    run = start([papers], out, model_folder, "--address", cluster.address)
+    wait_for(lambda: finished(out) >= 2, run)
+    [second] = cluster.worker_nodes
+    cluster.remove_node(second, allow_graceful=False)
+    code, said = finish(run)
+    assert code == 0, said
+    code, said = finish(start([papers], tmp_path / "alone", model_folder, module="app.corpus"))
+    assert code == 0, said
+    ours, alone = rows_of(out), rows_of(tmp_path / "alone")
+    assert len(ours) == 8 and not any(row["error"] for row in ours.values())
+    for row in (*ours.values(), *alone.values()):
+        del row["seconds"]
+    assert ours == alone
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PDFS.is_dir(), reason="the collection of real and hostile PDFs is not here")
+def test_real_and_hostile_files_through_every_kind_of_end(tmp_path: Path, model_folder: Path) -> None:
+    out = tmp_path / "out"
+    files = sorted(PDFS.glob("*.pdf"))
+    options = ("--no-sections", "--max-input-tokens", "1024", "--long-papers", "truncate")
+
+    run = start([PDFS], out, model_folder, *options)
+    wait_for(lambda: finished(out) >= 8, run)
+    workers(run.pid, "Mortal")[0].kill()
+    wait_for(lambda: finished(out) >= 16, run)
+    workers(run.pid, "Reader")[0].kill()
+    wait_for(lambda: finished(out) >= 24, run)
+    run.kill()
+    finish(run)
+    run = start([PDFS], out, model_folder, *options, "--resume")
+    wait_for(lambda: finished(out) >= 36, run)
+    os.killpg(run.pid, signal.SIGINT)
+    code, said = finish(run)
+    assert code == 130, said
+    code, said = finish(start([PDFS], out, model_folder, *options, "--resume"))
+    assert code == 0, said
+
+    rows = rows_of(out)
+    names = {Path(name).name for row in rows.values() for name in (row["file"], *row["other_files"])}
+    assert names == {path.name for path in files if path.suffix == ".pdf"} | {"README.md"}
+    for row in rows.values():
+        assert bool(row["summary"]) is (row["error"] is None)
+        assert row["error"] is None or row["error"].endswith(".")
+        assert "error in the program" not in (row["error"] or "")

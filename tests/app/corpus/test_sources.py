@@ -61,7 +61,7 @@ def test_a_list_that_is_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["nowhere", "*.nothing", "unknown-system://bucket/a.pdf"])
 def test_what_is_not_there_is_said(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SourcesError, match="nowhere|nothing|unknown-system"):
+    with pytest.raises(SourcesError, match=r"nowhere|nothing|unknown-system"):
         names(place)
 
 

@@ -117,7 +117,7 @@ class Cluster:
                 yield from batch.to_pylist()
         except RayError as error:
             raise ClusterError(
-                desk.failure()
+                _failure(desk)
                 or f"The workers can't go on ({type(error).__name__}): they may lack memory, or the cluster is gone; "
                 "have fewer with --workers, and go on with --resume."
             ) from error
@@ -144,6 +144,16 @@ class RemoteDesk:
             return ray.get(getattr(self._actor, method).remote(*arguments))
 
         return call
+
+
+def _failure(desk: RemoteDesk) -> str:
+    """What workers have said of why they can't work, if anything can still be heard."""
+    from ray.exceptions import RayError
+
+    try:
+        return desk.failure()
+    except RayError:
+        return ""
 
 
 @contextmanager

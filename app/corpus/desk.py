@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 MOST_TRIES = 2
+# More than can be on their way to the command at once.
+_REMEMBERED_ENDS = 10_000
 
 Answer: TypeAlias = Literal["go", "stop", "give up"]
 
@@ -22,6 +24,7 @@ class Desk:
         self._owners = dict.fromkeys(finished, "")  # name of the file that a paper is read from, by hash
         self._tries: Counter[str] = Counter()
         self._in_hand: set[str] = set()
+        self._ended: deque[str] = deque(maxlen=_REMEMBERED_ENDS)
         self._stopped = False
         self._failure = ""
 
@@ -47,11 +50,12 @@ class Desk:
         """The worker has come to the end of it."""
         del self._tries[work]
         self._in_hand.discard(work)
+        self._ended.append(work)
 
     def stop(self) -> list[str]:
-        """Nothing is begun any more; answers what has been begun and not ended."""
+        """Nothing is begun any more; answers what is in hand, and what has come to its end of late."""
         self._stopped = True
-        return sorted(self._in_hand)
+        return [*self._in_hand, *self._ended]
 
     def fail(self, sentence: str) -> None:
         """No worker can do its work, for this reason."""

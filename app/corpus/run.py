@@ -51,11 +51,13 @@ def carry_out(
             if row is not None:
                 _keep(row, ledger, progress)
                 if awaited is not None:
-                    awaited -= {row["sha256"], f"read {row['name']}"}
+                    awaited.discard(row["sha256"])
             progress.tick()
             if stops and awaited is None:
                 progress.say("Finishing what is in hand; press Ctrl-C again to end at once.")
-                awaited = {work for work in desk.stop() if not work.startswith("read ")}
+                awaited = {
+                    work for work in desk.stop() if not work.startswith("read ") and work not in ledger
+                }
             if awaited is not None and (not awaited or len(stops) > 1):
                 return False
     return awaited is None

@@ -24,11 +24,11 @@ def test_what_came_to_its_end_may_come_again() -> None:
         desk.end("a")
 
 
-def test_a_stop_tells_what_is_in_hand_and_begins_nothing() -> None:
+def test_a_stop_tells_what_is_on_its_way_and_begins_nothing() -> None:
     desk = Desk([])
     for work in "ab":
         desk.begin(work)
     desk.end("a")
-    assert desk.stop() == ["b"]
+    assert desk.stop() == ["b", "a"]
     assert desk.begin("b") == desk.begin("c") == "stop"
-    assert desk.stop() == []
+    assert desk.stop() == ["a"]

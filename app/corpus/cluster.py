@@ -14,6 +14,7 @@ from typing import Any
 
 from app.corpus.desk import Desk
 from app.corpus.reading import Reader
+from app.corpus.remote_desk import RemoteDesk
 from app.corpus.sources import SourceFile
 from app.corpus.writing import Summarizer
 from app.settings import Settings
@@ -56,7 +57,7 @@ class Cluster:
         fitting = int(gpus * layout.summarizers_per_gpu) if gpus else processors // layout.threads
         self.summarizers = layout.summarizers or max(1, fitting)
         self.threads = layout.threads
-        self.readers = processors
+        self.readers = max(1, processors // 2)  # reading takes a small part of the work
 
     def desk(self, finished: Iterable[str]) -> RemoteDesk:
         """A desk of this run, at home where the command runs: it ends with it and not with another machine."""
@@ -121,29 +122,6 @@ class Cluster:
                 or f"The workers can't go on ({type(error).__name__}): they may lack memory, or the cluster is gone; "
                 "have fewer with --workers, and go on with --resume."
             ) from error
-
-
-class RemoteDesk:
-    """The desk as an actor; may be sent to other processes, which find it by its name."""
-
-    def __init__(self, name: str, actor: Any = None) -> None:
-        self._name, self._actor = name, actor
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return RemoteDesk, (self._name,)
-
-    def __getattr__(self, method: str) -> Any:
-        if method.startswith("_"):
-            raise AttributeError(method)
-
-        def call(*arguments: Any) -> Any:
-            import ray
-
-            if self._actor is None:
-                self._actor = ray.get_actor(self._name)
-            return ray.get(getattr(self._actor, method).remote(*arguments))
-
-        return call
 
 
 def _failure(desk: RemoteDesk) -> str:

@@ -12,6 +12,8 @@ from app.corpus.rows import Row
 
 _LAYOUT = "{desc} |{bar}| {n_fmt}/{total_fmt} files, {elapsed}{postfix}"
 _MOST_REASONS = 5
+# How often the bar is drawn: to a terminal, where it moves, and to a file, where each time is a line.
+_TERMINAL_SECONDS, _FILE_SECONDS = 0.5, 60.0
 
 
 class Progress:
@@ -22,6 +24,8 @@ class Progress:
         self._bar = tqdm(disable=True)
         self._started = time.monotonic()
         self._before = self._summaries = self._pages = self._same = 0
+        self._interval = _TERMINAL_SECONDS if sys.stderr.isatty() else _FILE_SECONDS
+        self._drawn = 0.0
         self._worked = 0.0
         self._failures: Counter[str] = Counter()
 
@@ -36,6 +40,8 @@ class Progress:
             bar_format=_LAYOUT,
             disable=self._quiet,
             file=sys.stderr,
+            mininterval=self._interval,
+            miniters=1,
         )
 
     def done(self, row: Row) -> None:
@@ -55,6 +61,9 @@ class Progress:
 
     def tick(self) -> None:
         """Time has passed."""
+        if time.monotonic() - self._drawn < self._interval:
+            return
+        self._drawn = time.monotonic()
         self._bar.set_postfix_str(self._pace(), refresh=False)
         self._bar.refresh()
 

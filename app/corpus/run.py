@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from app.corpus.cluster import RemoteDesk
 from app.corpus.files import page_path, write_text
 from app.corpus.ledger import Ledger
 from app.corpus.progress import Progress
+from app.corpus.remote_desk import RemoteDesk
 from app.corpus.rows import Row
 from app.corpus.sources import SourceFile
 

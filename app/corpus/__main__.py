@@ -11,12 +11,18 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.options import add_options, store_settings, summary_settings
-from app.settings import SettingsError
-from app.summarizing.settings import SummaryError
+from app.settings import Settings, SettingsError
+from app.summarizing.settings import SummaryError, SummarySettings
+
+if TYPE_CHECKING:
+    from app.corpus.ledger import Ledger
+    from app.corpus.progress import Progress
+    from app.corpus.sources import SourceFile
 
 STOPPED = 130  # what a shell reports for a program ended by Ctrl-C
 PAGES = ("md", "html")
@@ -24,7 +30,17 @@ PAGES = ("md", "html")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program and returns its exit code."""
-    return _run(_parser().parse_args(arguments))
+    options = _parser().parse_args(arguments)
+    if missing := [name for name in ("ray", "pyarrow", "fsspec") if find_spec(name) is None]:
+        print(
+            f"{' and '.join(missing)} can't be imported; pip install -r requirements-corpus.txt installs it.",
+            file=sys.stderr,
+        )
+        return 1
+    try:
+        return _run(options)
+    except KeyboardInterrupt:  # before there was anything in hand
+        return _stopped()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,11 +86,10 @@ def _run(options: argparse.Namespace) -> int:
     # Imported late: torch takes seconds, and a wrong option or --help should not.
     from transformers.utils import logging as transformers_logging
 
-    from app.corpus.cluster import ClusterError, Layout, connected
+    from app.corpus.cluster import ClusterError
     from app.corpus.index import write_index
     from app.corpus.ledger import Ledger, LedgerError, parts_of
     from app.corpus.progress import Progress
-    from app.corpus.run import carry_out
     from app.corpus.sources import SourcesError, find
     from app.models import ModelStore
 
@@ -87,29 +102,40 @@ def _run(options: argparse.Namespace) -> int:
         installation = dataclasses.replace(installation, models=_everywhere(installation.models[:1]))
         files = list(find(options.places))
         run = _described(installation.models[0], settings, options.pages)
-        layout = Layout(options.workers, options.threads, options.workers_per_gpu)
-        with (
-            Ledger(options.out, run, resume=options.resume) as ledger,
-            connected(options.address, layout) as cluster,
-        ):
-            desk = cluster.desk(ledger.keys)
-            finished = carry_out(
-                files,
-                ledger,
-                desk,
-                lambda left: cluster.rows(left, desk, installation, settings, tuple(options.pages)),
-                progress,
-            )
+        with Ledger(options.out, run, resume=options.resume) as ledger:
+            left = [file for file in files if not ledger.knows(file)]
+            progress.begin(len(files), len(files) - len(left))
+            finished = not left or _work(left, ledger, installation, settings, progress, options)
         write_index(options.out, parts_of(options.out), options.pages)
     except (SettingsError, SummaryError, SourcesError, LedgerError, ClusterError) as error:
         print(error, file=sys.stderr)
         return 1
     if not options.quiet:
         print(progress.table(), file=sys.stderr)
-    if not finished:
-        print("Stopped; the same command with --resume goes on.", file=sys.stderr)
-        return STOPPED
-    return 0
+    return 0 if finished else _stopped()
+
+
+def _work(
+    left: list[SourceFile],
+    ledger: Ledger,
+    installation: Settings,
+    settings: SummarySettings,
+    progress: Progress,
+    options: argparse.Namespace,
+) -> bool:
+    from app.corpus.cluster import Layout, connected
+    from app.corpus.run import carry_out
+
+    layout = Layout(options.workers, options.threads, options.workers_per_gpu)
+    with connected(options.address, layout) as cluster:
+        desk = cluster.desk(ledger.keys)
+        rows = cluster.rows(left, desk, installation, settings, tuple(options.pages))
+        return carry_out(rows, ledger, desk, progress)
+
+
+def _stopped() -> int:
+    print("Stopped; the same command with --resume goes on.", file=sys.stderr)
+    return STOPPED
 
 
 def _everywhere(models: tuple[str, ...]) -> tuple[str, ...]:

@@ -23,12 +23,12 @@ from app.summarizing.settings import SummarySettings
 ROOT = Path(__file__).parents[2]
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 OBJECT_STORE_BYTES = 2**30  # for what has been read and waits for a model: a long paper takes some MB
-# What a process is counted with. Only so do readers, models and Ray's own tasks never wait for each other's
-# processors on a small machine: the processors themselves share their time well.
+# What a process is counted with: so little that readers never wait until models leave them a processor, which on a
+# small machine is never. The processors themselves share their time well.
 _READER_CPUS = 0.1
 _SUMMARIZER_CPUS = 0.3
-# A file for each of its tasks: so a worker that ends takes no finished paper with it.
-_FILES_TOGETHER = 512
+# Ray keeps an object for each group of files that it hands to a reader.
+_MOST_GROUPS = 20_000
 _MOST_ENDS_AT_START = 3
 
 
@@ -89,6 +89,8 @@ class Cluster:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         context.issue_detectors_config.detectors = []
+        # A block for each row: a worker that ends takes no finished paper with it.
+        context.target_max_block_size = 1
         context.max_consecutive_actor_init_deaths = _MOST_ENDS_AT_START
         # Nobody waits here for other people's turns: whoever is asked is at work.
         installation = replace(installation, threads=self.threads, kept_encodings_bytes=0)
@@ -97,8 +99,7 @@ class Cluster:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         items = [{"name": file.name, "version": file.version} for file in files]
         done = (
-            ray.data.from_items(items, override_num_blocks=-(-len(items) // _FILES_TOGETHER))
-            .repartition(target_num_rows_per_block=1)
+            ray.data.from_items(items, override_num_blocks=min(len(items), _MOST_GROUPS))
             .map(
                 Reader,
                 fn_constructor_args=(desk, installation.reading_limits),
@@ -139,17 +140,13 @@ def connected(address: str | None, layout: Layout) -> Iterator[Cluster]:
     """Ray on this machine, or the cluster at an address ("auto": the one that this machine belongs to).
 
     Raises:
-        ClusterError: Ray is not installed, or there is no cluster.
+        ClusterError: there is no cluster, or Ray can't be started.
     """
     with _environment(_private() if address is None else {"RAY_USAGE_STATS_ENABLED": "0"}):
         # Ray reads its variables when it is imported.
-        try:
-            import ray
-            import ray.data
-        except ImportError:
-            raise ClusterError(
-                "Ray is not installed; pip install -r requirements-corpus.txt does it."
-            ) from None
+        import ray
+        import ray.data
+
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
             if address is None:

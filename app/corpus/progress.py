@@ -26,6 +26,7 @@ class Progress:
         self._before = self._summaries = self._pages = self._same = 0
         self._interval = _TERMINAL_SECONDS if sys.stderr.isatty() else _FILE_SECONDS
         self._drawn = 0.0
+        self._first: float | None = None
         self._worked = 0.0
         self._failures: Counter[str] = Counter()
 
@@ -52,12 +53,12 @@ class Progress:
         else:
             self._summaries += 1
             self._pages += row["pages"]
-        self._bar.update()
+        self._update()
 
     def same(self) -> None:
         """A file is another name of a paper."""
         self._same += 1
-        self._bar.update()
+        self._update()
 
     def tick(self) -> None:
         """Time has passed."""
@@ -94,14 +95,19 @@ class Progress:
     def _count(self) -> int:
         return self._summaries + sum(self._failures.values())
 
+    def _update(self) -> None:
+        self._first = self._first or time.monotonic()
+        self._bar.update()
+
     def _pace(self) -> str:
-        here = self._count + self._same
+        """Since the first one was done: what it takes to start the workers says nothing of the rest."""
         failed = sum(self._failures.values())
         failures = f", {failed:,} failed" if failed else ""
-        if not here:
+        since_first = self._count + self._same - 1
+        if self._first is None or since_first < 1 or self._quiet:
             return f"starting{failures}"
-        each = (time.monotonic() - self._started) / here
-        left = (self._bar.total or 0) - self._bar.n if not self._quiet else 0
+        each = (time.monotonic() - self._first) / since_first
+        left = self._bar.total - self._bar.n
         return f"{60 / each:.1f} a minute, {_clock(each * left)} left{failures}"
 
 

@@ -6,7 +6,7 @@ import json
 import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,31 +23,18 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 Rows = Iterator[dict[str, Any]]
 
 
-def carry_out(
-    files: list[SourceFile],
-    ledger: Ledger,
-    desk: RemoteDesk,
-    start: Callable[[list[SourceFile]], Rows],
-    progress: Progress,
-) -> bool:
-    """Has all files summarized that the ledger does not know, and returns whether it came to the end.
+def carry_out(rows: Rows, ledger: Ledger, desk: RemoteDesk, progress: Progress) -> bool:
+    """Keeps the rows of the workers' last stage as they come, and returns whether all came.
 
     The first Ctrl-C (or SIGTERM) lets the workers finish what they have in hand, the second ends at once; what is
     finished is in the ledger either way.
 
-    Args:
-        start: rows of the workers' last stage, as they are done.
-
     Raises:
         ClusterError: the workers can't go on.
     """
-    left = [file for file in files if not ledger.knows(file)]
-    progress.begin(len(files), len(files) - len(left))
-    if not left:
-        return True
     awaited: set[str] | None = None  # once stopped: what was in hand then
     with _stops() as stops:
-        for row in _with_ticks(start(left)):
+        for row in _with_ticks(rows):
             if row is not None:
                 _keep(row, ledger, progress)
                 if awaited is not None:

@@ -110,6 +110,12 @@ def _run(options: argparse.Namespace) -> int:
     except (SettingsError, SummaryError, SourcesError, LedgerError, ClusterError) as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(
+            f"{options.out} can't be written any more ({error.strerror}); make room there, and go on with --resume.",
+            file=sys.stderr,
+        )
+        return 1
     if not options.quiet:
         print(progress.table(), file=sys.stderr)
     return 0 if finished else _stopped()

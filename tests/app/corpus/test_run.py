@@ -6,7 +6,10 @@ import importlib.util
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,33 @@ PDFS = Path(__file__).parents[4] / "shared" / "pdfs"
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed here")
 
 
-def test_workers_are_killed_and_every_file_ends_in_one_row(tmp_path: Path, model_folder: Path) -> None:
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Of a server with one paper."""
+    folder = write_papers(tmp_path / "served", 1)
+    make_pdf(folder / "paper-0.pdf", [wrapped(paragraphs(3, seed=55))]).rename(folder / "remote.pdf")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/remote.pdf"
+        server.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_workers_are_killed_and_every_file_ends_in_one_row(
+    tmp_path: Path, model_folder: Path, address: str
+) -> None:
     papers = write_papers(tmp_path / "papers", 4)
     shutil.copy(papers / "paper-0.pdf", papers / "same.pdf")
     make_pdf(papers / "poison.pdf", [wrapped([POISON, *paragraphs(3, seed=99)])])
     (papers / "damaged.pdf").write_bytes(b"%PDF-1.7 and nothing more")
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{address}\n{tmp_path / 'gone.pdf'}\n")
     out = tmp_path / "out"
-    run = start([papers], out, model_folder, "--pages", "md", "html")
+    run = start([papers, listed], out, model_folder, "--pages", "md", "html")
     wait_for(lambda: finished(out) >= 2, run)
     workers(run.pid, "Mortal")[0].kill()
     code, said = finish(run)
@@ -36,10 +59,11 @@ def test_workers_are_killed_and_every_file_ends_in_one_row(tmp_path: Path, model
     rows = rows_of(out)
     twins = {"paper-0.pdf", "same.pdf"}
     [first] = twins & rows.keys()
-    assert rows.keys() == {*(f"paper-{i}.pdf" for i in range(1, 4)), first, "poison.pdf", "damaged.pdf"}
+    failed = {"poison.pdf": "Twice", "damaged.pdf": "damaged", "gone.pdf": "could not be opened"}
+    assert rows.keys() == {*(f"paper-{i}.pdf" for i in range(1, 4)), first, "remote.pdf", *failed}
     assert {Path(name).name for name in rows[first]["other_files"]} == twins - {first}
-    assert "Twice" in rows["poison.pdf"]["error"] and "damaged" in rows["damaged.pdf"]["error"]
-    for name in rows.keys() - {"poison.pdf", "damaged.pdf"}:
+    assert all(reason in rows[name]["error"] for name, reason in failed.items())
+    for name in rows.keys() - failed.keys():
         row = rows[name]
         assert row["error"] is None and row["summary"]
         for kind in ("md", "html"):
@@ -149,3 +173,13 @@ def test_real_and_hostile_files_through_every_kind_of_end(tmp_path: Path, model_
         assert bool(row["summary"]) is (row["error"] is None)
         assert row["error"] is None or row["error"].endswith(".")
         assert "error in the program" not in (row["error"] or "")
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_loaded_is_one_sentence(tmp_path: Path, model_folder: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(model_folder, broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    code, said = finish(start([write_papers(tmp_path / "papers", 3)], tmp_path / "out", broken, "--quiet"))
+    assert code == 1 and "broken" in said and "Traceback" not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import pickle
@@ -49,22 +50,25 @@ class Reader:
 
     def _read(self, file: SourceFile) -> dict[str, Any]:
         started = time.monotonic()
-        sha256 = None
-        try:
-            with _local(file.name, self._limits.max_bytes) as (path, sha256):
-                if not self._desk.claim(sha256, file.name):
-                    return between(file, "same", sha256)
+        with contextlib.ExitStack() as held:
+            try:
+                path, sha256 = held.enter_context(_local(file.name, self._limits.max_bytes))
+            except Exception as error:  # whatever a storage says, in the words of its own library
+                reason = getattr(error, "strerror", None) or type(error).__name__
+                return done(failure_row(file, None, _NOT_OPENED.format(reason=reason)))
+            if not self._desk.claim(sha256, file.name):
+                return between(file, "same", sha256)
+            try:
                 document = documents.read(path, name=file.name, limits=self._limits)
-        except DocumentError as error:
-            sentence = str(error)
-        except (OSError, ValueError, ImportError) as error:
-            sentence = _NOT_OPENED.format(reason=getattr(error, "strerror", None) or type(error).__name__)
-        except Exception as error:  # nobody foresaw it: a file must not end the run
-            logger.error("A file was not read\n%s", without_words(error))
-            sentence = f"Reading failed because of an error in the program ({type(error).__name__}); please report it."
-        else:
-            seconds = time.monotonic() - started
-            return between(file, "read", sha256, document=pickle.dumps(document), seconds=seconds)
+            except DocumentError as error:
+                sentence = str(error)
+            except Exception as error:  # nobody foresaw it: a file must not end the run
+                logger.error("A file was not read\n%s", without_words(error))
+                kind = type(error).__name__
+                sentence = f"Reading failed because of an error in the program ({kind}); please report it."
+            else:
+                seconds = time.monotonic() - started
+                return between(file, "read", sha256, document=pickle.dumps(document), seconds=seconds)
         return done(failure_row(file, sha256, sentence, time.monotonic() - started))
 
 
@@ -75,9 +79,11 @@ def _local(name: str, most_bytes: int) -> Iterator[tuple[Path, str]]:
     What is longer than `most_bytes` is not fetched to its end: so long, it will be refused.
     """
     digest = hashlib.sha256()
+    is_remote = "://" in name
+    if not is_remote and not Path(name).is_file():  # it may be a pipe, which would wait for ever
+        raise FileNotFoundError(errno.ENOENT, "No such file")
     with contextlib.ExitStack() as held:
-        source = held.enter_context(fsspec.open(name, "rb"))
-        is_remote = "://" in name
+        source = held.enter_context(fsspec.open(name, "rb") if is_remote else Path(name).open("rb"))
         copy = held.enter_context(tempfile.NamedTemporaryFile(prefix="longt5-corpus-")) if is_remote else None
         read = 0
         while piece := source.read(_PIECE):

@@ -19,7 +19,7 @@ from app import documents
 from app.corpus.between import DeskClient, between, done, passed
 from app.corpus.rows import failure_row
 from app.corpus.sources import SourceFile
-from app.documents import DocumentError, ReadingLimits
+from app.documents import DocumentError, PasswordNeeded, ReadingLimits
 from app.logs import without_words
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 _PIECE = 2**20
 _NOT_OPENED = (
     "This file could not be opened ({reason}); check that it is there and may be read, then --resume."
+)
+_ENCRYPTED = (
+    "This PDF is encrypted; save it without its password, or summarize it with python -m app --password."
 )
 
 
@@ -60,6 +63,8 @@ class Reader:
                 return between(file, "same", sha256)
             try:
                 document = documents.read(path, name=file.name, limits=self._limits)
+            except PasswordNeeded:
+                sentence = _ENCRYPTED
             except DocumentError as error:
                 sentence = str(error)
             except Exception as error:  # nobody foresaw it: a file must not end the run
@@ -83,7 +88,9 @@ def _local(name: str, most_bytes: int) -> Iterator[tuple[Path, str]]:
     if not is_remote and not Path(name).is_file():  # it may be a pipe, which would wait for ever
         raise FileNotFoundError(errno.ENOENT, "No such file")
     with contextlib.ExitStack() as held:
-        source = held.enter_context(fsspec.open(name, "rb") if is_remote else Path(name).open("rb"))
+        # A local name is a name: `fsspec.open` would read patterns and chains into it.
+        opened = fsspec.open(name, "rb") if is_remote else fsspec.filesystem("file").open(name, "rb")
+        source = held.enter_context(opened)
         copy = held.enter_context(tempfile.NamedTemporaryFile(prefix="longt5-corpus-")) if is_remote else None
         read = 0
         while piece := source.read(_PIECE):

@@ -14,6 +14,7 @@ import pytest
 from app.corpus.desk import Desk
 from app.corpus.reading import Reader
 from app.documents import Document, ReadingLimits
+from tests.page_server import paper_pdf
 
 TEXT = b"# Of reading\n\nThe encoder reads a band of tokens. It also reads the sums of blocks.\n"
 
@@ -65,6 +66,10 @@ def test_what_is_too_large_is_not_fetched_to_its_end() -> None:
         assert "MB" in error_of(read("memory:///large.md", limits=ReadingLimits(max_bytes=2**20)))
     finally:
         memory.rm("/large.md")
+
+
+def test_an_encrypted_file_says_what_to_do(tmp_path: Path) -> None:
+    assert "--password" in error_of(read(paper_pdf(tmp_path / "locked.pdf", password="secret")))
 
 
 def test_an_error_that_nobody_foresaw_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,9 @@ def write_index(folder: Path, parts: Iterable[Path], pages: Sequence[str]) -> No
         parts: the table's files.
         pages: endings of the pages that each paper has, see `page_path`.
     """
-    shutil.rmtree(folder / "index", ignore_errors=True)
+    # Beside the one there is, which is whole until this one is.
+    fresh = folder / ".index.part"
+    shutil.rmtree(fresh, ignore_errors=True)
     rows = (row for path in parts for row in pq.read_table(path).to_pylist())
     shown = enumerate(_chunks(itertools.islice(rows, MOST_ROWS), PAPER_ROWS))
     scripts = []
@@ -40,15 +42,14 @@ def write_index(folder: Path, parts: Iterable[Path], pages: Sequence[str]) -> No
         lines = []
         for chunk, papers in chunks:
             told = [_paper(row, pages) for row in papers]
-            write_text(
-                folder / "index" / f"papers-{chunk}.js", f"library.papers({chunk}, {json.dumps(told)});\n"
-            )
+            write_text(fresh / f"papers-{chunk}.js", f"library.papers({chunk}, {json.dumps(told)});\n")
             lines += [{**_line(row), "chunk": chunk, "place": place} for place, row in enumerate(papers)]
-        name = f"index/rows-{number}.js"
-        write_text(folder / name, f"library.rows({json.dumps(lines)});\n")
-        scripts.append(f'<script defer src="{name}"></script>')
+        write_text(fresh / f"rows-{number}.js", f"library.rows({json.dumps(lines)});\n")
+        scripts.append(f'<script defer src="index/rows-{number}.js"></script>')
     for name in ("index.css", "index.js"):
-        write_text(folder / "index" / name, (ASSETS / name).read_text(encoding="utf-8"))
+        write_text(fresh / name, (ASSETS / name).read_text(encoding="utf-8"))
+    shutil.rmtree(folder / "index", ignore_errors=True)
+    fresh.rename(folder / "index")
     left_out = sum(1 for _ in rows)
     note = (
         f"{left_out:,} more papers are in papers/*.parquet: they are too many for a page." if left_out else ""

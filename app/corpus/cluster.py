@@ -30,6 +30,7 @@ _SUMMARIZER_CPUS = 0.3
 # Ray keeps an object for each group of files that it hands to a reader.
 _MOST_GROUPS = 20_000
 _MOST_ENDS_AT_START = 3
+_STARTS = 3
 
 
 class ClusterError(Exception):
@@ -148,20 +149,36 @@ def connected(address: str | None, layout: Layout) -> Iterator[Cluster]:
         import ray.data
 
         logging.getLogger("ray").setLevel(logging.ERROR)
-        try:
-            if address is None:
-                ray.init(**_QUIET, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES)
-            else:
-                ray.init(address, **_QUIET, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}})
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise ClusterError(
-                f"Ray could not be reached at {address or 'this machine'} ({type(error).__name__}); start it by "
-                "ray start, or leave --address out."
-            ) from error
+        _start(address)
         try:
             yield Cluster(ray.cluster_resources(), layout)
         finally:
             ray.shutdown()
+
+
+def _start(address: str | None) -> None:
+    """Connects this process; a machine that has much to do may need more than the half minute that Ray gives it."""
+    import ray
+
+    where: dict[str, Any] = (
+        {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        if address is None
+        else {"address": address, "runtime_env": {"env_vars": {"PYTHONPATH": str(ROOT)}}}
+    )
+    for left in reversed(range(_STARTS)):
+        try:
+            ray.init(**_QUIET, **where)
+            return
+        except Exception as error:  # Ray raises what it likes here, `Exception` itself among it
+            ray.shutdown()
+            if left:
+                continue
+            failure = type(error).__name__
+    raise ClusterError(
+        f"Ray could not be started on this machine ({failure}), which may have too much to do; try again later."
+        if address is None
+        else f"There is no Ray cluster at {address} ({failure}); start it with ray start, or leave --address out."
+    )
 
 
 def _private() -> dict[str, str]:

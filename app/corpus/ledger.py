@@ -115,7 +115,7 @@ class Ledger:
 
     def add_name(self, key: str, file: SourceFile) -> None:
         """Keeps that a paper is there under another name too; it may come before the paper's row."""
-        if file.name not in self._versions:
+        if not self.knows(file):
             self._other_names[key].append(file)
 
     def _check_run(self, run: dict[str, Any], resume: bool) -> None:
@@ -191,9 +191,8 @@ class Ledger:
                 self._note(row, path)
 
     def _with_other_names(self, row: Row) -> Row:
-        files = {
-            file.name: file for file in self._other_names.pop(key_of(row), ()) if file.name != row["file"]
-        }
+        had = {row["file"], *row["other_files"]}
+        files = {file.name: file for file in self._other_names.pop(key_of(row), ()) if file.name not in had}
         return {
             **row,
             "other_files": [*row["other_files"], *files],

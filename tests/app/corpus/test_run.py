@@ -113,8 +113,9 @@ def test_a_stop_finishes_what_is_in_hand(tmp_path: Path, model_folder: Path, num
 
 
 @pytest.fixture
-def cluster() -> Iterator[Any]:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A head and a second node, two processes on this machine with a processor each."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # beside other work nothing would come of the default
     from ray.cluster_utils import Cluster
 
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

@@ -161,7 +161,8 @@ def _start(address: str | None) -> None:
     import ray
 
     where: dict[str, Any] = (
-        {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        # "local": without it Ray would join a cluster that happens to run on this machine.
+        {"address": "local", "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
         if address is None
         else {"address": address, "runtime_env": {"env_vars": {"PYTHONPATH": str(ROOT)}}}
     )

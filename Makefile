@@ -108,7 +108,7 @@ $(READY): $(BIN)/python requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(DEV_READY): $(READY) requirements-dev.txt
+$(DEV_READY): $(READY) requirements-dev.txt requirements-corpus.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

@@ -8,15 +8,15 @@ not be; 2: wrong usage; 130: stopped with Ctrl-C.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from app import settings as environment
-from app.summarizing.settings import SETTINGS, Setting, SummaryError, SummarySettings, changed
+from app.options import add_options, store_settings, summary_settings
+from app.settings import SettingsError
+from app.summarizing.settings import SummaryError, SummarySettings
 from app.summarizing.summary import (
     Done,
     Event,
@@ -55,7 +55,7 @@ def _inspect(arguments: Sequence[str]) -> int:
     from app.inspecting import command
 
     transformers_logging.set_verbosity_error()
-    return command.main(arguments, _store_settings)
+    return command.main(arguments, store_settings)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,21 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", action="store_true", help="print a JSON array, sentences with their evidence"
     )
-    parser.add_argument("--model", metavar="M", help="a folder, a Hub id, or one of LONGT5_MODELS")
-    for setting in SETTINGS.values():
-        parser.add_argument(setting.flag, dest=setting.name, help=setting.help, **_values(setting))
+    add_options(parser)
     parser.add_argument("--password", help="for encrypted PDFs")
     parser.add_argument("--quiet", action="store_true", help="no progress and no notes")
     return parser
-
-
-def _values(setting: Setting) -> dict[str, Any]:
-    """What the option of a setting may be followed by; None stands for what is not given."""
-    if setting.choices is not None:
-        return {"choices": [choice.replace(" ", "-") for choice in setting.choices]}
-    if setting.kind is bool:
-        return {"action": argparse.BooleanOptionalAction, "default": None}
-    return {"type": setting.kind, "metavar": "N" if setting.kind is int else "X"}
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -96,9 +85,9 @@ def _run(options: argparse.Namespace) -> int:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
-        store = ModelStore(_store_settings(options.model))
-        settings = _summary_settings(options, store)
-    except (environment.SettingsError, SummaryError) as error:
+        store = ModelStore(store_settings(options.model))
+        settings = summary_settings(options, store)
+    except (SettingsError, SummaryError) as error:
         print(error, file=sys.stderr)
         return 1
     failed = False
@@ -115,27 +104,6 @@ def _run(options: argparse.Namespace) -> int:
                 for note in summary.notes:
                     print(f"{path}: {note}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _store_settings(model: str | None) -> environment.Settings:
-    settings = environment.from_environment()
-    if model is None:
-        return settings
-    chosen = [path for path in settings.models if model in (path, os.path.basename(path))]
-    return dataclasses.replace(settings, models=(chosen[0] if chosen else model,))
-
-
-def _summary_settings(options: argparse.Namespace, store: ModelStore) -> SummarySettings:
-    from app.summarizing.summarizer import checked
-
-    given = {name: getattr(options, name) for name in SETTINGS}
-    for name, setting in SETTINGS.items():
-        if setting.choices is not None and given[name] is not None:
-            given[name] = given[name].replace("-", " ")
-    defaults = store.profile(store.choices[0]).defaults
-    return checked(
-        changed(defaults, {name: value for name, value in given.items() if value is not None}), store
-    )
 
 
 def _summarize(

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("longt5", "app")
 PRODUCT = ("app", "gradio", "reportlab", "pypdf", "pypdfium2")
-ROOMS = ("documents", "summarizing", "inspecting", "export")
+ROOMS = ("documents", "summarizing", "inspecting", "export", "corpus")
 # What uses the model, and is used by no part of it.
 USERS_OF_THE_MODEL = ("longt5.training", "longt5.evaluation")
 
@@ -83,6 +83,19 @@ def test_documents_are_read_without_the_model() -> None:
     assert not arrows(("app.documents",), ("longt5", "torch", "transformers", "gradio"))
     other_rooms = ("app.summarizing", "app.inspecting", "app.page")
     assert not arrows(("app.documents",), other_rooms)
+
+
+def test_only_a_run_over_a_library_uses_ray() -> None:
+    assert not arrows(
+        PACKAGES, ("ray", "fsspec", "pyarrow"), but=("app.corpus", "longt5.evaluation", "longt5.training")
+    )
+    assert not arrows(PACKAGES, ("app.corpus",), but=("app.corpus",))
+
+
+def test_the_process_that_reads_for_a_library_loads_no_model() -> None:
+    assert not arrows(
+        ("app.corpus.reading", "app.corpus.between", "app.corpus.rows"), ("torch", "app.models", "longt5")
+    )
 
 
 def test_the_child_that_reads_pdfs_imports_pypdf_and_the_standard_library() -> None:

@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from app import settings
 from app.__main__ import _parser
+from app.corpus.__main__ import _parser as corpus_parser
 from tests.page_server import tiny_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +30,7 @@ PAGES = {
 # What is told to do; the log and the list of changes tell what was done.
 GUIDES = "\n".join(text for name, text in PAGES.items() if name not in ("CHANGELOG.md", "dev/LOG.md"))
 # Programs of others: that a command is theirs is all that is checked.
-FOREIGN = {"pip", "hf", "docker"}
+FOREIGN = {"pip", "hf", "docker", "ray"}
 
 
 def blocks(language: str, text: str = GUIDES) -> list[str]:
@@ -75,6 +76,8 @@ def test_a_command_exists(command: str) -> None:
             assert all(re.search(rf"^{word.split('=')[0]} \?=", MAKEFILE, re.MULTILINE) for word in variables)
         case ["python", "-m", "app", *arguments]:
             _parser().parse_args(arguments)
+        case ["python", "-m", "app.corpus", *arguments]:
+            corpus_parser().parse_args(arguments)
         case ["python", "-m", module, *arguments] | ["accelerate", "launch", "-m", module, *arguments]:
             for word in arguments:
                 if word.startswith("--"):
@@ -116,7 +119,7 @@ def test_front_matter_is_a_spaces() -> None:
 
 
 def test_requirements_are_pinned_and_torch_is_a_range() -> None:
-    for file in ("requirements.txt", "requirements-dev.txt"):
+    for file in ("requirements.txt", "requirements-corpus.txt", "requirements-dev.txt"):
         for requirement in requirements(file):
             if requirement.name != "torch":
                 assert re.fullmatch(r"==[\d.]+", str(requirement.specifier)), requirement

@@ -1,0 +1,28 @@
+"""The desk as the workers of a run reach it, wherever they are. Imported by them: no model here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class RemoteDesk:
+    """The desk as an actor; may be sent to other processes, which find it by its name."""
+
+    def __init__(self, name: str, actor: Any = None) -> None:
+        self._name, self._actor = name, actor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RemoteDesk, (self._name,)
+
+    def __getattr__(self, method: str) -> Any:
+        if method.startswith("_"):
+            raise AttributeError(method)
+
+        def call(*arguments: Any) -> Any:
+            import ray
+
+            if self._actor is None:
+                self._actor = ray.get_actor(self._name)
+            return ray.get(getattr(self._actor, method).remote(*arguments))
+
+        return call

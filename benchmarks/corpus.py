@@ -1,0 +1,157 @@
+"""Papers a minute of `python -m app.corpus` against one `python -m app a.pdf b.pdf ...` over the same papers.
+
+python -m benchmarks.corpus
+python -m benchmarks.corpus --papers FOLDER --model M --repeats 3
+
+Both sides run the same papers with the same settings in turn, each as one command: interpreter, libraries and model are
+started once a run on either side, on the corpus side by Ray and in every worker. `whole` counts all of that, `steady`
+only the time from the first finished paper to the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from app.settings import EMBEDDED_MODEL
+from benchmarks._job import ROOT
+from benchmarks._report import digits, machine, spread
+
+TICK_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds of a run."""
+
+    whole: float
+    steady: float
+    """From the first finished paper to the last."""
+
+
+def arguments() -> argparse.Namespace:
+    options = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    options.add_argument("--papers", type=Path, help="folder of papers; made-up short ones if not given")
+    options.add_argument("--count", type=int, default=24, help="how many to make up")
+    options.add_argument("--words", type=int, default=1_500, help="of a made-up one")
+    options.add_argument("--model", default=EMBEDDED_MODEL)
+    options.add_argument("--beams", type=int, default=1)
+    options.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    options.add_argument("--repeats", type=int, default=3)
+    return options.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    with tempfile.TemporaryDirectory(prefix="longt5-benchmark-") as name:
+        folder = Path(name)
+        papers = options.papers or make_papers(folder / "papers", options.count, options.words)
+        files = sorted(path for path in papers.iterdir() if path.suffix in (".pdf", ".txt", ".md"))
+        sides: dict[str, Callable[[int], Timed]] = {
+            "one process, 1 thread": lambda _: loop(files, options, threads=1),
+            f"one process, {options.workers} threads": lambda _: loop(
+                files, options, threads=options.workers
+            ),
+            f"corpus, {options.workers} workers of 1 thread": lambda turn: corpus(
+                papers, folder / f"out-{turn}", options, len(files)
+            ),
+        }
+        timed: dict[str, list[Timed]] = {side: [] for side in sides}
+        for turn in tqdm(range(options.repeats), desc="turns of all sides", leave=False):
+            for side, run in sides.items():
+                timed[side].append(run(turn))
+    print(
+        f"{machine()}, load {os.getloadavg()[0]:.0f}. {len(files)} papers, {options.repeats} turns, ", end=""
+    )
+    print(f"{Path(options.model).name}, {options.beams} beams. Median (least to most).\n")
+    print(
+        "| | whole, s | papers a minute | steady, s | papers a minute |\n| --- | ---: | ---: | ---: | ---: |"
+    )
+    for side, runs in timed.items():
+        whole, steady = [run.whole for run in runs], [run.steady for run in runs]
+        print(
+            f"| {side} | {spread(whole)} | {digits(60 * len(files) / statistics.median(whole))} | {spread(steady)} | "
+            f"{digits(60 * (len(files) - 1) / statistics.median(steady))} |"
+        )
+    *loops, ours = timed.values()
+    for side, runs in zip(timed, loops):
+        ratios = [
+            statistics.median(getattr(their, kind) / getattr(our, kind) for their, our in zip(runs, ours))
+            for kind in ("whole", "steady")
+        ]
+        print(f"\nTimes as fast as {side}: {ratios[0]:.2f} whole, {ratios[1]:.2f} steady.")
+
+
+def make_papers(folder: Path, count: int, words: int) -> Path:
+    """Texts with sections, made of the example paper's paragraphs in another order each."""
+    source = (ROOT / "assets" / "example" / "longt5_explained.md").read_text(encoding="utf-8")
+    paragraphs = [text for text in source.split("\n\n") if len(text.split()) > 25 and text[0].isalpha()]
+    folder.mkdir()
+    for number in range(count):
+        chance = random.Random(number)
+        lines, length = [f"# Paper {number}", "## 1 Introduction"], 0
+        while length < words:
+            lines.append(chance.choice(paragraphs))
+            length += len(lines[-1].split())
+            if len(lines) == 8:
+                lines.append("## 2 Method")
+        (folder / f"paper-{number:03}.md").write_text("\n\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def loop(files: list[Path], options: argparse.Namespace, threads: int) -> Timed:
+    """One `python -m app` over all files; a paper is finished when its summary is printed."""
+    command = ["app", *map(str, files), "--json", "--quiet", *_settings(options)]
+    started = time.monotonic()
+    with _start(command, threads, stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        at = [time.monotonic() for line in run.stdout if line.startswith(b'  "title"')]
+    return _timed(run, started, at, len(files))
+
+
+def corpus(papers: Path, out: Path, options: argparse.Namespace, count: int) -> Timed:
+    """`python -m app.corpus` over the folder; a paper is finished when it is in the journal."""
+    command = ["app.corpus", str(papers), "--out", str(out), "--quiet", "--workers", str(options.workers)]
+    journal, at = out / "journal.jsonl", []
+    started = time.monotonic()
+    with _start([*command, *_settings(options)], 1) as run:
+        while run.poll() is None:
+            lines = journal.read_bytes().count(b"\n") if journal.exists() else 0
+            at += [time.monotonic()] * (lines - len(at))
+            time.sleep(TICK_SECONDS)
+    return _timed(run, started, at, count)
+
+
+def _settings(options: argparse.Namespace) -> list[str]:
+    return ["--model", options.model, "--beams", str(options.beams)]
+
+
+def _start(command: list[str], threads: int, **pipes: int) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "LONGT5_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+    return subprocess.Popen(
+        [sys.executable, "-m", *command], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, **pipes
+    )
+
+
+def _timed(run: subprocess.Popen[bytes], started: float, at: list[float], count: int) -> Timed:
+    whole = time.monotonic() - started
+    if run.returncode or len(at) != count:
+        raise SystemExit(f"A side failed (code {run.returncode}, {len(at)} of {count} papers).")
+    return Timed(whole, at[-1] - at[0])
+
+
+if __name__ == "__main__":
+    main()

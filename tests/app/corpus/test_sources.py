@@ -1,0 +1,86 @@
+"""Folders, patterns, lists and addresses, and the files behind them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from app.corpus.sources import SourcesError, find
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    for name in ("b.pdf", "a.PDF", "deep/er/c.md", "notes.docx", ".hidden.pdf", "d [1].txt"):
+        path = tmp_path / "library" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path / "library"
+
+
+def names(*places: str) -> list[str]:
+    return [file.name for file in find(places)]
+
+
+def test_a_folder_is_searched_with_all_in_it(library: Path) -> None:
+    expected = [str(library / name) for name in ("a.PDF", "b.pdf", "d [1].txt", "deep/er/c.md")]
+    assert names(str(library)) == expected
+
+
+def test_a_pattern(library: Path) -> None:
+    assert names(f"{library}/**/*.md") == [str(library / "deep/er/c.md")]
+    assert names(f"{library}/*.pdf") == [str(library / "b.pdf")]
+
+
+def test_a_name_with_the_signs_of_a_pattern_is_a_name_first(library: Path) -> None:
+    os.rename(library / "d [1].txt", library / "d [1].pdf")
+    assert names(str(library / "d [1].pdf")) == [str(library / "d [1].pdf")]
+
+
+def test_names_are_absolute_and_come_once(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(library)
+    assert names("b.pdf", ".", str(library / "b.pdf"))[0] == str(library / "b.pdf")
+    assert len(names("b.pdf", ".", str(library / "b.pdf"))) == 4
+
+
+def test_a_list_may_name_all_of_these_and_what_is_not_there(library: Path) -> None:
+    listed = library.parent / "list.txt"
+    listed.write_text(f"# of papers\n\n{library}/deep\n  {library / 'b.pdf'}  \n{library / 'gone.pdf'}\n")
+    assert names(str(listed)) == [str(library / name) for name in ("deep/er/c.md", "b.pdf", "gone.pdf")]
+    assert [file.version for file in find([str(listed)])][-1] == ""
+
+
+def test_a_list_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SourcesError, match="as text"):
+        names(str(tmp_path / "list.txt"))
+
+
+@pytest.mark.parametrize("place", ["nowhere", "*.nothing", "unknown-system://bucket/a.pdf"])
+def test_what_is_not_there_is_said(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourcesError, match=r"nowhere|nothing|unknown-system"):
+        names(place)
+
+
+def test_another_file_system() -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe({"/papers/one.pdf": b"1", "/papers/sub/two.md": b"22", "/papers/three.exe": b"3"})
+    try:
+        assert names("memory://papers") == ["memory:///papers/one.pdf", "memory:///papers/sub/two.md"]
+        assert names("memory://papers/*.pdf") == ["memory:///papers/one.pdf"]
+    finally:
+        memory.rm("/papers", recursive=True)
+
+
+def test_a_version_changes_with_the_file(library: Path) -> None:
+    [before] = find([str(library / "b.pdf")])
+    os.utime(library / "b.pdf", (1, 1))
+    [touched] = find([str(library / "b.pdf")])
+    (library / "b.pdf").write_text("longer")
+    os.utime(library / "b.pdf", (1, 1))
+    [longer] = find([str(library / "b.pdf")])
+    assert before.name == touched.name == longer.name
+    assert len({before.version, touched.version, longer.version}) == 3

@@ -1,0 +1,114 @@
+"""The page to search a library, opened from disk, with 1,000 papers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from app.corpus.index import write_index
+from tests.app.corpus.tables import ERROR, make_table
+
+pytestmark = pytest.mark.browser
+
+COUNT = 1_000
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("library")
+    write_index(folder, make_table(folder, COUNT), ["html"])
+    return folder
+
+
+@pytest.fixture
+def opened(library: Path, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens the page; whatever it complains of fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def one(fragment: str = "", width: int = 1280) -> Page:
+        contexts.append(browser.new_context(viewport={"width": width, "height": 800}))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{library.as_uri()}/index.html{fragment}")
+        expect(page.locator("#count")).to_have_text("1,000 papers")
+        return page
+
+    yield one
+    hacked = [page.evaluate("window.hacked") for context in contexts for page in context.pages]
+    for context in contexts:
+        context.close()
+    assert not complaints and not any(hacked)
+
+
+def test_search_finds_what_has_every_word(opened: Callable[..., Page]) -> None:
+    page = opened()
+    page.keyboard.press("/")
+    page.keyboard.type("paper 100")
+    expect(page.locator("#rows strong")).to_have_text(["Paper 100 <img src=x onerror=window.hacked=1>"])
+    page.fill("#words", "EMILE zola")
+    expect(page.locator("#count")).not_to_have_text("1,000 papers")
+    assert all("Émile Zola" in text for text in page.locator("#rows small").all_inner_texts())
+    page.keyboard.press("Escape")
+    expect(page.locator("#count")).to_have_text("1,000 papers")
+
+
+def test_filters_and_order(opened: Callable[..., Page]) -> None:
+    page = opened()
+    page.select_option("#state", "error")
+    expect(page.locator("#rows .short").first).to_have_text(ERROR)
+    expect(page.locator("#count")).to_have_text(f"{sum(n % 7 == 3 for n in range(COUNT))} of 1,000 papers")
+    page.select_option("#state", "")
+    page.select_option("#language", "el")
+    page.select_option("#order", "pages")
+    expect(page.locator("#rows small").first).to_contain_text("40 pages · el")
+
+
+def test_the_list_grows_while_it_is_scrolled(opened: Callable[..., Page]) -> None:
+    page = opened()
+    few = page.locator("#rows li").count()
+    page.locator("#rows").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+    expect(page.locator("#rows li").nth(few)).to_be_attached()
+
+
+def test_by_keyboard_from_the_search_to_a_passage_and_back(opened: Callable[..., Page]) -> None:
+    page = opened()
+    page.focus("#words")
+    for key in ("ArrowDown", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("#paper h2")).to_have_text("Paper 1")
+    expect(page.locator("#paper h3")).to_have_text(
+        ["TL;DR", "Summary", "Section by section", "How it was made"]
+    )
+    passage = page.locator("#paper .passages").first
+    expect(passage).to_be_hidden()
+    page.locator("#paper button.page").first.press("Enter")
+    expect(passage).to_be_visible()
+    assert "#page=" in passage.locator("a").first.get_attribute("href")
+    page.keyboard.press("Escape")
+    expect(page.locator("#paper")).to_be_hidden()
+    expect(page.locator("#rows button").nth(1)).to_be_focused()
+
+
+def test_an_address_leads_to_a_paper_and_hostile_text_is_text(opened: Callable[..., Page]) -> None:
+    page = opened()
+    page.locator("#rows button").first.click()
+    expect(page.locator("#paper h2")).to_contain_text("<img src=x")
+    fragment = page.evaluate("location.hash")
+    again = opened(fragment)
+    expect(again.locator("#paper h2")).to_contain_text("<img src=x")
+    assert again.locator("#paper img").count() == 0
+
+
+def test_narrow_it_shows_one_thing_at_a_time(opened: Callable[..., Page]) -> None:
+    page = opened(width=375)
+    page.locator("#rows button").nth(1).click()
+    expect(page.locator("#rows")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.locator("#paper .close").click()
+    expect(page.locator("#rows")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

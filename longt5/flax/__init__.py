@@ -1,0 +1,1 @@
+"""LongT5 in JAX and Flax."""

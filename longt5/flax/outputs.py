@@ -1,0 +1,142 @@
+"""What the Flax classes return: the output objects of transformers 4.57.6, with the same fields in the same order.
+
+Fields that are None are absent for those who read an output as a mapping or as a tuple: `output["logits"]`, `output[0]`,
+`output.to_tuple()`, `**output`. Outputs are pytrees, so that compiled functions take and return them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import jax
+from jax import Array
+
+Arrays = tuple[Array, ...]
+_Output = TypeVar("_Output", bound="Output")
+
+
+class Output(Mapping[str, Any]):
+    """An output: a frozen dataclass that is also a mapping from the names of its fields."""
+
+    def __getitem__(self, key: str | int | slice) -> Any:
+        if isinstance(key, str):
+            return dict(self._present())[key]
+        return self.to_tuple()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._present())
+
+    def __len__(self) -> int:
+        return len(list(self._present()))
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The fields that are not None, in their order."""
+        return tuple(value for _, value in self._present())
+
+    def replace(self: _Output, **changes: Any) -> _Output:
+        """The same with some fields changed."""
+        return replace(self, **changes)  # type: ignore[type-var]  # its children are dataclasses
+
+    def _present(self) -> Iterator[tuple[str, Any]]:
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if value is not None:
+                yield field.name, value
+
+
+def _output(cls: type[_Output]) -> type[_Output]:
+    """Makes a class a frozen dataclass and a pytree. `eq=False`: arrays are not compared by their truth."""
+    made = dataclass(frozen=True, eq=False)(cls)
+    names = [field.name for field in fields(made)]  # type: ignore[arg-type]
+    return jax.tree_util.register_dataclass(made, data_fields=names, meta_fields=[])
+
+
+@_output
+class FlaxBaseModelOutput(Output):
+    """What the encoder returns."""
+
+    last_hidden_state: Array | None = None
+    """`(batch, length, d_model)`"""
+    hidden_states: Arrays | None = None
+    """Each layer's input and the output, `(batch, length, d_model)`."""
+    attentions: Arrays | None = None
+    """Each layer's weights, see `encoder_attention`."""
+
+
+@_output
+class FlaxBaseModelOutputWithPastAndCrossAttentions(Output):
+    """What the decoder of `FlaxLongT5Model` returns."""
+
+    last_hidden_state: Array | None = None
+    past_key_values: dict[str, Any] | None = None
+    """The cache with the new tokens' keys and values in it, see `init_cache`."""
+    hidden_states: Arrays | None = None
+    attentions: Arrays | None = None
+    """Each layer's weights, `(batch, heads, queries, keys)`."""
+    cross_attentions: Arrays | None = None
+    """Each layer's weights, `(batch, heads, queries, source length)`."""
+
+
+@_output
+class FlaxCausalLMOutputWithCrossAttentions(Output):
+    """What the decoder of `FlaxLongT5ForConditionalGeneration` returns."""
+
+    logits: Array | None = None
+    """`(batch, length, vocabulary)`"""
+    past_key_values: dict[str, Any] | None = None
+    hidden_states: Arrays | None = None
+    attentions: Arrays | None = None
+    cross_attentions: Arrays | None = None
+
+
+@_output
+class FlaxSeq2SeqModelOutput(Output):
+    """What `FlaxLongT5Model` returns."""
+
+    last_hidden_state: Array | None = None
+    past_key_values: dict[str, Any] | None = None
+    decoder_hidden_states: Arrays | None = None
+    decoder_attentions: Arrays | None = None
+    cross_attentions: Arrays | None = None
+    encoder_last_hidden_state: Array | None = None
+    encoder_hidden_states: Arrays | None = None
+    encoder_attentions: Arrays | None = None
+
+
+@_output
+class FlaxSeq2SeqLMOutput(Output):
+    """What `FlaxLongT5ForConditionalGeneration` returns."""
+
+    logits: Array | None = None
+    past_key_values: dict[str, Any] | None = None
+    decoder_hidden_states: Arrays | None = None
+    decoder_attentions: Arrays | None = None
+    cross_attentions: Arrays | None = None
+    encoder_last_hidden_state: Array | None = None
+    encoder_hidden_states: Arrays | None = None
+    encoder_attentions: Arrays | None = None
+
+
+@_output
+class FlaxGreedySearchOutput(Output):
+    """What `generate` returns without sampling and beams."""
+
+    sequences: Array | None = None
+    """`(batch, max_length)`, with the start token, padded behind the end."""
+
+
+@_output
+class FlaxSampleOutput(Output):
+    """What `generate` returns when it samples."""
+
+    sequences: Array | None = None
+
+
+@_output
+class FlaxBeamSearchOutput(Output):
+    """What `generate` returns with beams."""
+
+    sequences: Array | None = None
+    """`(batch * num_return_sequences, max_length)`, the best of each text first."""
+    scores: Array | None = None
+    """`(batch * num_return_sequences,)`: log probabilities, divided by the length to the power of `length_penalty`."""

@@ -8,7 +8,8 @@ What is computed is that of `longt5.attention.reference`, where positions, block
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -99,13 +100,42 @@ class Dropout(NamedTuple):
         return jnp.where(kept, x / (1.0 - self.rate), jnp.zeros_like(x))
 
 
-def _band_bias_tile(band_bias: Array, tile: int, margin: int) -> Array:
-    """The bias of (heads, tile queries, `margin` + tile + `margin` keys), `MASKED` beyond the radius.
+class Tiling(NamedTuple):
+    """How a text is cut into tiles of queries, each with the keys in reach."""
+
+    tile: int
+    """Queries in a tile."""
+    margin: int
+    """Keys before and after them."""
+    count: int
+
+    @classmethod
+    def of(cls, length: int, radius: int, *, by_blocks: bool = False) -> "Tiling":
+        """That of a text; `by_blocks`: as transformers has it, with one block of radius + 1 keys on either side."""
+        tile, margin = (radius + 1, radius + 1) if by_blocks else (min(TILE, length), radius)
+        return cls(tile, margin, -(-length // tile))
+
+    @property
+    def before(self) -> int:
+        """The tiles of keys that one more tile completes to all that a tile of queries reaches."""
+        return -(-2 * self.margin // self.tile)
+
+    def cut(self, x: Array, *, for_keys: bool = False, fill: int = 0) -> Array:
+        """(batch, length, ...) -> (tiles, batch, tile, ...); keys begin `margin` earlier and end later."""
+        left, tiles = (self.margin, self.count + self.before) if for_keys else (0, self.count)
+        around = [(0, 0), (left, tiles * self.tile - left - x.shape[1])] + [(0, 0)] * (x.ndim - 2)
+        padded = jnp.pad(x, around, constant_values=fill)
+        return padded.reshape(x.shape[0], tiles, self.tile, *x.shape[2:]).swapaxes(0, 1)
+
+
+def band_bias_tile(band_bias: Array, tiling: Tiling) -> Array:
+    """The band's bias laid out for a tile, (heads, tile, margin + tile + margin), `MASKED` beyond the radius.
 
     Args:
         band_bias: (heads, 2 * radius + 1), of each offset from -radius to radius.
     """
     heads, width = band_bias.shape
+    tile, margin, _ = tiling
     radius, keys = width // 2, tile + 2 * margin
     around = tile - 1 + margin - radius
     table = jnp.pad(band_bias, ((0, 0), (around, around + 1)), constant_values=MASKED)
@@ -115,13 +145,13 @@ def _band_bias_tile(band_bias: Array, tile: int, margin: int) -> Array:
     return rows.reshape(heads, tile, -1)[..., :keys]
 
 
-def _global_bias_tile(global_tokens: Globals, ids: Array, start: Array) -> Array:
-    """The globals' bias (batch, heads, queries, globals) for queries from the position `start` on.
+def _global_bias_tile(global_tokens: Globals, start: Array, queries: int) -> Array:
+    """The globals' bias (batch, heads, queries, globals) for some queries from the position `start` on.
 
     Nearly all of them belong to the block in which they stand, the others to the text's last.
     """
     bias, size = global_tokens.bias, global_tokens.block_size
-    count, queries = bias.shape[1] // 2, ids.shape[1]
+    count = bias.shape[1] // 2
 
     def row(block: Array) -> Array:
         return lax.dynamic_slice_in_dim(bias, count - 1 - block, count, axis=1)
@@ -131,74 +161,92 @@ def _global_bias_tile(global_tokens: Globals, ids: Array, start: Array) -> Array
     of_blocks = jnp.repeat(jax.vmap(row, out_axes=1)(blocks), size, axis=1)
     of_own = lax.dynamic_slice_in_dim(of_blocks, start - first * size, queries, axis=1)
     of_last = jax.vmap(row)(global_tokens.ids.max(-1))[:, :, None]
-    is_own = ids == (start + jnp.arange(queries)) // size
+    positions = start + jnp.arange(queries)
+    is_own = jnp.take(global_tokens.ids, positions, axis=1, mode="clip") == positions // size
     return jnp.where(is_own[:, None, :, None], of_own[None], of_last)
 
 
-def encoder_attention(
-    query: Array,
-    key: Array,
-    value: Array,
-    band_bias: Array,
-    global_tokens: Globals | None,
+class Window(NamedTuple):
+    """What a tile of queries attends to, but for the globals."""
+
+    key: Array
+    """(batch, heads, keys, d_kv)"""
+    value: Array
+    """(batch, heads, keys, d_kv)"""
+    is_text: Array
+    """(batch, keys)"""
+
+
+def over_tiles(
+    states: Array,
     attention_mask: Array,
-    *,
-    dropout: Dropout | None = None,
-    with_weights: bool = False,
-) -> tuple[Array, Array | None]:
-    """Attends from each token to those within the radius and, if there are any, to the global tokens.
+    tiling: Tiling,
+    project: Callable[[Array], tuple[Array, Array]],
+    run: Callable[[Array, Array, Window], Any],
+) -> Any:
+    """Runs a layer tile by tile; nothing as long as the text is kept for it but its input, keys and values.
 
     Args:
-        query, key, value: (batch, heads, length, d_kv).
-        band_bias: (heads, 2 * radius + 1), float32.
+        states: (batch, length, width).
         attention_mask: (batch, length), non-zero at text.
+        project: from states (batch, tokens, width) to keys and values (batch, heads, tokens, d_kv).
+        run: the layer, of a tile's first position, its states (batch, tile, width) and its window.
     Returns:
-        output: (batch, heads, length, d_kv).
-        weights: None, or as transformers lays them out, in blocks of radius + 1 queries against the block before,
-            themselves, the block after and the globals: (batch, blocks, heads, radius + 1, 3 * (radius + 1) + globals).
+        what `run` returns, stacked.
     """
-    batch, heads, length, d_kv = query.shape
-    radius = band_bias.shape[1] // 2
-    tile, margin = (radius + 1, radius + 1) if with_weights else (min(TILE, length), radius)
-    count = -(-length // tile)
-    rest = count * tile - length
-    around = (margin, margin + rest)
-    key, value = (jnp.pad(x, ((0, 0), (0, 0), around, (0, 0))) for x in (key, value))
-    is_text = jnp.pad(attention_mask != 0, ((0, 0), around))
-    band = _band_bias_tile(band_bias, tile, margin)
-    ids = attention_mask if global_tokens is None else global_tokens.ids
-    tiles = (
-        jnp.arange(count) * tile,
-        jnp.pad(query, ((0, 0), (0, 0), (0, rest), (0, 0)))
-        .reshape(batch, heads, count, tile, d_kv)
-        .transpose(2, 0, 1, 3, 4),
-        jnp.pad(ids, ((0, 0), (0, rest)), constant_values=-1).reshape(batch, count, tile).swapaxes(0, 1),
-    )
+    tile, before, reach = tiling.tile, tiling.before, tiling.tile + 2 * tiling.margin
+    of_keys = tiling.cut(states, for_keys=True)
+    is_text = tiling.cut(attention_mask != 0, for_keys=True).swapaxes(0, 1).reshape(len(states), -1)
+    first = [project(one) for one in of_keys[:before]]
 
+    # The keys and values of a tile are used by the next ones too, and so carried along instead of sliced from an array
+    # of them all: the gradient of such a slice is as long as the text, for every tile.
     @jax.checkpoint
-    def attend(start: Array, queries: Array, ids: Array) -> tuple[Array, Array | None]:
-        reach = tile + 2 * margin
-        keys, values = (lax.dynamic_slice_in_dim(x, start, reach, axis=2) for x in (key, value))
+    def step(carried: list[tuple[Array, Array]], one: tuple[Array, Array, Array]) -> tuple[Any, Any]:
+        start, queries, next_states = one
+        carried = [*carried, project(next_states)]
+        key, value = (jnp.concatenate(parts, axis=2)[:, :, :reach] for parts in zip(*carried))
         visible = lax.dynamic_slice_in_dim(is_text, start, reach, axis=1)
-        scores = jnp.where(visible[:, None, None], _product(queries, keys) + band, MASKED)
-        if global_tokens is not None:
-            bias = _global_bias_tile(global_tokens, ids, start)
-            of_globals = _product(queries, global_tokens.key) + bias
-            # Blocks of padding alone, which nothing may attend to.
-            empty = jnp.arange(bias.shape[-1]) > global_tokens.ids.max(-1, keepdims=True)
-            scores = jnp.concatenate([scores, jnp.where(empty[:, None, None], MASKED, of_globals)], axis=-1)
-        weights = jax.nn.softmax(scores, axis=-1)
-        if dropout is not None:
-            weights = dropout(weights, start)
-        weights = weights.astype(values.dtype)
-        output = _weighted(weights[..., :reach], values)
-        if global_tokens is not None:
-            output = output + _weighted(weights[..., reach:], global_tokens.value)
-        return output.astype(queries.dtype), weights if with_weights else None
+        return carried[1:], run(start, queries, Window(key, value, visible))
 
-    output, weights = lax.map(lambda one: attend(*one), tiles)
-    output = output.transpose(1, 2, 0, 3, 4).reshape(batch, heads, count * tile, d_kv)[:, :, :length]
-    return output, None if weights is None else weights.swapaxes(0, 1)
+    starts = jnp.arange(tiling.count) * tile
+    return lax.scan(step, first, (starts, tiling.cut(states), of_keys[before:]))[1]
+
+
+def attend_tile(
+    start: Array,
+    query: Array,
+    window: Window,
+    band_bias: Array,
+    global_tokens: Globals | None,
+    dropout: Dropout | None = None,
+) -> tuple[Array, Array]:
+    """Attends from the queries of a tile to its window and, if there are any, to the global tokens.
+
+    Args:
+        start: the tile's first position.
+        query: (batch, heads, tile, d_kv).
+        band_bias: (heads, tile, keys), see `band_bias_tile`.
+    Returns:
+        output (batch, heads, tile, d_kv) and weights (batch, heads, tile, keys + globals).
+    """
+    keys = window.key.shape[2]
+    scores = _product(query, window.key) + band_bias
+    scores = jnp.where(window.is_text[:, None, None], scores, MASKED)
+    if global_tokens is not None:
+        bias = _global_bias_tile(global_tokens, start, query.shape[2])
+        # Blocks of padding alone, which nothing may attend to.
+        empty = jnp.arange(bias.shape[-1]) > global_tokens.ids.max(-1, keepdims=True)
+        of_globals = _product(query, global_tokens.key) + bias
+        scores = jnp.concatenate([scores, jnp.where(empty[:, None, None], MASKED, of_globals)], axis=-1)
+    weights = jax.nn.softmax(scores, axis=-1)
+    if dropout is not None:
+        weights = dropout(weights, start)
+    weights = weights.astype(query.dtype)
+    output = _weighted(weights[..., :keys], window.value)
+    if global_tokens is not None:
+        output = output + _weighted(weights[..., keys:], global_tokens.value)
+    return output.astype(query.dtype), weights
 
 
 def _product(query: Array, key: Array) -> Array:

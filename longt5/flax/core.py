@@ -2,7 +2,7 @@
 
 Parameters are the tree of `longt5.flax.parameters`, in any dtype; products run in the `dtype` of the `Setup`. In float16
 products saturate at the largest finite value, and the feed-forward networks' last ones are float32, as in
-`longt5.layers`: the T5 family overflows otherwise (transformers #9295, #17978).
+`longt5.layers`; the T5 family overflows otherwise (transformers #9295, #17978).
 """
 
 from collections.abc import Callable
@@ -17,10 +17,14 @@ from longt5.flax.attention import (
     MASKED,
     Dropout,
     Globals,
+    Tiling,
+    Window,
+    attend_tile,
+    band_bias_tile,
     block_ids,
     block_sums,
     dense_attention,
-    encoder_attention,
+    over_tiles,
     relative_position_bucket,
 )
 from longt5.flax.outputs import (
@@ -28,9 +32,6 @@ from longt5.flax.outputs import (
     FlaxBaseModelOutputWithPastAndCrossAttentions,
 )
 from longt5.flax.parameters import Dimensions, Params
-
-# Tokens whose feed-forward network is computed at once: what it holds in between is larger than the states.
-PIECE = 1024
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
@@ -67,6 +68,9 @@ class Wanted(NamedTuple):
     hidden_states: bool = False
 
 
+NOTHING = Wanted()
+
+
 class KeysAndValues(NamedTuple):
     """Of one attention, both `(batch, heads, length, d_kv)`."""
 
@@ -99,7 +103,7 @@ def encode(
     input_ids: Array,
     attention_mask: Array,
     setup: Setup,
-    wanted: Wanted = Wanted(),
+    wanted: Wanted = NOTHING,
     dropout_key: Array | None = None,
 ) -> FlaxBaseModelOutput:
     """Runs the encoder over (batch, length) tokens.
@@ -117,14 +121,9 @@ def encode(
     if biases[1] is not None:
         ids = block_ids(attention_mask, d.global_block_size)
 
-    def run(
-        layer: Params, states: Array, biases: Any, chance_key: Array | None
-    ) -> tuple[Array, Array | None]:
-        chance = _Chance(d.dropout_rate, chance_key)
-        update, weights = _encoder_self_attention(
-            layer["0"], states, biases, ids, attention_mask, setup, chance, wanted.attentions
-        )
-        return _with_feed_forward(layer["1"], _add(states, update, setup), setup, chance), weights
+    def run(layer: Params, states: Array, biases: Any, key: Array | None) -> tuple[Array, Array | None]:
+        chance = _Chance(d.dropout_rate, key)
+        return _encoder_layer(layer, states, biases, ids, attention_mask, setup, chance, wanted.attentions)
 
     run = jax.checkpoint(run) if setup.gradient_checkpointing else run
     all_states: tuple[Array, ...] = ()
@@ -152,7 +151,7 @@ def _encoder_biases(first: Params, length: int, d: Dimensions) -> tuple[Array, A
     return band, _bias_by_offset(first["global_relative_attention_bias"], offsets, d, True)
 
 
-def _encoder_self_attention(
+def _encoder_layer(
     layer: Params,
     states: Array,
     biases: tuple[Array, Array | None],
@@ -162,30 +161,44 @@ def _encoder_self_attention(
     chance: _Chance,
     with_weights: bool,
 ) -> tuple[Array, Array | None]:
-    """What an encoder layer's attention adds to the states, (batch, length, d_model), and its weights."""
+    """Attention and feed-forward network over (batch, length, d_model) states, a tile of them at a time.
+
+    Args:
+        biases, ids: of the band and the globals, see `Globals`.
+    Returns:
+        the new states and None, or the weights as transformers lays them out, in blocks of radius + 1 queries against
+        the block before, themselves, the block after and the globals:
+        (batch, blocks, heads, radius + 1, 3 * (radius + 1) + globals).
+    """
     d = setup.dimensions
-    attention = layer[d.encoder_attention]
-    normed = _norm(layer["layer_norm"], states, setup)
-    query, key, value = (_heads(_linear(attention[name], normed, setup), d) for name in "qkv")
-    band_bias, global_bias = biases
+    attention, norm = layer["0"][d.encoder_attention], layer["0"]["layer_norm"]
+    tiling = Tiling.of(states.shape[1], d.local_radius, by_blocks=with_weights)
+    band_bias = band_bias_tile(biases[0], tiling)
+    of_weights, of_update = chance.next(), chance.next()
+    of_network = chance.next(), chance.next()
+
+    def keys_and_values(normed: Array) -> KeysAndValues:
+        return KeysAndValues(*(_heads(_linear(attention[name], normed, setup), d) for name in "kv"))
+
     global_tokens = None
-    if global_bias is not None and ids is not None:
-        sums = _norm(
-            attention["global_input_layer_norm"], block_sums(normed, ids, d.global_block_size), setup
-        )
-        of_globals = (_heads(_linear(attention[name], sums, setup), d) for name in "kv")
-        global_tokens = Globals(*of_globals, global_bias, ids, d.global_block_size)
-    attended, weights = encoder_attention(
-        query,
-        key,
-        value,
-        band_bias,
-        global_tokens,
-        attention_mask,
-        dropout=chance.next(),
-        with_weights=with_weights,
+    if biases[1] is not None and ids is not None:
+        sums = block_sums(_norm(norm, states, setup), ids, d.global_block_size)
+        of_globals = keys_and_values(_norm(attention["global_input_layer_norm"], sums, setup))
+        global_tokens = Globals(*of_globals, biases[1], ids, d.global_block_size)
+
+    def run(start: Array, states: Array, window: Window) -> tuple[Array, Array | None]:
+        query = _heads(_linear(attention["q"], _norm(norm, states, setup), setup), d)
+        attended, weights = attend_tile(start, query, window, band_bias, global_tokens, of_weights)
+        update = _linear(attention["o"], _merged(attended), setup)
+        states = _add(states, _dropped(update, of_update, start), setup)
+        states = _with_feed_forward(layer["1"], states, setup, of_network, start)
+        return states, weights if with_weights else None
+
+    tiles, weights = over_tiles(
+        states, attention_mask, tiling, lambda states: keys_and_values(_norm(norm, states, setup)), run
     )
-    return _dropped(_linear(attention["o"], _merged(attended), setup), chance.next()), weights
+    joined = tiles.swapaxes(0, 1).reshape(len(states), -1, d.d_model)[:, : states.shape[1]]
+    return joined, None if weights is None else weights.swapaxes(0, 1)
 
 
 def cross_keys_and_values(params: Params, encoder_states: Array, setup: Setup) -> tuple[KeysAndValues, ...]:
@@ -222,7 +235,7 @@ def decode(
     encoder_states: Array | tuple[KeysAndValues, ...],
     encoder_attention_mask: Array,
     setup: Setup,
-    wanted: Wanted = Wanted(),
+    wanted: Wanted = NOTHING,
     past_key_values: dict[str, Any] | None = None,
     dropout_key: Array | None = None,
 ) -> FlaxBaseModelOutputWithPastAndCrossAttentions:
@@ -257,7 +270,8 @@ def decode(
         if not isinstance(source, KeysAndValues):
             source = _keys_and_values(layer["1"], source, setup)
         update, cross_weights = _cross_attention(layer["1"], states, cross_bias, source, setup, chance)
-        states = _with_feed_forward(layer["2"], _add(states, update, setup), setup, chance)
+        of_network = chance.next(), chance.next()
+        states = _with_feed_forward(layer["2"], _add(states, update, setup), setup, of_network)
         return states, cache, (weights, cross_weights)
 
     run = jax.checkpoint(run) if setup.gradient_checkpointing else run
@@ -337,30 +351,19 @@ def logits(params: Params, states: Array, setup: Setup) -> Array:
     return _linear({"kernel": params["shared"]["embedding"].T}, states, setup)
 
 
-def _with_feed_forward(layer: Params, states: Array, setup: Setup, chance: _Chance) -> Array:
-    """(batch, length, d_model) states after norm, feed-forward network and residual, a piece of the length at a time."""
-    inner, outer = chance.next(), chance.next()
-
-    def run(start: Array | int, states: Array) -> Array:
-        network, d = layer["DenseReluDense"], setup.dimensions
-        normed = _norm(layer["layer_norm"], states, setup)
-        act = ACTIVATIONS[d.dense_act_fn]
-        if d.is_gated_act:
-            hidden = act(_linear(network["wi_0"], normed, setup)) * _linear(network["wi_1"], normed, setup)
-        else:
-            hidden = act(_linear(network["wi"], normed, setup))
-        hidden = _dropped(_saturated(hidden, setup), inner, start)
-        update = _linear(network["wo"], hidden, setup, in_float32=True)
-        return _add(states, _dropped(update, outer, start), setup)
-
-    batch, length, width = states.shape
-    if length <= PIECE:
-        return run(0, states)
-    count = -(-length // PIECE)
-    padded = jnp.pad(states, ((0, 0), (0, count * PIECE - length), (0, 0)))
-    pieces = (jnp.arange(count), padded.reshape(batch, count, PIECE, width).swapaxes(0, 1))
-    done = lax.map(lambda piece: jax.checkpoint(run)(*piece), pieces)
-    return done.swapaxes(0, 1).reshape(batch, count * PIECE, width)[:, :length]
+def _with_feed_forward(
+    layer: Params, states: Array, setup: Setup, dropout: tuple[Dropout | None, ...], index: Array | int = 0
+) -> Array:
+    """(batch, length, d_model) states after norm, feed-forward network and residual."""
+    network, act = layer["DenseReluDense"], ACTIVATIONS[setup.dimensions.dense_act_fn]
+    normed = _norm(layer["layer_norm"], states, setup)
+    if setup.dimensions.is_gated_act:
+        hidden = act(_linear(network["wi_0"], normed, setup)) * _linear(network["wi_1"], normed, setup)
+    else:
+        hidden = act(_linear(network["wi"], normed, setup))
+    hidden = _dropped(_saturated(hidden, setup), dropout[0], index)
+    update = _linear(network["wo"], hidden, setup, in_float32=True)
+    return _add(states, _dropped(update, dropout[1], index), setup)
 
 
 def _embedded(params: Params, input_ids: Array, setup: Setup) -> Array:

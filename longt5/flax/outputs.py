@@ -1,6 +1,6 @@
-"""What the Flax classes return: the output objects of transformers 4.57.6, with the same fields in the same order.
+"""What the Flax classes return: the output objects of transformers 4.57.6, with their fields in their order.
 
-Fields that are None are absent for those who read an output as a mapping or as a tuple: `output["logits"]`, `output[0]`,
+Fields that are None are absent where an output is read as a mapping or as a tuple: `output["logits"]`, `output[0]`,
 `output.to_tuple()`, `**output`. Outputs are pytrees, so that compiled functions take and return them.
 """
 

@@ -1,7 +1,7 @@
 """The dimensions of a LongT5 and its parameters: a tree of arrays with the names that Flax checkpoints have.
 
-A kernel is `(in, out)`, the transpose of PyTorch's weight. The stacks share the embedding, `params["shared"]`; a head of
-its own is `params["lm_head"]`, and where there is none the embedding is the head.
+A kernel is `(in, out)`, the transpose of PyTorch's weight. The stacks share one embedding, and a head of
+its own is `params["lm_head"]`; where there is none the embedding is the head.
 """
 
 from collections.abc import Iterator, Mapping

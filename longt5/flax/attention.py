@@ -1,6 +1,6 @@
 """LongT5's attention as pure functions on arrays (Guo et al. 2022, section 3.1), in memory linear in the length.
 
-The encoder's runs one tile of queries at a time, under `lax.map`: a tile sees the keys within the radius of its own
+The encoder's runs one tile of queries at a time, under `lax.scan`: a tile sees the keys within the radius of its own
 tokens and, in transient-global attention, the global keys. Its scores are the largest array that exists, with gradients
 too, as `jax.checkpoint` has the backward pass compute them again. Scores and softmax are float32 in any dtype.
 
@@ -9,6 +9,7 @@ What is computed is that of `longt5.attention.reference`, where positions, block
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -120,11 +121,11 @@ class Tiling(NamedTuple):
         """The tiles of keys that one more tile completes to all that a tile of queries reaches."""
         return -(-2 * self.margin // self.tile)
 
-    def cut(self, x: Array, *, for_keys: bool = False, fill: int = 0) -> Array:
-        """(batch, length, ...) -> (tiles, batch, tile, ...); keys begin `margin` earlier and end later."""
-        left, tiles = (self.margin, self.count + self.before) if for_keys else (0, self.count)
-        around = [(0, 0), (left, tiles * self.tile - left - x.shape[1])] + [(0, 0)] * (x.ndim - 2)
-        padded = jnp.pad(x, around, constant_values=fill)
+    def cut(self, x: Array) -> Array:
+        """(batch, length, ...) -> (before + count, batch, tile, ...), from `margin` before the text on."""
+        tiles = self.before + self.count
+        around = [(0, 0), (self.margin, tiles * self.tile - self.margin - x.shape[1])]
+        padded = jnp.pad(x, around + [(0, 0)] * (x.ndim - 2))
         return padded.reshape(x.shape[0], tiles, self.tile, *x.shape[2:]).swapaxes(0, 1)
 
 
@@ -194,23 +195,25 @@ def over_tiles(
     Returns:
         what `run` returns, stacked.
     """
-    tile, before, reach = tiling.tile, tiling.before, tiling.tile + 2 * tiling.margin
-    of_keys = tiling.cut(states, for_keys=True)
-    is_text = tiling.cut(attention_mask != 0, for_keys=True).swapaxes(0, 1).reshape(len(states), -1)
-    first = [project(one) for one in of_keys[:before]]
+    tile, margin, reach = tiling.tile, tiling.margin, tiling.tile + 2 * tiling.margin
+    tiles = tiling.cut(states)
+    is_text = tiling.cut(attention_mask != 0).swapaxes(0, 1).reshape(len(states), -1)
+    first = [(one, *project(one)) for one in tiles[: tiling.before]]
 
-    # The keys and values of a tile are used by the next ones too, and so carried along instead of sliced from an array
-    # of them all: the gradient of such a slice is as long as the text, for every tile.
-    @jax.checkpoint
-    def step(carried: list[tuple[Array, Array]], one: tuple[Array, Array, Array]) -> tuple[Any, Any]:
-        start, queries, next_states = one
-        carried = [*carried, project(next_states)]
-        key, value = (jnp.concatenate(parts, axis=2)[:, :, :reach] for parts in zip(*carried))
+    # What is used by the next tiles too is carried along instead of sliced from an array of it all: the gradient of such
+    # a slice is as long as the text, for every tile.
+    @partial(jax.checkpoint, prevent_cse=False)  # a scan's body is not merged with its backward pass anyway
+    def step(carried: list[tuple[Array, ...]], one: tuple[Array, Array]) -> tuple[Any, Any]:
+        start, newest = one
+        carried = [*carried, (newest, *project(newest))]
+        around, keys, values = zip(*carried)
+        queries = jnp.concatenate(around, axis=1)[:, margin : margin + tile]
+        key, value = (jnp.concatenate(parts, axis=2)[:, :, :reach] for parts in (keys, values))
         visible = lax.dynamic_slice_in_dim(is_text, start, reach, axis=1)
         return carried[1:], run(start, queries, Window(key, value, visible))
 
     starts = jnp.arange(tiling.count) * tile
-    return lax.scan(step, first, (starts, tiling.cut(states), of_keys[before:]))[1]
+    return lax.scan(step, first, (starts, tiles[tiling.before :]))[1]
 
 
 def attend_tile(

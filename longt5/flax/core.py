@@ -1,8 +1,8 @@
 """LongT5 as pure functions of its parameters: what the module and the classes compute.
 
 Parameters are the tree of `longt5.flax.parameters`, in any dtype; products run in the `dtype` of the `Setup`. In float16
-products saturate at the largest finite value, and the feed-forward networks' last ones are float32, as in
-`longt5.layers`; the T5 family overflows otherwise (transformers #9295, #17978).
+products saturate at the largest finite value, and the last one of a feed-forward network is float32, as in
+`longt5.layers`: the T5 family overflows otherwise (transformers #9295, #17978).
 """
 
 from collections.abc import Callable
@@ -30,6 +30,8 @@ from longt5.flax.attention import (
 from longt5.flax.outputs import (
     FlaxBaseModelOutput,
     FlaxBaseModelOutputWithPastAndCrossAttentions,
+    FlaxSeq2SeqLMOutput,
+    FlaxSeq2SeqModelOutput,
 )
 from longt5.flax.parameters import Dimensions, Params
 
@@ -141,6 +143,44 @@ def encode(
     )
 
 
+def forward(
+    params: Params,
+    input_ids: Array,
+    attention_mask: Array,
+    decoder_input_ids: Array,
+    decoder_attention_mask: Array,
+    setup: Setup,
+    wanted: Wanted = NOTHING,
+    dropout_key: Array | None = None,
+    *,
+    with_head: bool,
+) -> FlaxSeq2SeqLMOutput | FlaxSeq2SeqModelOutput:
+    """Encodes (batch, source length) tokens and decodes (batch, length), see `encode`, `decode` and `logits`."""
+    keys = (None, None) if dropout_key is None else jax.random.split(dropout_key)
+    encoded = encode(params, input_ids, attention_mask, setup, wanted, keys[0])
+    decoded = decode(
+        params,
+        decoder_input_ids,
+        decoder_attention_mask,
+        encoded.last_hidden_state,
+        attention_mask,
+        setup,
+        wanted,
+        dropout_key=keys[1],
+    )
+    beside = {
+        "decoder_hidden_states": decoded.hidden_states,
+        "decoder_attentions": decoded.attentions,
+        "cross_attentions": decoded.cross_attentions,
+        "encoder_last_hidden_state": encoded.last_hidden_state,
+        "encoder_hidden_states": encoded.hidden_states,
+        "encoder_attentions": encoded.attentions,
+    }
+    if with_head:
+        return FlaxSeq2SeqLMOutput(logits=logits(params, decoded.last_hidden_state, setup), **beside)
+    return FlaxSeq2SeqModelOutput(last_hidden_state=decoded.last_hidden_state, **beside)
+
+
 def _encoder_biases(first: Params, length: int, d: Dimensions) -> tuple[Array, Array | None]:
     """The biases by offset that the first layer owns: (heads, 2 * radius + 1), (heads, 2 * globals) or None."""
     radius, count = d.local_radius, length // d.global_block_size
@@ -182,8 +222,11 @@ def _encoder_layer(
 
     global_tokens = None
     if biases[1] is not None and ids is not None:
-        sums = block_sums(_norm(norm, states, setup), ids, d.global_block_size)
-        of_globals = keys_and_values(_norm(attention["global_input_layer_norm"], sums, setup))
+        # Computed again in the backward pass: its steps are as long as the text, what comes of them is not.
+        summed = jax.checkpoint(
+            lambda states: block_sums(_norm(norm, states, setup), ids, d.global_block_size)
+        )
+        of_globals = keys_and_values(_norm(attention["global_input_layer_norm"], summed(states), setup))
         global_tokens = Globals(*of_globals, biases[1], ids, d.global_block_size)
 
     def run(start: Array, states: Array, window: Window) -> tuple[Array, Array | None]:

@@ -44,14 +44,14 @@ class Output(Mapping[str, Any]):
                 yield field.name, value
 
 
-def _output(cls: type[_Output]) -> type[_Output]:
-    """Makes a class a frozen dataclass and a pytree. `eq=False`: arrays are not compared by their truth."""
-    made = dataclass(frozen=True, eq=False)(cls)
-    names = [field.name for field in fields(made)]  # type: ignore[arg-type]
-    return jax.tree_util.register_dataclass(made, data_fields=names, meta_fields=[])
+def _pytree(cls: type[_Output]) -> type[_Output]:
+    """Lets compiled functions take and return a dataclass of arrays."""
+    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    return jax.tree_util.register_dataclass(cls, data_fields=names, meta_fields=[])
 
 
-@_output
+@_pytree
+@dataclass(frozen=True, eq=False)  # arrays are not compared by their truth
 class FlaxBaseModelOutput(Output):
     """What the encoder returns."""
 
@@ -63,7 +63,8 @@ class FlaxBaseModelOutput(Output):
     """Each layer's weights, see `encoder_attention`."""
 
 
-@_output
+@_pytree
+@dataclass(frozen=True, eq=False)
 class FlaxBaseModelOutputWithPastAndCrossAttentions(Output):
     """What the decoder of `FlaxLongT5Model` returns."""
 
@@ -77,7 +78,8 @@ class FlaxBaseModelOutputWithPastAndCrossAttentions(Output):
     """Each layer's weights, `(batch, heads, queries, source length)`."""
 
 
-@_output
+@_pytree
+@dataclass(frozen=True, eq=False)
 class FlaxCausalLMOutputWithCrossAttentions(Output):
     """What the decoder of `FlaxLongT5ForConditionalGeneration` returns."""
 
@@ -89,7 +91,8 @@ class FlaxCausalLMOutputWithCrossAttentions(Output):
     cross_attentions: Arrays | None = None
 
 
-@_output
+@_pytree
+@dataclass(frozen=True, eq=False)
 class FlaxSeq2SeqModelOutput(Output):
     """What `FlaxLongT5Model` returns."""
 
@@ -103,7 +106,8 @@ class FlaxSeq2SeqModelOutput(Output):
     encoder_attentions: Arrays | None = None
 
 
-@_output
+@_pytree
+@dataclass(frozen=True, eq=False)
 class FlaxSeq2SeqLMOutput(Output):
     """What `FlaxLongT5ForConditionalGeneration` returns."""
 
@@ -117,7 +121,8 @@ class FlaxSeq2SeqLMOutput(Output):
     encoder_attentions: Arrays | None = None
 
 
-@_output
+@_pytree
+@dataclass(frozen=True, eq=False)
 class FlaxGreedySearchOutput(Output):
     """What `generate` returns without sampling and beams."""
 
@@ -125,14 +130,16 @@ class FlaxGreedySearchOutput(Output):
     """`(batch, max_length)`, with the start token, padded behind the end."""
 
 
-@_output
+@_pytree
+@dataclass(frozen=True, eq=False)
 class FlaxSampleOutput(Output):
     """What `generate` returns when it samples."""
 
     sequences: Array | None = None
 
 
-@_output
+@_pytree
+@dataclass(frozen=True, eq=False)
 class FlaxBeamSearchOutput(Output):
     """What `generate` returns with beams."""
 

@@ -108,7 +108,7 @@ class Tiling(NamedTuple):
     """Queries in a tile."""
     margin: int
     """Keys before and after them."""
-    count: int
+    number: int
 
     @classmethod
     def of(cls, length: int, radius: int, *, by_blocks: bool = False) -> "Tiling":
@@ -123,7 +123,7 @@ class Tiling(NamedTuple):
 
     def cut(self, x: Array) -> Array:
         """(batch, length, ...) -> (before + count, batch, tile, ...), from `margin` before the text on."""
-        tiles = self.before + self.count
+        tiles = self.before + self.number
         around = [(0, 0), (self.margin, tiles * self.tile - self.margin - x.shape[1])]
         padded = jnp.pad(x, around + [(0, 0)] * (x.ndim - 2))
         return padded.reshape(x.shape[0], tiles, self.tile, *x.shape[2:]).swapaxes(0, 1)
@@ -200,8 +200,8 @@ def over_tiles(
     is_text = tiling.cut(attention_mask != 0).swapaxes(0, 1).reshape(len(states), -1)
     first = [(one, *project(one)) for one in tiles[: tiling.before]]
 
-    # What is used by the next tiles too is carried along instead of sliced from an array of it all: the gradient of such
-    # a slice is as long as the text, for every tile.
+    # What the next tiles use too is carried along instead of sliced from an array of it all: the gradient of such a
+    # slice is as long as the text, for every tile.
     @partial(jax.checkpoint, prevent_cse=False)  # a scan's body is not merged with its backward pass anyway
     def step(carried: list[tuple[Array, ...]], one: tuple[Array, Array]) -> tuple[Any, Any]:
         start, newest = one
@@ -212,7 +212,7 @@ def over_tiles(
         visible = lax.dynamic_slice_in_dim(is_text, start, reach, axis=1)
         return carried[1:], run(start, queries, Window(key, value, visible))
 
-    starts = jnp.arange(tiling.count) * tile
+    starts = jnp.arange(tiling.number) * tile
     return lax.scan(step, first, (starts, tiles[tiling.before :]))[1]
 
 

@@ -1,7 +1,7 @@
 """LongT5 as pure functions of its parameters: what the module and the classes compute.
 
-Parameters are the tree of `longt5.flax.parameters`, in any dtype; products run in the `dtype` of the `Setup`. In float16
-products saturate at the largest finite value, and the last one of a feed-forward network is float32, as in
+Parameters are the tree of `longt5.flax.parameters`, in any dtype; products run in the `dtype` of the `Setup`. In
+float16 products saturate at the largest finite value, and the last one of a feed-forward network is float32, as in
 `longt5.layers`: the T5 family overflows otherwise (transformers #9295, #17978).
 """
 
@@ -168,7 +168,7 @@ def forward(
         wanted,
         dropout_key=keys[1],
     )
-    beside = {
+    beside: dict[str, Any] = {
         "decoder_hidden_states": decoded.hidden_states,
         "decoder_attentions": decoded.attentions,
         "cross_attentions": decoded.cross_attentions,

@@ -72,8 +72,8 @@ class FlaxGeneration(_Base):
             prng_key: of `jax.random`, for sampling; always the same if None.
             trace: if False, the loops run uncompiled, for debugging.
             params: in place of the model's.
-            logits_processor: functions of tokens `(rows, max_length)`, scores `(rows, vocabulary)` and the length so far
-                that return new scores; each is compiled with the loop, so define it once.
+            logits_processor: functions of tokens `(rows, max_length)`, scores `(rows, vocabulary)` and the length so
+                far that return new scores; each is compiled with the loop, so define it once.
             attention_mask: `(batch, source length)`, non-zero at text.
             encoder_outputs: what `encode` returned, so that it does not run again.
             decoder_input_ids, decoder_attention_mask: `(batch, length)`, what the texts begin with.

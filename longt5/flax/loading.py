@@ -1,7 +1,7 @@
 """Checkpoint files of the Flax classes, read and written without PyTorch, by the rules of `longt5.loading`.
 
-Safetensors files have PyTorch's names and shapes, so that one file serves both; `flax_model.msgpack` is what the classes
-of transformers 4.57.6 wrote.
+Safetensors files have PyTorch's names and shapes, so that one file serves both; `flax_model.msgpack` is what the
+classes of transformers 4.57.6 wrote.
 """
 
 import json
@@ -155,7 +155,7 @@ def save(
     if len(shards) == 1:
         save_file(shards[0], folder / SAFE_FILE, metadata={"format": "pt"})
         return
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, shard in enumerate(shards, start=1):
         file_name = f"model-{number:05}-of-{len(shards):05}.safetensors"
         save_file(shard, folder / file_name, metadata={"format": "pt"})

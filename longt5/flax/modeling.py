@@ -1,7 +1,7 @@
 """FlaxLongT5Model and FlaxLongT5ForConditionalGeneration: the classes that transformers had up to 4.57.6.
 
-Arguments, outputs and the names of parameters are those of 4.57.6. Every method compiles by itself, once for each shape,
-and may be called in functions that are compiled, differentiated or sharded.
+Arguments, outputs and the names of parameters are those of 4.57.6. Every method compiles by itself, once for each
+shape, and may be called in functions that are compiled, differentiated or sharded.
 """
 
 import os
@@ -34,8 +34,8 @@ _forward = jax.jit(core.forward, static_argnames=("setup", "wanted", "with_head"
 
 
 @partial(jax.jit, static_argnames=("setup", "wanted", "with_head"))
-def _decode(params: Params, *inputs: Any, with_head: bool, setup: core.Setup, **options: Any) -> Any:
-    decoded = core.decode(params, *inputs, setup=setup, **options)
+def _decode(params: Params, *inputs: Array, with_head: bool, setup: core.Setup, **options: Any) -> Any:
+    decoded = core.decode(params, *inputs, setup, **options)
     if not with_head:
         return decoded
     fields = {name: getattr(decoded, name) for name in decoded.__dataclass_fields__}

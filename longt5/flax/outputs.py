@@ -55,7 +55,7 @@ def _pytree(cls: type[_Output]) -> type[_Output]:
 class FlaxBaseModelOutput(Output):
     """What the encoder returns."""
 
-    last_hidden_state: Array | None = None
+    last_hidden_state: Array
     """`(batch, length, d_model)`"""
     hidden_states: Arrays | None = None
     """Each layer's input and the output, `(batch, length, d_model)`."""
@@ -68,7 +68,7 @@ class FlaxBaseModelOutput(Output):
 class FlaxBaseModelOutputWithPastAndCrossAttentions(Output):
     """What the decoder of `FlaxLongT5Model` returns."""
 
-    last_hidden_state: Array | None = None
+    last_hidden_state: Array
     past_key_values: dict[str, Any] | None = None
     """The cache with the new tokens' keys and values in it, see `init_cache`."""
     hidden_states: Arrays | None = None
@@ -83,7 +83,7 @@ class FlaxBaseModelOutputWithPastAndCrossAttentions(Output):
 class FlaxCausalLMOutputWithCrossAttentions(Output):
     """What the decoder of `FlaxLongT5ForConditionalGeneration` returns."""
 
-    logits: Array | None = None
+    logits: Array
     """`(batch, length, vocabulary)`"""
     past_key_values: dict[str, Any] | None = None
     hidden_states: Arrays | None = None
@@ -96,7 +96,7 @@ class FlaxCausalLMOutputWithCrossAttentions(Output):
 class FlaxSeq2SeqModelOutput(Output):
     """What `FlaxLongT5Model` returns."""
 
-    last_hidden_state: Array | None = None
+    last_hidden_state: Array
     past_key_values: dict[str, Any] | None = None
     decoder_hidden_states: Arrays | None = None
     decoder_attentions: Arrays | None = None
@@ -111,7 +111,7 @@ class FlaxSeq2SeqModelOutput(Output):
 class FlaxSeq2SeqLMOutput(Output):
     """What `FlaxLongT5ForConditionalGeneration` returns."""
 
-    logits: Array | None = None
+    logits: Array
     past_key_values: dict[str, Any] | None = None
     decoder_hidden_states: Arrays | None = None
     decoder_attentions: Arrays | None = None
@@ -126,7 +126,7 @@ class FlaxSeq2SeqLMOutput(Output):
 class FlaxGreedySearchOutput(Output):
     """What `generate` returns without sampling and beams."""
 
-    sequences: Array | None = None
+    sequences: Array
     """`(batch, max_length)`, with the start token, padded behind the end."""
 
 
@@ -135,7 +135,7 @@ class FlaxGreedySearchOutput(Output):
 class FlaxSampleOutput(Output):
     """What `generate` returns when it samples."""
 
-    sequences: Array | None = None
+    sequences: Array
 
 
 @_pytree
@@ -143,7 +143,7 @@ class FlaxSampleOutput(Output):
 class FlaxBeamSearchOutput(Output):
     """What `generate` returns with beams."""
 
-    sequences: Array | None = None
+    sequences: Array
     """`(batch * num_return_sequences, max_length)`, the best of each text first."""
-    scores: Array | None = None
+    scores: Array
     """`(batch * num_return_sequences,)`: log probabilities, divided by the length to the power of `length_penalty`."""

@@ -1,7 +1,7 @@
 """What changes the scores of the next token while a text is generated, in transformers' order and with its effects.
 
-All texts are `(rows, max_length)` arrays of which the first `length` tokens are written, so that one compiled step serves
-every length.
+All texts are `(rows, max_length)` arrays of which the first `length` tokens are written, so that one compiled step
+serves every length.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Greedy search, sampling and beams as compiled loops, with the semantics of transformers' PyTorch code.
 
-A loop's shapes are fixed: texts have room for `max_length` tokens. The rows of one text, its beams, share one copy of the
-keys and values of cross-attention.
+A loop's shapes are fixed: texts have room for `max_length` tokens. The rows of one text, its beams, share one copy of
+the keys and values of cross-attention.
 """
 
 from functools import partial
@@ -47,19 +47,19 @@ def _next_logits(source: _Source, tokens: Array, cache: Any, setup: Setup) -> tu
 
 def _source(
     params: Params,
-    states: Array,
-    mask: Array,
-    tokens: Array | None,
+    encoder_states: Array,
+    encoder_mask: Array,
+    encoder_tokens: Array | None,
     prompt_mask: Array,
-    beams: int,
-    s: Settings,
+    setup: Setup,
+    rows_a_text: int,
+    max_length: int,
 ) -> _Source:
-    rows = len(prompt_mask) * beams
-    behind = jnp.ones((len(prompt_mask), s.max_length - prompt_mask.shape[1]), prompt_mask.dtype)
-    decoder_mask = jnp.repeat(jnp.concatenate([prompt_mask, behind], axis=1), beams, axis=0)
-    assert decoder_mask.shape[0] == rows
-    tokens = None if tokens is None else jnp.repeat(tokens, beams, axis=0)
-    return _Source(params, states, mask, tokens, decoder_mask)
+    cross = core.cross_keys_and_values(params, encoder_states, setup)
+    room = ((0, 0), (0, max_length - prompt_mask.shape[1]))
+    decoder_mask = jnp.repeat(jnp.pad(prompt_mask, room, constant_values=1), rows_a_text, axis=0)
+    tokens = None if encoder_tokens is None else jnp.repeat(encoder_tokens, rows_a_text, axis=0)
+    return _Source(params, cross, encoder_mask, tokens, decoder_mask)
 
 
 @partial(jax.jit, static_argnames=("setup", "settings"))
@@ -85,8 +85,8 @@ def sample(
         (batch * num_return_sequences, max_length) tokens.
     """
     s, copies = settings, settings.num_return_sequences
-    cross = core.cross_keys_and_values(params, encoder_states, setup)
-    source = _source(params, cross, encoder_mask, encoder_tokens, prompt_mask, copies, s)
+    encoded = (encoder_states, encoder_mask, encoder_tokens)
+    source = _source(params, *encoded, prompt_mask, setup, copies, s.max_length)
     prompt = jnp.repeat(prompt, copies, axis=0)
     tokens = jnp.full((len(prompt), s.max_length), s.pad_token_id, jnp.int32)
     tokens = lax.dynamic_update_slice(tokens, prompt, (0, 0))
@@ -159,8 +159,8 @@ def beam_search(
         (batch * num_return_sequences, max_length) tokens and (batch * num_return_sequences,) scores.
     """
     s, beams = settings, settings.num_beams
-    cross = core.cross_keys_and_values(params, encoder_states, setup)
-    source = _source(params, cross, encoder_mask, encoder_tokens, prompt_mask, beams, s)
+    encoded = (encoder_states, encoder_mask, encoder_tokens)
+    source = _source(params, *encoded, prompt_mask, setup, beams, s.max_length)
     batch, prompt_length = prompt.shape
     repeated = jnp.repeat(prompt, beams, axis=0)
     logits, cache = _next_logits(

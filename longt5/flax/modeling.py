@@ -34,13 +34,17 @@ _forward = jax.jit(core.forward, static_argnames=("setup", "wanted", "with_head"
 
 
 @partial(jax.jit, static_argnames=("setup", "wanted", "with_head"))
-def _decode(params: Params, *inputs: Array, with_head: bool, setup: core.Setup, **options: Any) -> Any:
-    decoded = core.decode(params, *inputs, setup, **options)
+def _decode(*, params: Params, setup: core.Setup, with_head: bool, **inputs: Any) -> Any:
+    decoded = core.decode(params, setup=setup, **inputs)
     if not with_head:
         return decoded
-    fields = {name: getattr(decoded, name) for name in decoded.__dataclass_fields__}
-    states = fields.pop("last_hidden_state")
-    return FlaxCausalLMOutputWithCrossAttentions(logits=core.logits(params, states, setup), **fields)
+    return FlaxCausalLMOutputWithCrossAttentions(
+        logits=core.logits(params, decoded.last_hidden_state, setup),
+        past_key_values=decoded.past_key_values,
+        hidden_states=decoded.hidden_states,
+        attentions=decoded.attentions,
+        cross_attentions=decoded.cross_attentions,
+    )
 
 
 def shift_tokens_right(input_ids: Array, pad_token_id: int, decoder_start_token_id: int) -> Array:
@@ -260,11 +264,11 @@ class FlaxLongT5PreTrainedModel:
                 mask = mask[:, :0]
             mask = jnp.pad(mask, ((0, 0), (0, max(places - mask.shape[1], 0))), constant_values=1)[:, :places]
         output = _decode(
-            self._chosen(params),
-            decoder_input_ids,
-            mask,
-            states,
-            _mask(encoder_attention_mask, states[..., 0]),
+            params=self._chosen(params),
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=mask,
+            encoder_states=states,
+            encoder_attention_mask=_mask(encoder_attention_mask, states[..., 0]),
             setup=self._setup,
             wanted=self._wanted(output_attentions, output_hidden_states),
             past_key_values=past_key_values,

@@ -1,0 +1,1 @@
+"""Tests of longt5.flax; skipped where JAX is not installed."""

@@ -33,7 +33,9 @@ def test_the_same_outputs(name: str) -> None:
     # The first text is whole: 22 of the 24 queries of its blocks are real.
     weights, expected = output.encoder_attentions[1][0], recorded["encoder_attention"][0]
     assert weights.shape == expected.shape
-    weights, expected = (np.asarray(x).swapaxes(1, 2).reshape(-1, *x.shape[1::2]) for x in (weights, expected))
+    weights, expected = (
+        np.asarray(x).swapaxes(1, 2).reshape(-1, *x.shape[1::2]) for x in (weights, expected)
+    )
     np.testing.assert_allclose(weights[:22], expected[:22], atol=1e-5)
     np.testing.assert_allclose(output.decoder_attentions[1], recorded["decoder_attention"], atol=1e-5)
     np.testing.assert_allclose(output.cross_attentions[1], recorded["cross_attention"], atol=1e-5)
@@ -44,6 +46,7 @@ def test_the_same_text() -> None:
     model = FlaxLongT5ForConditionalGeneration.from_pretrained(RECORDED / "global")
     inputs = (jnp.asarray(recorded[key]) for key in ("input_ids", "attention_mask"))
     tokens, mask = inputs
-    assert model.generate(tokens, attention_mask=mask, max_length=12).sequences.tolist() == recorded[
-        "greedy"
-    ].tolist()
+    assert (
+        model.generate(tokens, attention_mask=mask, max_length=12).sequences.tolist()
+        == recorded["greedy"].tolist()
+    )

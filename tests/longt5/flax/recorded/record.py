@@ -27,7 +27,11 @@ SIZES = {
     "decoder_start_token_id": 0,
 }
 # (attention, whether the head is tied, and outputs scaled)
-MODELS = {"local": ("local", False), "global": ("transient-global", False), "tied": ("transient-global", True)}
+MODELS = {
+    "local": ("local", False),
+    "global": ("transient-global", False),
+    "tied": ("transient-global", True),
+}
 
 
 def randomized(params: dict, seed: int) -> dict:
@@ -37,7 +41,8 @@ def randomized(params: dict, seed: int) -> dict:
     drawn = [
         1 + 0.3 * rng.standard_normal(x.shape)
         if x.ndim == 1
-        else rng.standard_normal(x.shape) * (1 if min(x.shape) < 8 or x.shape[0] == 40 else x.shape[0] ** -0.5)
+        else rng.standard_normal(x.shape)
+        * (1 if min(x.shape) < 8 or x.shape[0] == 40 else x.shape[0] ** -0.5)
         for x in leaves
     ]
     return jax.tree_util.tree_unflatten(tree, [jnp.asarray(x, jnp.float32) for x in drawn])

@@ -1,1 +1,0 @@
-"""Tests of longt5.flax; skipped where JAX is not installed."""

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-pytest.importorskip("jax", reason="needs the extra [jax]")
-
 from longt5.flax import FlaxLongT5ForConditionalGeneration
 from tests.longt5.factories import ATTENTION_TYPES, writers
 

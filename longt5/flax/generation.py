@@ -1,10 +1,8 @@
-"""`generate` of the Flax classes: reads transformers' GenerationConfig, refuses what is not there, starts the loops."""
-
-from __future__ import annotations
+"""FlaxLongT5ForConditionalGeneration: `generate` reads a GenerationConfig and starts the loops of `search`."""
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +10,10 @@ from jax import Array
 from transformers import GenerationConfig
 
 from longt5.flax import search
+from longt5.flax.modeling import FlaxLongT5PreTrainedModel
 from longt5.flax.outputs import FlaxBeamSearchOutput, FlaxGreedySearchOutput, FlaxSampleOutput
 from longt5.flax.parameters import Params
 from longt5.flax.processors import Processor, Settings
-
-if TYPE_CHECKING:
-    from longt5.flax.modeling import FlaxLongT5PreTrainedModel as _Base
-else:
-    _Base = object
 
 DEFAULT_NEW_TOKENS = 20
 # What changes a text in PyTorch and is not here, with the values that change nothing.
@@ -45,8 +39,10 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
 }
 
 
-class FlaxGeneration(_Base):
-    """`generate` and what prepares its inputs."""
+class FlaxLongT5ForConditionalGeneration(FlaxLongT5PreTrainedModel):
+    """Encoder and decoder with a language-modelling head: `params["lm_head"]`, or the embedding where it is absent."""
+
+    with_head = True
 
     def generate(
         self,

@@ -1,4 +1,4 @@
-"""FlaxLongT5Model and FlaxLongT5ForConditionalGeneration: the classes that transformers had up to 4.57.6.
+"""FlaxLongT5Model, and what it shares with FlaxLongT5ForConditionalGeneration: transformers' classes up to 4.57.6.
 
 Arguments, outputs and the names of parameters are those of 4.57.6. Every method compiles by itself, once for each
 shape, and may be called in functions that are compiled, differentiated or sharded.
@@ -15,7 +15,6 @@ from transformers import GenerationConfig
 
 from longt5.configuration import LongT5Config
 from longt5.flax import core
-from longt5.flax.generation import FlaxGeneration
 from longt5.flax.loading import load, save
 from longt5.flax.module import LongT5Module
 from longt5.flax.outputs import (
@@ -58,6 +57,7 @@ class FlaxLongT5PreTrainedModel:
 
     config_class = LongT5Config
     with_head: ClassVar[bool]
+    generation_config: GenerationConfig | None = None
 
     def __init__(
         self,
@@ -168,8 +168,6 @@ class FlaxLongT5PreTrainedModel:
             return model, loaded.params
         model.params = loaded.params
         return model
-
-    generation_config: GenerationConfig | None = None
 
     def save_pretrained(
         self,
@@ -346,9 +344,3 @@ class FlaxLongT5Model(FlaxLongT5PreTrainedModel):
     """Encoder and decoder without a head."""
 
     with_head = False
-
-
-class FlaxLongT5ForConditionalGeneration(FlaxGeneration, FlaxLongT5PreTrainedModel):
-    """Encoder and decoder with a language-modelling head: `params["lm_head"]`, or the embedding where it is absent."""
-
-    with_head = True

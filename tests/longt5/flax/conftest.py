@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import pytest
 
 from longt5.flax import FlaxLongT5ForConditionalGeneration
 from tests.longt5.factories import ATTENTION_TYPES, writers
+
+# The models are tiny, and compiling them well takes longer than running them.
+jax.config.update("jax_disable_most_optimizations", True)
 
 # A text of 40 tokens has several tiles and whole global blocks, and ends within one.
 SIZES = {"local_radius": 5, "global_block_size": 4}

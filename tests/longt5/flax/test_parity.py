@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jax import Array
 
@@ -19,6 +21,14 @@ from tests.longt5.factories import assert_close, padded_mask, random_ids
 from tests.longt5.flax.conftest import Pair
 
 LENGTH = 40
+
+
+@pytest.fixture
+def optimized() -> Iterator[None]:
+    """Compiles as for users."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +67,7 @@ def test_outputs(pair: Pair, length: int) -> None:
 
 
 # One shape, so that one compiled function serves all examples.
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, LENGTH), min_size=2, max_size=2), st.sampled_from(["left", "right"]))
 def test_padding_of_any_kind(pair: Pair, real: list[int], side: str) -> None:
     batch = inputs(LENGTH, *real, side=side)
@@ -127,7 +137,7 @@ def test_buckets() -> None:
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=14, max_size=14), min_size=1, max_size=3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_blocks_and_their_sums(masks: list[list[bool]]) -> None:
     from longt5.attention import reference
 
@@ -149,7 +159,7 @@ def test_equal_shapes_compile_once(pair: Pair) -> None:
     assert longt5.flax.modeling._forward._cache_size() == compiled
 
 
-def test_memory_is_linear_in_the_length() -> None:
+def test_memory_is_linear_in_the_length(optimized: None) -> None:
     """By the compiler's own account, with gradients too: four times the length takes at most 4.2 times as much."""
     from longt5 import LongT5Config
     from longt5.flax.parameters import Dimensions, initial_params

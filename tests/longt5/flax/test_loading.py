@@ -106,16 +106,16 @@ def test_damaged_msgpack_is_refused(pair: Pair, tmp_path: Path) -> None:
 
 
 WITHOUT_TORCH = """
-import importlib.machinery, sys
+import sys
+from importlib.machinery import PathFinder
 
-find = importlib.machinery.PathFinder.find_spec
+class Finder(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        hidden = name.partition(".")[0] in ("torch", "accelerate")
+        return None if hidden else super().find_spec(name, path, target)
 
-class Finder:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        return None if name.partition(".")[0] in ("torch", "accelerate") else find(name, path, target)
-
-sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = Finder
+sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
 
 import longt5
 from longt5.flax import FlaxLongT5ForConditionalGeneration

@@ -37,7 +37,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def inputs(length: int = LENGTH, *real: int, side: str = "right") -> dict[str, torch.Tensor]:
-    mask = padded_mask(length, *(real or (length, length // 2)), side=side)
+    mask = padded_mask(length, *(real or (length, max(length // 2, 1))), side=side)
     rows = len(mask)
     return {
         "input_ids": random_ids(rows, length) * mask,

@@ -108,7 +108,7 @@ $(READY): $(BIN)/python requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(DEV_READY): $(READY) requirements-dev.txt requirements-corpus.txt
+$(DEV_READY): $(READY) requirements-dev.txt requirements-corpus.txt requirements-jax.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

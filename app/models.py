@@ -23,7 +23,7 @@ from app.work import check
 from longt5 import LongT5Config
 from longt5.generation import EncodedText, Tokens, encode
 from longt5.loading import LoadingError, check_vocabulary, load_model, load_tokenizer
-from longt5.loading.checkpoints import (
+from longt5.loading.files import (
     ADAPTER_FILE,
     CONFIG_FILE,
     GENERATION_CONFIG_FILE,

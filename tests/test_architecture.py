@@ -16,7 +16,7 @@ PACKAGES = ("longt5", "app")
 PRODUCT = ("app", "gradio", "reportlab", "pypdf", "pypdfium2")
 ROOMS = ("documents", "summarizing", "inspecting", "export", "corpus")
 # What uses the model, and is used by no part of it.
-USERS_OF_THE_MODEL = ("longt5.training", "longt5.evaluation")
+USERS_OF_THE_MODEL = ("longt5.training", "longt5.evaluation", "longt5.flax")
 
 
 @cache
@@ -71,8 +71,13 @@ def test_the_model_knows_nothing_of_the_product() -> None:
     assert not arrows(("longt5",), PRODUCT)
 
 
-def test_no_part_of_the_model_uses_training_or_evaluation() -> None:
+def test_no_part_of_the_model_uses_training_evaluation_or_flax() -> None:
     assert not arrows(("longt5",), USERS_OF_THE_MODEL, but=USERS_OF_THE_MODEL)
+
+
+def test_jax_stays_in_its_room_and_torch_out_of_it() -> None:
+    assert not arrows(PACKAGES, ("jax", "flax", "optax"), but=("longt5.flax",))
+    assert not arrows(("longt5.flax",), ("torch", "accelerate"))
 
 
 def test_no_room_uses_the_page_or_what_serves_it() -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from longt5.attention.dispatch import linear
-from longt5.loading.checkpoints import StoredTensor
+from longt5.loading.rules import StoredTensor
 
 Device = str | int | torch.device
 DeviceMap = Device | dict[str, Device]

@@ -51,11 +51,12 @@ def _serve(settings: Settings, scratch: Scratch) -> int:
     from app.gpu_calls import lend_gpu
     from app.models import ModelStore
     from app.service.server import Server
+    from app.settings import Host
     from app.summarizing.settings import SummaryError
 
     try:
         store = ModelStore(settings)
-        lend_gpu(store)
+        lend_gpu(store, Host.of())
         server = Server(settings, store, scratch)
     except SummaryError as error:  # no model where the settings say there is one
         return _fail(str(error))

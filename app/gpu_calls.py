@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ import torch
 
 from app.logs import without_words
 from app.models import ModelStore
+from app.settings import Host
 from app.summarizing.settings import SummaryError
 from app.turns import POLL_SECONDS
 from app.work import Stopped, follow
@@ -54,13 +54,7 @@ NONE_FREE = "None of Hugging Face's GPUs is free; try again in a few minutes."
 FAILED = "Hugging Face's GPU could not be used; try again in a few minutes."
 
 
-def is_zero_gpu(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether this is a Space of the ZeroGPU kind."""
-    environment = os.environ if environment is None else environment
-    return environment.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
-
-
-def lend_gpu(store: ModelStore) -> None:
+def lend_gpu(store: ModelStore, host: Host) -> None:
     """On a Space of the ZeroGPU kind puts the models on the GPU and has the store's work run there; elsewhere nothing.
 
     To be called from the main thread, the only one in which `spaces` takes what is put on "cuda", and after PyTorch
@@ -69,7 +63,7 @@ def lend_gpu(store: ModelStore) -> None:
     Raises:
         SummaryError: a model can't be loaded.
     """
-    if not is_zero_gpu():
+    if not host.is_zero_gpu:
         return
     spaces = importlib.import_module("spaces")
     store.load_all(DEVICE)

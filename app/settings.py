@@ -237,6 +237,8 @@ class Host:
     """Port to serve on, where the settings name none; None for the first that is free."""
     is_space: bool
     """Whether this is a Space of Hugging Face: reached by its proxy only, and shown inside a page of theirs."""
+    is_zero_gpu: bool
+    """Whether it is one of the ZeroGPU kind, which lends a GPU for one call at a time."""
     names: tuple[str, ...]
     """Names that lead to it."""
 
@@ -250,6 +252,7 @@ class Host:
             name=environment.get("GRADIO_SERVER_NAME") or "127.0.0.1",
             port=int(port) if port.isdigit() else None,
             is_space=bool(environment.get("SPACE_ID")),
+            is_zero_gpu=environment.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),
             names=tuple(name.strip().lower() for name in names if name.strip()),
         )
 

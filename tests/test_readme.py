@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio_client
 import pytest
@@ -193,9 +194,13 @@ def test_docs_are_listed_in_the_readme() -> None:
     assert {page for page in PAGES if page.startswith("docs/")} <= set(re.findall(r"\]\(([^)#]+)\)", README))
 
 
+IN_JAX = re.compile(r"\bjax\b|flax")
+
+
 def test_the_library_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     """With a tiny random model in the place of the embedded one, and less of the text."""
     examples = [block for block in blocks("python") if "longt5" in block and "Client" not in block]
+    examples = [block for block in examples if not IN_JAX.search(block)]
     assert len(examples) == 3
     model = tiny_model(tmp_path / "model")
     monkeypatch.chdir(ROOT)
@@ -203,6 +208,27 @@ def test_the_library_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     source = "\n".join(examples).replace("assets/longt5-embedded", str(model)).replace("16_384", "512")
     exec(compile(source, "README.md and docs", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) >= 3
+
+
+def test_the_jax_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """The same, and one step of the training that is defined there."""
+    examples = [block for block in blocks("python") if IN_JAX.search(block)]
+    assert len(examples) == 3
+    model = tiny_model(tmp_path / "model")
+    monkeypatch.chdir(ROOT)
+    source = "\n".join(examples).replace("assets/longt5-embedded", str(model))
+    source = source.replace("max_length=4096", "max_length=96").replace(
+        "max_new_tokens=128", "max_new_tokens=4"
+    )
+    names: dict[str, Any] = {}
+    exec(compile(source, "docs/jax.md", "exec"), names)
+    assert capsys.readouterr().out.strip()
+    inputs = names["inputs"]
+    batch = {**inputs, "labels": inputs["input_ids"][:, :6]}
+    params = names["model"].params
+    state = names["optimizer"].init(params)
+    _, _, loss = names["step"](params, state, batch, names["jax"].random.key(0))
+    assert 0 < float(loss) < 100
 
 
 def test_the_client_example_names_what_exists() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -422,12 +423,11 @@ class InspectorPanel:
                 yield self._line(BROKEN, "error")
 
         def cumulated(values: Update, request: gr.Request) -> Iterator[Update]:
-            try:
+            with suppress(Stopped):
                 yield from cumulative(run(values, request))
-            except Stopped:
-                # For the sake of a later question, whose answer is what the page shows: at its end Gradio sends an
-                # event's last update again, which is to say nothing.
-                yield {self._status: gr.skip()}
+            # For the sake of a later question, whose answer the page may show by now: at its end Gradio sends an
+            # event's last update again, which is to say nothing.
+            yield {self._status: gr.skip()}
 
         return cumulated
 

@@ -87,4 +87,6 @@ def test_nothing_else_in_the_app_reads_the_environment() -> None:
         names = {
             node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)
         }
-        assert path.name == "settings.py" or not names & {"environ", "getenv"}, path.name
+        # A cluster sets what Ray's own processes read.
+        is_free = path.name in ("settings.py", "cluster.py")
+        assert is_free or not names & {"environ", "getenv"}, path.name

@@ -11,8 +11,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from app import gpu_calls
-from app.settings import EMBEDDED_MODEL
+from app.settings import EMBEDDED_MODEL, Host
 from tests.page_server import EXAMPLE, ROOT, paper_pdf, running, tiny_model
 
 STAND_IN = ROOT / "tests" / "stand_in_spaces"
@@ -92,7 +91,6 @@ def test_a_summary_that_is_left_ends_in_its_process_and_the_next_one_begins(
     assert summary["sentences"] and time.monotonic() - began < 60
 
 
-def test_nothing_of_it_is_used_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
-    assert not gpu_calls.is_zero_gpu()
-    assert gpu_calls.is_zero_gpu({"SPACES_ZERO_GPU": "true"})
+def test_nothing_of_it_is_used_elsewhere() -> None:
+    assert Host.of({"SPACES_ZERO_GPU": "true"}).is_zero_gpu
+    assert not Host.of({"SPACE_ID": "somebody/papers"}).is_zero_gpu

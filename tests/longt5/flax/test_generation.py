@@ -96,7 +96,7 @@ def test_top_p_against_transformers(top_p: float) -> None:
     [
         ({"num_beams": 2, "do_sample": True}, "does not sample with beams"),
         ({"typical_p": 0.5}, "no typical_p in JAX"),
-        ({"num_return_sequences": 3}, "at most num_beams"),
+        ({"num_beams": 2, "num_return_sequences": 3}, "num_return_sequences"),
         ({"min_new_tokens": 30}, "raise max_new_tokens"),
         ({"num_beam": 2}, "does not know num_beam"),
     ],

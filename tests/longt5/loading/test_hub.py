@@ -194,7 +194,7 @@ def test_nothing_large_is_downloaded_for_another_model(client, hub):
     assert downloads(hub) == ["config.json"]
     folder = write(hub.root / "someone/empty")
     (folder / "model.safetensors").unlink()
-    assert "holds no PyTorch weights" in client.refusal("someone/empty")
+    assert "holds no weights that can be read" in client.refusal("someone/empty")
     (folder / "config.json").unlink()
     (folder / "README.md").write_text("Only words.")
     assert "no config.json" in client.refusal("someone/empty")

@@ -423,9 +423,15 @@ class InspectorPanel:
                 yield self._line(BROKEN, "error")
 
         def cumulated(values: Update, request: gr.Request) -> Iterator[Update]:
+            session = self._visitors.tab(key_of(request))
             with suppress(Stopped):
-                yield from cumulative(run(values, request))
-            # For the sake of a later question, whose answer the page may show by now: at its end Gradio sends an
+                stop = session.maps_stop
+                for update in cumulative(run(values, request)):
+                    stop = session.maps_stop
+                    yield update
+                if session.maps_stop is stop:
+                    return
+            # A later question has been asked meanwhile, and the page may show its answer: at its end Gradio sends an
             # event's last update again, which is to say nothing.
             yield {self._status: gr.skip()}
 

@@ -228,6 +228,17 @@ def test_a_question_that_was_overtaken_says_nothing_at_its_end(tab: Tab) -> None
     assert last == {tab.panel._status: gr.skip()}
 
 
+def test_a_question_that_is_overtaken_after_its_answer_says_nothing_either(tab: Tab) -> None:
+    """Gradio asks for what comes after the answer when it gets round to it, which may be after the newer one's."""
+    tab.summarize("deep")
+    tab.send(tab.panel._enter)
+    answered = tab.updates(tab.panel._redraw)
+    while "figure-data" not in str(next(answered).get(tab.panel._map)):
+        pass
+    tab.visitors.tab("page").begin_maps()
+    assert list(answered) == [{tab.panel._status: gr.skip()}]
+
+
 def test_who_comes_before_the_summary_sees_its_attention_when_it_is_written(tab: Tab) -> None:
     tab.summarize("deep")
     session = tab.visitors.tab("page")

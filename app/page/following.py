@@ -44,9 +44,11 @@ def follow(tab: Tab, values: Update, views: Sequence[View]) -> Iterator[Update]:
             yield now
         elif now != last:
             yield {component: now[component] for component in changed}
-        if not working:
-            return
         last = now
+        if not working:
+            if _left(tab, showing):  # since that was sent
+                break
+            return
         time.sleep(REFRESH)
     # When an event ends, Gradio sends its last update again: what came before would then be the last word.
     yield {component: gr.skip() for component in last}

@@ -51,6 +51,13 @@ def test_without_work_it_is_shown_once(tab: Tab) -> None:
     assert list(follow(tab, {"said": 1}, [view])) == [{"state": None, "progress": None, "said": 1}]
 
 
+def test_who_is_overtaken_when_all_has_been_said_says_nothing_at_the_end_either(tab: Tab) -> None:
+    updates = follow(tab, {}, [view])
+    next(updates)
+    tab.turn()
+    assert list(updates) == [NOTHING]
+
+
 def test_all_that_changed_comes_and_the_end_is_whole(tab: Tab) -> None:
     go = threading.Event()
     start(tab, go)

@@ -28,6 +28,7 @@ from app.settings import Host
 from app.summarizing.settings import SummaryError
 from app.turns import POLL_SECONDS
 from app.work import Stopped, follow
+from longt5.memory import ran_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -224,8 +225,7 @@ def _in_child(
         failure = error
     except Exception as error:
         logger.error("Work on the GPU failed\n%s", without_words(error))
-        out = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-        failure = MemoryError() if out else RuntimeError(type(error).__name__)
+        failure = MemoryError() if ran_out_of_memory(error) else RuntimeError(type(error).__name__)
     # Work that was stopped may have returned what it had by then.
     if result:
         yield _Result(result[0])

@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from app import documents
 from app.documents import Document, DocumentError
 from app.gpu_calls import seconds_for
@@ -25,6 +23,7 @@ from app.summarizing.summary import Done, Event, Read, Summary
 from app.summarizing.turn import Turn, joined
 from app.turns import Caller
 from app.work import Stopped, follow
+from longt5.memory import ran_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -212,7 +211,7 @@ def _read(
 
 def _failure(error: Exception) -> str:
     """One sentence for an error that nobody foresaw."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+    if ran_out_of_memory(error):
         return "The computer ran out of memory; lower the input limit or the number of beams."
     return (
         f"The summary failed because of an error in the program ({type(error).__name__}); please report it."

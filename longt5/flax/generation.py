@@ -171,8 +171,8 @@ class FlaxLongT5ForConditionalGeneration(FlaxLongT5PreTrainedModel):
                 f"A text of at least {max(min_length, prompt_length + 1)} tokens was asked for, and of at most "
                 f"{max_length}: raise max_new_tokens or max_length."
             )
-        eos = self.config.eos_token_id if config.eos_token_id is None else config.eos_token_id
-        pad = self.config.pad_token_id if config.pad_token_id is None else config.pad_token_id
+        eos = _or(config.eos_token_id, self.config.eos_token_id)
+        pad = _or(config.pad_token_id, self.config.pad_token_id)
         ends = _tokens(eos)
         return Settings(
             max_length=max_length,

@@ -11,6 +11,7 @@ from longt5.loading.files import LoadingError, find_checkpoint, find_folder
 from longt5.loading.int8 import quantize
 from longt5.loading.placement import DeviceMap, MaxMemory, place
 from longt5.loading.rules import compare, compare_depth, read_config, read_generation_config, recognise
+from longt5.memory import ran_out_of_memory
 from longt5.modeling import LongT5ForConditionalGeneration
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -184,7 +185,7 @@ def _dtype(
 
 
 def _placement_failure(name: str, error: Exception) -> str:
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error):
+    if ran_out_of_memory(error):
         return (
             f"There is not enough memory for '{name}': offload a part with device_map 'auto' and max_memory."
         )

@@ -11,7 +11,8 @@ import pytest
 from gradio_client import Client
 
 from app.page.paper_view import CLOSED
-from tests.page_server import serve, tiny_model
+from tests.app.factories import make_model
+from tests.page_server import serve
 
 USER, PASSWORD = "ada", "lace:1815"
 FILES = 3
@@ -30,7 +31,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "LONGT5_MCP": "1",
         "LONGT5_METRICS": "1",
     }
-    with serve(tiny_model(folder / "tiny"), folder / "uploads", **settings) as address:
+    model = make_model(folder / "tiny", generation={"max_new_tokens": 16})
+    with serve(model, folder / "uploads", **settings) as address:
         yield address
 
 

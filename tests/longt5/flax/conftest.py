@@ -17,6 +17,9 @@ jax.config.update("jax_disable_most_optimizations", True)
 # A text of 40 tokens has several tiles and whole global blocks, and ends within one.
 SIZES = {"local_radius": 5, "global_block_size": 4}
 
+# For what takes a process of its own and is the same with both kinds: the one that has blocks and sums too.
+ONE_KIND = pytest.mark.parametrize("pair", ["transient-global"], indirect=True)
+
 
 class Pair(NamedTuple):
     """The same model twice."""

@@ -6,7 +6,7 @@ import json
 import queue
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,25 +35,28 @@ def carry_out(rows: Rows, ledger: Ledger, desk: RemoteDesk, progress: Progress) 
     """
     from ray.exceptions import RayError  # here, as Ray reads its variables when it is imported
 
-    awaited: set[str] | None = None  # once stopped: what was in hand then
     with _stops() as stops:
         try:
-            for row in _with_ticks(rows):
-                if row is not None:
-                    _keep(row, ledger, progress)
-                    if awaited is not None:
-                        awaited.discard(row["sha256"])
-                progress.tick()
-                if stops and awaited is None:
-                    progress.say("Finishing what is in hand; press Ctrl-C again to end at once.")
-                    awaited = {
-                        work for work in desk.stop() if not work.startswith("read ") and work not in ledger
-                    }
-                if awaited is not None and (not awaited or len(stops) > 1):
-                    return False
+            return _keep_all(rows, ledger, desk, progress, stops)
         except (ClusterError, RayError):  # of the rows, or of the desk
             if not stops:
                 raise
+            return False
+
+
+def _keep_all(rows: Rows, ledger: Ledger, desk: RemoteDesk, progress: Progress, stops: Sequence[int]) -> bool:
+    """The same, with the signals that ask for an end in `stops`, which grows."""
+    awaited: set[str] | None = None  # once stopped: what was in hand then
+    for row in _with_ticks(rows):
+        if row is not None:
+            _keep(row, ledger, progress)
+            if awaited is not None:
+                awaited.discard(row["sha256"])
+        progress.tick()
+        if stops and awaited is None:
+            progress.say("Finishing what is in hand; press Ctrl-C again to end at once.")
+            awaited = {work for work in desk.stop() if not work.startswith("read ") and work not in ledger}
+        if awaited is not None and (not awaited or len(stops) > 1):
             return False
     return awaited is None
 

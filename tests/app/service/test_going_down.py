@@ -80,7 +80,7 @@ SLOW_PDF = pdf_files.pdf_of([pdf_files.slow_page()] * 200)
 TEXT = b"We show that sparse attention reads long papers. " * 400
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_the_middle_of_reading(model: Path, uploads: Path, sign: signal.Signals) -> None:
     with running(model, uploads) as (address, server):
         begin(address, SLOW_PDF, "slow.pdf")
@@ -94,7 +94,7 @@ def test_a_signal_in_the_middle_of_reading(model: Path, uploads: Path, sign: sig
 def test_a_signal_in_the_middle_of_a_summary(model: Path, uploads: Path) -> None:
     with running(model, uploads) as (address, server):
         begin(address, TEXT, "paper.txt", max_new_tokens=2048, num_beams=8)
-        time.sleep(1)
+        time.sleep(3)
         server.send_signal(signal.SIGINT)
         assert server.wait(15) == 0
         assert not list(uploads.iterdir())

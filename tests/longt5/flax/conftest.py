@@ -17,8 +17,10 @@ jax.config.update("jax_disable_most_optimizations", True)
 # A text of 40 tokens has several tiles and whole global blocks, and ends within one.
 SIZES = {"local_radius": 5, "global_block_size": 4}
 
-# For what takes a process of its own and is the same with both kinds: the one that has blocks and sums too.
-ONE_KIND = pytest.mark.parametrize("pair", ["transient-global"], indirect=True)
+# For what takes long and does much the same with both kinds: the one that has blocks and sums too is the quick test.
+OTHER_KIND_SLOW = pytest.mark.parametrize(
+    "pair", ["transient-global", pytest.param("local", marks=pytest.mark.slow)], indirect=True
+)
 
 
 class Pair(NamedTuple):

@@ -15,7 +15,7 @@ from jax import Array
 
 from longt5.flax import FlaxLongT5ForConditionalGeneration, LongT5Module, shift_tokens_right
 from tests.longt5.factories import random_ids, tiny_config
-from tests.longt5.flax.conftest import ONE_KIND, SIZES, Pair
+from tests.longt5.flax.conftest import OTHER_KIND_SLOW, SIZES, Pair
 
 IDS = random_ids(2, 40).numpy()
 
@@ -71,7 +71,7 @@ def test_steps_of_an_optimizer() -> None:
         model(IDS, decoder_input_ids=decoder_input_ids, train=True)
 
 
-@ONE_KIND
+@OTHER_KIND_SLOW
 def test_a_module_of_nnx(pair: Pair) -> None:
     module = pair.flax.module
     assert jax.tree.structure(module.params) == jax.tree.structure(pair.flax.params)
@@ -113,7 +113,7 @@ print(np.abs(actual - expected).max() / np.abs(expected).max())
 """
 
 
-@ONE_KIND
+@OTHER_KIND_SLOW
 def test_several_devices(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts over two of them, columns of the kernels over the other two."""
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=4")

@@ -261,11 +261,14 @@ def test_a_layer_that_is_computed_again_drops_the_same():
     def gradients(again: bool) -> list[Tensor]:
         there, inputs = on_device(case)
 
-        def attend() -> Tensor:
-            return by_kernel(there, inputs, None, fused_attention, dropout=0.5)
+        def attend(*tensors: Tensor) -> Tensor:
+            named = dict(zip(inputs, tensors, strict=True))
+            return by_kernel(there, named, None, fused_attention, dropout=0.5)
 
         torch.manual_seed(1)
-        output = checkpoint(attend, use_reentrant=False) if again else attend()
+        # A checkpoint keeps the random state of the GPU on which its arguments lie, and of no other.
+        arguments = inputs.values()
+        output = checkpoint(attend, *arguments, use_reentrant=False) if again else attend(*arguments)
         output.square().sum().backward()
         return [output.detach(), *(tensor.grad for tensor in inputs.values())]
 

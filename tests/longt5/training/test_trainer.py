@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,7 +93,7 @@ def test_every_token_of_a_step_counts_the_same(config: TrainingConfig) -> None:
     trainer.optimizer.zero_grad = lambda **_: None  # type: ignore[method-assign]
     logged = [trainer._learn(part, weight, 0.0)[0] for part, weight in zip(group, weights, strict=True)]
     assert torch.allclose(model.shared.weight.grad, whole, atol=1e-6)
-    assert sum(logged) / 2 == pytest.approx(float((sums[1] + sums[2]) / sums[0]), rel=1e-5)
+    assert float(sum(logged)) / 2 == pytest.approx(float((sums[1] + sums[2]) / sums[0]), rel=1e-5)
 
 
 def test_a_tiny_model_learns_what_it_has_not_seen(config: TrainingConfig) -> None:
@@ -159,15 +158,14 @@ def test_graphs_learn_the_same(config: TrainingConfig, tmp_path: Path) -> None:
         assert first == pytest.approx(second, rel=1e-3)
 
 
+@pytest.mark.skipif(torch.cuda.device_count() == 1, reason="two processes want two GPUs, or none")
 def test_two_processes_train_one_model(config: TrainingConfig, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**dataclasses.asdict(config), "max_steps": 4, "accumulation_steps": 2}))
-    # The same switch on one machine without GPUs: the processes then talk through gloo. One GPU is not enough for two.
-    environment = {**os.environ} if torch.cuda.device_count() > 1 else {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    # The same switch on one machine without GPUs: the processes then talk through gloo.
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     command = [*launch, "--main_process_port", "0", "-m", "longt5.training", "--config", str(path)]
-    root = Path(__file__).parents[3]
-    subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=root, env=environment)
+    subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=Path(__file__).parents[3])
     out = Path(config.output)
     assert json.loads((out / "manifest.json").read_text())["processes"] == 2
     assert [step for step, _ in losses(out)] == [1, 2, 3, 4]

@@ -53,7 +53,9 @@ REVERSED = {"odd_arabic_one_line.pdf"}
 # The last has a line of text beside its picture, which is not decoded.
 BETTER_THAN_EXPECTED = {"bad_typeerror.pdf", "odd_glyph_names_italian.pdf", "hostile_jbig2_bomb.pdf"}
 SLOW = {"odd_slow_ruler_2p.pdf"} | {found["file"] for found in MANIFEST if (found["pages"] or 0) > 38}
-SLOW_HOSTILE = re.compile(r"fonts_100|pages_9|pages_100000|ops_|bomb_under_limit_200|line_5MB|xref_destroyed")
+SLOW_HOSTILE = re.compile(
+    r"fonts_100|pages_9|pages_100000|ops_|bomb_under_limit_200|line_5MB|xref_destroyed|billion_laughs"
+)
 LIMITS = ReadingLimits()
 QUICK = ReadingLimits(page_seconds=2)  # what is meant to use up its time does so sooner
 

@@ -197,7 +197,7 @@ def test_hostile_files(name: str, hostile_folder: Path) -> None:
     path = hostile_folder / name
     if not os.path.lexists(path):
         pytest.skip("made only from another paper")
-    result = outcome(path, QUICK)
+    result = outcome(path, LIMITS if SLOW_HOSTILE.search(name) else QUICK)
     if isinstance(result, Document):
         assert len(result.text) <= ReadingLimits().max_characters
         assert "/" not in result.name

@@ -31,7 +31,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "LONGT5_MCP": "1",
         "LONGT5_METRICS": "1",
     }
-    model = make_model(folder / "tiny", generation={"max_new_tokens": 16})
+    short = {"max_new_tokens": 16, "max_input_tokens": 1024, "long_papers": "truncate", "sections": False}
+    model = make_model(folder / "tiny", generation=short)
     with serve(model, folder / "uploads", **settings) as address:
         yield address
 

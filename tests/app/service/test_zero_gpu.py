@@ -15,7 +15,13 @@ from app.settings import EMBEDDED_MODEL, Host
 from tests.page_server import EXAMPLE, ROOT, paper_pdf, running, tiny_model
 
 STAND_IN = ROOT / "tests" / "stand_in_spaces"
-SHORT = {"max_new_tokens": 40, "num_beams": 1, "max_input_tokens": 1024}
+SHORT = {
+    "max_new_tokens": 40,
+    "num_beams": 1,
+    "max_input_tokens": 1024,
+    "long_papers": "truncate",
+    "sections": False,
+}
 QUOTA = "You have exceeded your free ZeroGPU quota (60s requested vs. 12s left). Try again in 3:20:11. Authenticate"
 
 

@@ -376,11 +376,7 @@ def test_the_keyboard_is_enough(open_page: OpenPage, papers: Path) -> None:
     expect(page.locator("#map-heading")).not_to_contain_text("Tokens 0\u2013")
 
 
-@pytest.mark.parametrize(
-    "dark",
-    # What is light is seen on a wide window by all other tests.
-    [pytest.param(False, id="light", marks=pytest.mark.slow), pytest.param(True, id="dark")],
-)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_a_phone_shows_all_of_it(open_page: OpenPage, papers: Path, dark: bool) -> None:
     page = open_page(width=375, height=740, dark=dark)
     assert scroll_width(page) <= 375

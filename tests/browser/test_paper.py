@@ -259,16 +259,7 @@ AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not here: `make axe` fetches it with npm")
-@pytest.mark.parametrize(
-    ("width", "dark"),
-    [
-        (1440, False),
-        (390, True),
-        # Both widths and both themes have been looked at by then.
-        pytest.param(1440, True, marks=pytest.mark.slow),
-        pytest.param(390, False, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (390, True)])
 def test_axe_finds_no_serious_fault(open_page: OpenPage, papers: Path, width: int, dark: bool) -> None:
     page = open_page(width=width, height=844, dark=dark)
     quote(page, papers / "sparse.pdf")

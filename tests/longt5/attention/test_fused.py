@@ -78,7 +78,7 @@ def check(case: Case, dtype: torch.dtype = torch.float32, tolerance: float = 1e-
             assert difference <= tolerance, f"gradient of {name} differs by {difference:.2e}"
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     mask=masks(),
     heads=st.sampled_from([1, 2]),

@@ -1,7 +1,7 @@
 """Rules for text in own words: it repeats no run of words, loops in no formula, ends with a sentence, keeps a length.
 
-A rule bars what a model is about to write, as words that it wrote before. Mostly it goes on in other words. Where it has
-none it would take what is left, a token that it finds all but impossible: "concaindicated", once the phrase with
+A rule bars what a model is about to write, as words that it wrote before. Mostly it goes on in other words. Where it
+has none it would take what is left, a token that it finds all but impossible: "concaindicated", once the phrase with
 "contraindicated" has been used up. Such a text is the last to be chosen, so that another beam takes its place.
 
 They are one logits processor, for greedy and beam search and for sampling. What a rule has to know of a text is kept
@@ -159,7 +159,7 @@ class WritingRules(LogitsProcessor):
         written = self._written(input_ids)
         barred = [self._barred(text) for text in written]
         rows = np.repeat(np.arange(len(barred)), [len(tokens) for tokens in barred])
-        unmeant = None if self._least is None else self._unmeant(scores)
+        unmeant = None if self._least is None else self._unmeant(scores, self._least)
         if len(rows):
             scores = scores.clone()
             scores[_index(rows, scores), _index(np.concatenate(barred), scores)] = -torch.inf
@@ -167,11 +167,11 @@ class WritingRules(LogitsProcessor):
             scores = torch.where(unmeant, scores - _UNMEANT, scores)
         return scores if self._target is None else self._keep_length(written, scores)
 
-    def _unmeant(self, scores: Tensor) -> Tensor:
+    def _unmeant(self, scores: Tensor, least: float) -> Tensor:
         """Of scores before any rule, bool: the tokens that the model finds too unlikely to mean them."""
-        unmeant = scores.log_softmax(-1) < self._least
-        # A length that was asked for ends a text where it would have gone on. A round bracket for a square one, which is
-        # not written at all, is no word.
+        unmeant = scores.log_softmax(-1) < least
+        # A length that was asked for ends a text where it would have gone on. A round bracket for a square one, which
+        # is not written at all, is no word.
         unmeant[:, self._ends] = False
         unmeant[:, _index(self._pieces.brackets, scores)] = False
         return unmeant

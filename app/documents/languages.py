@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
@@ -51,8 +52,16 @@ def _passages(text: str, ranges: Sequence[tuple[int, int]]) -> list[str]:
     return passages
 
 
-@cache
+_loading = threading.Lock()
+
+
 def _identifier() -> LanguageIdentifier:
+    with _loading:  # or all who come first would load it, each for himself
+        return _loaded_identifier()
+
+
+@cache
+def _loaded_identifier() -> LanguageIdentifier:
     """Takes half a second and 100 MB, once a process."""
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     identifier.set_languages(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 import socket
+import sys
 from collections.abc import AsyncIterator
 
 import anyio
@@ -23,6 +25,7 @@ from app.programs import Programs
 from app.service import mcp_tools, memory
 from app.service.guards import HEALTH, UPLOAD, Guards
 from app.service.health import Counters, Health
+from app.service.http import BoundedHttp
 from app.service.mcp_tools import McpTools
 from app.service.scratch import Scratch
 from app.service.sessions import Sessions
@@ -35,6 +38,9 @@ OLDEST_FILE = 3600.0  # seconds: an upload that nobody reads, whatever Gradio fo
 UNUSED_SECONDS = 300.0  # encoder states that nobody looks into
 TIDY_SECONDS = 30.0
 FIRST_PORT, PORTS = 7860, 100
+SWITCH_SECONDS = (
+    0.0005  # for which a thread that computes in Python may keep the one that answers from going on
+)
 CLOSING_SECONDS = 3  # for answers in progress, of which those of summaries end by themselves
 
 
@@ -93,6 +99,7 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=BoundedHttp,
             ws="none",
             proxy_headers=bool(settings.proxies) or host.is_space,
             forwarded_allow_ips="*" if host.is_space else list(settings.proxies),
@@ -105,6 +112,10 @@ class Server:
         print(f"* Running on http://{host}:{port}", flush=True)
         if self._mcp:
             print(f"* MCP tools at http://{host}:{port}{mcp_tools.PATH}/", flush=True)
+        # The thread that answers gives the interpreter away with every message that it sends, a dozen for each answer.
+        sys.setswitchinterval(SWITCH_SECONDS)
+        if importlib.util.find_spec("matplotlib") is None:
+            sys.modules["matplotlib"] = None  # type: ignore[assignment]  # Gradio looks for it twice an event
         uvicorn_server = _Uvicorn(self._config, self._app)
         with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises again once it has ended
             asyncio.run(uvicorn_server.serve(sockets=[self._listening]))

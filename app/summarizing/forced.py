@@ -1,7 +1,7 @@
 """Sentences in which the rules of writing took the word out of a model's mouth: what it wrote then, it did not mean.
 
-`longt5.decoding` has such texts chosen last, and says why there are any; these are the sentences of those that were chosen
-all the same.
+`longt5.decoding` has such texts chosen last, and says why there are any; these are the sentences of those that were
+chosen all the same.
 """
 
 from __future__ import annotations

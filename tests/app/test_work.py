@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
-from app.work import Stopped, check, follow, stop_all
+from app.work import NICENESS, Stopped, check, follow, step_back, stop_all
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +132,26 @@ def test_everything_is_stopped_at_once() -> None:
     for work in works:
         with pytest.raises(Stopped):
             next(work)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_who_steps_back_steps_back_alone() -> None:
+    """With the threads that he starts, as those in which PyTorch computes."""
+    found = []
+
+    def niceness() -> None:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    def compute() -> None:
+        step_back()
+        niceness()
+        helper = threading.Thread(target=niceness)
+        helper.start()
+        helper.join()
+
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    computing = threading.Thread(target=compute)
+    computing.start()
+    computing.join()
+    niceness()
+    assert found == [max(before, NICENESS), max(before, NICENESS), before]

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from py3langid.langid import LanguageIdentifier
 
+from app.documents import languages
 from app.documents.languages import language_of
 
 SENTENCES = {
@@ -60,3 +67,21 @@ def test_any_text_has_an_answer(text: str, cut: int) -> None:
     cut = min(cut, len(text))
     language = language_of(text, [(0, cut), (cut, len(text))])
     assert language is None or len(language) == 2
+
+
+def test_who_comes_first_loads_it_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody for himself takes 100 MB each."""
+    loads = []
+
+    def load(*arguments: Any, **named: Any) -> LanguageIdentifier:
+        loads.append(threading.get_ident())
+        time.sleep(0.1)
+        return identifier
+
+    identifier = languages._identifier()
+    monkeypatch.setattr(LanguageIdentifier, "from_model_file", load)
+    languages._loaded_identifier.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        found = [pool.submit(language_of, 40 * SENTENCES["de"], [(0, 2_000)]) for _ in range(8)]
+    assert {each.result() for each in found} == {"de"}
+    assert len(loads) == 1

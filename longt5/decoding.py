@@ -170,10 +170,7 @@ class WritingRules(LogitsProcessor):
     def _unmeant(self, scores: Tensor, least: float) -> Tensor:
         """Of scores before any rule, bool: the tokens that the model finds too unlikely to mean them."""
         unmeant = scores.log_softmax(-1) < least
-        # A length that was asked for ends a text where it would have gone on. A round bracket for a square one, which
-        # is not written at all, is no word.
-        unmeant[:, self._ends] = False
-        unmeant[:, _index(self._pieces.brackets, scores)] = False
+        unmeant[:, self._ends] = False  # a length that was asked for ends a text where it would have gone on
         return unmeant
 
     def _written(self, input_ids: Tensor) -> list[_Written]:
@@ -316,7 +313,6 @@ class _Pieces:
         every = range(len(self.texts))
         self.opening = _tokens(token for token in every if _depth(self.marks[token], 0) > 0)
         self.closing = _tokens(token for token in every if self.marks[token][:1] in tuple(_CLOSING))
-        self.brackets = _tokens(token for token in every if self.plain[token].startswith(("(", "[")))
         self.of_addresses = _tokens(token for token in every if _ADDRESS.search(self.lower[token]))
         self.capitals = _tokens(
             token for token in every if self.starts[token] and self.plain[token][:1].isupper()

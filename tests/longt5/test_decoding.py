@@ -328,14 +328,13 @@ def test_what_a_model_does_not_mean_is_chosen_last() -> None:
     settings = GenerationConfig(no_repeat_word_ngram_size=3, least_log_probability=-6.0, eos_token_id=END)
     (rules,) = processors(TOKENIZER, settings)
     wanted, likely = (TOKENIZER.convert_tokens_to_ids(first_token(word)) for word in ("of", "life"))
-    bracket = TOKENIZER.convert_tokens_to_ids("(")
     scores = torch.full((1, len(TOKENIZER)), -15.0)
     scores[0, [wanted, likely]] = torch.tensor([0.9, 0.1]).log()
     ids = TOKENIZER("the tree of life was drawn, the tree", add_special_tokens=False)["input_ids"]
     chosen = rules(torch.tensor([[TOKENIZER.pad_token_id, *ids]]), scores)[0]
     assert chosen[wanted].isneginf()
     assert chosen[likely] == scores[0, likely]
-    assert chosen[bracket] == -15.0 and chosen[END] == -15.0
+    assert chosen[END] == -15.0
     other = TOKENIZER.convert_tokens_to_ids(first_token("again"))
     assert chosen[other] == pytest.approx(-35.0)
 

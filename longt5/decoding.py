@@ -1,15 +1,11 @@
 """Rules for text in own words: it repeats no run of words, loops in no formula, ends with a sentence, keeps a length.
 
-A rule bars what a model is about to write, as words that it wrote before. Mostly it goes on in other words. Where it
-has none it would take what is left, a token that it finds all but impossible: "concaindicated", once the phrase with
-"contraindicated" has been used up. Such a text is the last to be chosen, so that another beam takes its place.
-
 They are one logits processor, for greedy and beam search and for sampling. What a rule has to know of a text is kept
 for each prefix, and goes on from there with the next token: a step costs the same however long the text has become.
 
 A generation configuration asks for the rules with plain fields: `no_repeat_word_ngram_size` (a number of words),
-`no_symbol_loops`, `no_addresses` and `whole_sentences` (true or false), `least_log_probability` (of a token that the
-model means, in nats). One that has none of them is decoded as it says.
+`no_symbol_loops`, `no_addresses` and `whole_sentences` (true or false). One that has none of them is decoded as it
+says.
 """
 
 from __future__ import annotations
@@ -34,7 +30,6 @@ _LATE = 0.9
 _USUAL_SENTENCE = 22  # words; where the next sentence would end outside the interval, the text ends before it
 _BOOST = 6.0  # in nats, what a full stop gains from LATE, where it gains nothing, to the interval's end
 _OVERLONG = 20.0  # in nats, what a beam loses that has passed the interval: it is taken if no other is left
-_UNMEANT = 20.0  # in nats, what a beam loses with a token that the model does not mean
 _HOPELESS = 1.6  # share of the words at which a text ends even within a sentence
 _TOKENS_PER_WORD = 3.0  # at most, in a text full of formulas
 
@@ -63,18 +58,10 @@ def processors(
     loops = bool(getattr(generation_config, "no_symbol_loops", False))
     addresses = bool(getattr(generation_config, "no_addresses", False))
     sentences = bool(getattr(generation_config, "whole_sentences", False))
-    # Sampling may draw the unlikely.
-    least = None if generation_config.do_sample else least_log_probability(generation_config)
-    if not (words or loops or addresses or sentences or target_words or least is not None):
+    if not (words or loops or addresses or sentences or target_words):
         return []
     end = generation_config.eos_token_id
-    return [WritingRules(tokenizer, end, words, loops, addresses, sentences, target_words, least)]
-
-
-def least_log_probability(generation_config: GenerationConfig) -> float | None:
-    """Of a token that a model means, in nats; None where its generation configuration has no such limit."""
-    least = getattr(generation_config, "least_log_probability", None)
-    return float(least) if isinstance(least, int | float) else None
+    return [WritingRules(tokenizer, end, words, loops, addresses, sentences, target_words)]
 
 
 def with_length(generation_config: GenerationConfig, target_words: int) -> GenerationConfig:
@@ -132,7 +119,6 @@ class WritingRules(LogitsProcessor):
         no_addresses: bool = False,
         whole_sentences: bool = False,
         target_words: int | None = None,
-        least_log_probability: float | None = None,
     ) -> None:
         """
         Args:
@@ -142,7 +128,6 @@ class WritingRules(LogitsProcessor):
             no_addresses: bars web addresses, which a small model makes up.
             whole_sentences: a text ends after a sentence alone, its brackets closed.
             target_words: the length asked for; it implies `whole_sentences`.
-            least_log_probability: of a token that the model means; a text with another one is the last to be chosen.
         """
         self._pieces = _pieces(tokenizer)
         self._ends = _tokens([end] if isinstance(end, int) else end or ())
@@ -151,7 +136,6 @@ class WritingRules(LogitsProcessor):
         self._addresses = no_addresses
         self._sentences = whole_sentences or target_words is not None
         self._target = target_words
-        self._least = least_log_probability
         self._known: dict[bytes, _Written] = {}
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -159,19 +143,10 @@ class WritingRules(LogitsProcessor):
         written = self._written(input_ids)
         barred = [self._barred(text) for text in written]
         rows = np.repeat(np.arange(len(barred)), [len(tokens) for tokens in barred])
-        unmeant = None if self._least is None else self._unmeant(scores, self._least)
         if len(rows):
             scores = scores.clone()
             scores[_index(rows, scores), _index(np.concatenate(barred), scores)] = -torch.inf
-        if unmeant is not None:
-            scores = torch.where(unmeant, scores - _UNMEANT, scores)
         return scores if self._target is None else self._keep_length(written, scores)
-
-    def _unmeant(self, scores: Tensor, least: float) -> Tensor:
-        """Of scores before any rule, bool: the tokens that the model finds too unlikely to mean them."""
-        unmeant = scores.log_softmax(-1) < least
-        unmeant[:, self._ends] = False  # a length that was asked for ends a text where it would have gone on
-        return unmeant
 
     def _written(self, input_ids: Tensor) -> list[_Written]:
         """What is known of each row; a row that goes on from one of the last call costs one token."""

@@ -1,7 +1,10 @@
 """Sentences in which the rules of writing took the word out of a model's mouth: what it wrote then, it did not mean.
 
-`longt5.decoding` has such texts chosen last, and says why there are any; these are the sentences of those that were
-chosen all the same.
+A rule bars what a model is about to write, as words that it wrote before. Mostly it goes on in other words. Where it
+has none it takes what is left, a token that it finds all but impossible: "concaindicated", after the phrase with
+"contraindicated" had been used up.
+
+A generation configuration says with `least_log_probability`, in nats, what a model still means.
 """
 
 from __future__ import annotations
@@ -12,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from app.summarizing.drafts import DraftSentence, decoded
-from longt5.decoding import least_log_probability
 from longt5.generation import EncodedText, Tokens
 from longt5.maps import log_probabilities
 
@@ -30,8 +32,8 @@ def unforced(
         token_ids: what it wrote, without the start token.
         drafts: the sentences of that.
     """
-    least = least_log_probability(model.generation_config)
-    if least is None or not drafts:
+    least = getattr(model.generation_config, "least_log_probability", None)
+    if not isinstance(least, int | float) or not drafts:
         return list(drafts)
     everything = np.ones((1, shown.attention_mask.shape[1]), dtype=bool)
     likely = log_probabilities(model, shown, token_ids, everything)[0] >= least

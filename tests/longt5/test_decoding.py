@@ -321,26 +321,3 @@ def test_no_web_address_is_begun() -> None:
     for address in ("https://www.tree.org/life", "www.tree.org", "http://a.b"):
         assert not allowed[tokenizer(address, add_special_tokens=False)["input_ids"]].all()
     assert allowed[tokenizer("the tree of life", add_special_tokens=False)["input_ids"]].all()
-
-
-def test_what_a_model_does_not_mean_is_chosen_last() -> None:
-    """A run that may not be repeated leaves words that the model finds all but impossible."""
-    settings = GenerationConfig(no_repeat_word_ngram_size=3, least_log_probability=-6.0, eos_token_id=END)
-    (rules,) = processors(TOKENIZER, settings)
-    wanted, likely = (TOKENIZER.convert_tokens_to_ids(first_token(word)) for word in ("of", "life"))
-    scores = torch.full((1, len(TOKENIZER)), -15.0)
-    scores[0, [wanted, likely]] = torch.tensor([0.9, 0.1]).log()
-    ids = TOKENIZER("the tree of life was drawn, the tree", add_special_tokens=False)["input_ids"]
-    chosen = rules(torch.tensor([[TOKENIZER.pad_token_id, *ids]]), scores)[0]
-    assert chosen[wanted].isneginf()
-    assert chosen[likely] == scores[0, likely]
-    assert chosen[END] == -15.0
-    other = TOKENIZER.convert_tokens_to_ids(first_token("again"))
-    assert chosen[other] == pytest.approx(-35.0)
-
-
-def test_sampling_may_draw_the_unlikely() -> None:
-    settings = GenerationConfig(least_log_probability=-6.0, do_sample=True)
-    assert not processors(TOKENIZER, settings)
-    settings.do_sample = False
-    assert processors(TOKENIZER, settings)

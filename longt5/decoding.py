@@ -43,6 +43,9 @@ _LEAST_WORDS = 4  # of a sentence; "2." ends none
 _OPENING, _CLOSING = "([{“", ")]}”"
 _ORDINARY_WORD = re.compile(r"[^\w\s]?[^\W\d_]{3,}(?:[-’'][^\W\d_]+)*[.,;:)\]]*")
 _ADDRESS = re.compile(r"http|ttps|://|www")
+# "Code is available at": what would follow is an address.
+_ANNOUNCEMENTS = ("available", "accessible", "released")
+_BEFORE_ADDRESS = ("at", "via", "here", ":")
 _LIST_MARKER = re.compile(r"(?:\d{1,2}|[a-z]|[ivx]{1,4})")
 
 
@@ -125,7 +128,7 @@ class WritingRules(LogitsProcessor):
             end: the tokens that end a text.
             no_repeat_words: the length in words of the runs that are written once; 0 allows all.
             no_symbol_loops: bars loops and nesting of symbols.
-            no_addresses: bars web addresses, which a small model makes up.
+            no_addresses: bars web addresses, which a small model makes up, and what leads up to one.
             whole_sentences: a text ends after a sentence alone, its brackets closed.
             target_words: the length asked for; it implies `whole_sentences`.
         """
@@ -184,6 +187,8 @@ class WritingRules(LogitsProcessor):
                 barred.append(pieces.no_words)
         if self._addresses:
             barred.append(pieces.of_addresses)
+            if written.announces:
+                barred.append(pieces.before_addresses)
         if self._sentences:
             if written.depth == 0 and not written.may_close_list_marker():
                 barred.append(pieces.closing)
@@ -289,6 +294,7 @@ class _Pieces:
         self.opening = _tokens(token for token in every if _depth(self.marks[token], 0) > 0)
         self.closing = _tokens(token for token in every if self.marks[token][:1] in tuple(_CLOSING))
         self.of_addresses = _tokens(token for token in every if _ADDRESS.search(self.lower[token]))
+        self.before_addresses = _tokens(token for token in every if self.lower[token] in _BEFORE_ADDRESS)
         self.capitals = _tokens(
             token for token in every if self.starts[token] and self.plain[token][:1].isupper()
         )
@@ -418,6 +424,11 @@ class _Written:
     def in_number(self) -> bool:
         """Whether the last word ends in a digit, maybe with a point after it."""
         return self._chunk.removesuffix(".")[-1:].isdigit()
+
+    @property
+    def announces(self) -> bool:
+        """Whether the last word says that something is to be had, of which one may say where."""
+        return self._chunk.lower() in _ANNOUNCEMENTS
 
     def repeating_words(self) -> np.ndarray:
         """The first tokens of words that would complete a run of words written before."""

@@ -321,3 +321,18 @@ def test_no_web_address_is_begun() -> None:
     for address in ("https://www.tree.org/life", "www.tree.org", "http://a.b"):
         assert not allowed[tokenizer(address, add_special_tokens=False)["input_ids"]].all()
     assert allowed[tokenizer("the tree of life", add_special_tokens=False)["input_ids"]].all()
+
+
+def test_nothing_leads_up_to_an_address() -> None:
+    """Which could not follow: a model that has written "is available at" has nothing left to say."""
+    tokenizer = train_tokenizer(iter([TEXT, "The code is available at a.b, available via it: looked at it"] * 9), 420)
+    rules = WritingRules(tokenizer, tokenizer.eos_token_id, no_addresses=True)
+
+    def may_follow(text: str, word: str) -> bool:
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        scores = rules(torch.tensor([[tokenizer.pad_token_id, *ids]]), torch.zeros(1, len(tokenizer)))
+        return bool(scores[0, tokenizer.convert_tokens_to_ids(word)].isfinite())
+
+    for word in ("▁at", "▁via", ":"):
+        assert not may_follow("The code is available", word)
+        assert may_follow("The code is available, looked", word)

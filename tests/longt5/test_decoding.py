@@ -325,7 +325,9 @@ def test_no_web_address_is_begun() -> None:
 
 def test_nothing_leads_up_to_an_address() -> None:
     """Which could not follow: a model that has written "is available at" has nothing left to say."""
-    tokenizer = train_tokenizer(iter([TEXT, "The code is available at a.b, available via it: looked at it"] * 9), 420)
+    tokenizer = train_tokenizer(
+        iter([TEXT, "The code is available at a.b, available via it: looked at it"] * 9), 420
+    )
     rules = WritingRules(tokenizer, tokenizer.eos_token_id, no_addresses=True)
 
     def may_follow(text: str, word: str) -> bool:

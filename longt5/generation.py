@@ -93,6 +93,7 @@ def write(
     encoded: EncodedText,
     generation_config: GenerationConfig,
     *,
+    begun: Tokens = (),
     seed: int | None = None,
     logits_processor: list[LogitsProcessor] | None = None,
     on_progress: Callable[[Tokens], None] | None = None,
@@ -100,18 +101,21 @@ def write(
     """Generates a text about an encoded one, as `model.generate` with `generation_config` does.
 
     Args:
+        begun: how the text begins.
         seed: makes sampling repeatable, without a touch on the process's random state.
         on_progress: called before each token with those of the best unfinished beam so far, without the start token.
     Returns:
-        The tokens of the finished text, without start, end and padding.
+        The tokens of the finished text, what was begun among them, without start, end and padding.
     """
     processors = LogitsProcessorList(logits_processor or [])
     if on_progress is not None:
         processors.append(_Reporter(on_progress))
     with nullcontext() if seed is None else _SeededSampling(seed):
         input_ids, states = encoded.seen()
+        start = model.generation_config.decoder_start_token_id
         sequences = model.generate(
             input_ids,
+            decoder_input_ids=torch.tensor([[start, *begun]], device=input_ids.device) if begun else None,
             attention_mask=torch.ones_like(input_ids),
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             generation_config=generation_config,

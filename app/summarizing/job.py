@@ -36,7 +36,7 @@ from app.summarizing.summary import Doing, Event, Evidence, Part, Sentence, Summ
 from app.summarizing.tldr import choose_tldr
 from app.summarizing.windows import TokenizedText, Window, join
 from app.work import check
-from longt5.decoding import finish, processors, with_length
+from longt5.decoding import INTERVAL, finish, processors, with_length
 from longt5.evaluation.faithfulness import ReadText
 from longt5.generation import EncodedText, Tokens, write
 from longt5.interruption import interruptible
@@ -44,6 +44,8 @@ from longt5.quote_search import Quoted, Sampling, quote
 
 # Words written for each that is to stay when citations and debris have been taken out.
 CLEANED = 1.08
+# How often a text that has become too short, as sentences were taken out, is written on.
+WRITTEN_ON = 2
 # About a section; one that spans several windows has more of them.
 MOST_SECTION_SENTENCES = 3
 
@@ -177,28 +179,46 @@ class Job:
         config = _generation_config(self.loaded, self.settings, piece.max_tokens)
         if words is not None:
             config = with_length(config, words)
+        best = self._written(draft, config, words)
+        for _ in range(WRITTEN_ON):
+            if piece.words is None or not best.lacks(piece.words):
+                break
+            config.begin_suppress_tokens = best.dropped_beginnings
+            longer = self._written(draft, config, words, begun=best.kept_tokens)
+            if longer.words <= best.words:
+                break
+            best = longer
+        draft.token_ids = best.token_ids
+        self._on_writing(draft.token_ids)
+        # A model that writes nothing readable is shown as it is; a section is left without a summary instead.
+        shown = best.kept or (best.meant if piece.kind == "summary" else [])
+        if piece.words is not None:
+            shown = shown[: nearest_count(piece.words, (sentence.text for sentence in shown))]
+        return self._supported(draft, shown)
+
+    def _written(
+        self, draft: _Draft, config: GenerationConfig, words: int | None, begun: Tokens = ()
+    ) -> _Text:
+        """A text of a piece, and which of its sentences can be shown."""
+        tokenizer = self.loaded.tokenizer
         token_ids = write(
             self.loaded.model,
             draft.shown,
             config,
+            begun=begun,
             seed=self.settings.seed + len(self.traces) if self.settings.do_sample else None,
-            logits_processor=processors(self.loaded.tokenizer, config, words),
+            logits_processor=processors(tokenizer, config, words),
             on_progress=self._on_writing,
         )
         if words is None:
-            self.ends_early |= len(token_ids) >= piece.max_tokens
-        draft.token_ids = finish(self.loaded.tokenizer, config, token_ids, words)
-        self._on_writing(draft.token_ids)
-        self._say("looking up", piece.name)
-        drafts = draft_sentences(self.loaded.tokenizer, draft.token_ids)
+            self.ends_early |= len(token_ids) >= draft.piece.max_tokens
+        token_ids = draft.token_ids = finish(tokenizer, config, token_ids, words)
+        self._on_writing(token_ids)
+        self._say("looking up", draft.piece.name)
+        drafts = meant = draft_sentences(tokenizer, token_ids)
         if not self.settings.do_sample:  # which may draw the unlikely
-            meant = unforced(self.loaded.model, self.loaded.tokenizer, draft.shown, draft.token_ids, drafts)
-            drafts = meant or drafts
-        # A model that writes nothing readable is shown as it is; a section is left without a summary instead.
-        shown = self._presentable(drafts) or (drafts if piece.kind == "summary" else [])
-        if piece.words is not None:
-            shown = shown[: nearest_count(piece.words, (sentence.text for sentence in shown))]
-        return self._supported(draft, shown)
+            meant = unforced(self.loaded.model, tokenizer, draft.shown, token_ids, drafts) or drafts
+        return _Text(token_ids, drafts, meant, self._presentable(meant))
 
     def _presentable(self, drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
         return presentable(drafts, self._joints, (section.heading for section in self.document.sections))
@@ -355,6 +375,44 @@ class _Source:
     offsets: tuple[tuple[int, int], ...]
     prefix_tokens: int
     encoded: EncodedText
+
+
+@dataclass(frozen=True)
+class _Text:
+    """What was written, as sentences."""
+
+    token_ids: Tokens
+    drafts: list[DraftSentence]
+    """All of them."""
+    meant: list[DraftSentence]
+    """Those that no rule forced upon the model."""
+    kept: list[DraftSentence]
+    """Those of them that can be shown."""
+
+    @property
+    def words(self) -> int:
+        """Of what can be shown."""
+        return sum(len(sentence.text.split()) for sentence in self.kept)
+
+    def lacks(self, target_words: int) -> bool:
+        """Whether so much was taken out that what can be shown is too short."""
+        return 0 < self.words < INTERVAL[0] * target_words and len(self.kept) < len(self.drafts)
+
+    @property
+    def kept_tokens(self) -> Tokens:
+        """What can be shown, as the beginning of a text."""
+        return tuple(
+            token
+            for sentence in self.kept
+            for token in self.token_ids[sentence.token_start : sentence.token_end]
+        )
+
+    @property
+    def dropped_beginnings(self) -> list[int]:
+        """The first tokens of what was taken out: a text that goes on from the rest would begin it again."""
+        kept = {sentence.token_start for sentence in self.kept}
+        starts = (sentence.token_start for sentence in self.drafts)
+        return sorted({self.token_ids[start] for start in starts if start not in kept})
 
 
 class _Draft:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import torch
 from transformers import GenerationConfig
@@ -401,18 +402,19 @@ class _Text:
     @property
     def kept_tokens(self) -> Tokens:
         """What can be shown, as the beginning of a text."""
-        return tuple(
-            token
-            for sentence in self.kept
-            for token in self.token_ids[sentence.token_start : sentence.token_end]
-        )
+        return tuple(token for tokens, kept in self._sentences() if kept for token in tokens)
 
     @property
     def dropped_beginnings(self) -> list[int]:
         """The first tokens of what was taken out: a text that goes on from the rest would begin it again."""
-        kept = {sentence.token_start for sentence in self.kept}
-        starts = (sentence.token_start for sentence in self.drafts)
-        return sorted({self.token_ids[start] for start in starts if start not in kept})
+        return sorted({tokens[0] for tokens, kept in self._sentences() if tokens and not kept})
+
+    def _sentences(self) -> Iterator[tuple[Tokens, bool]]:
+        """The tokens of each sentence, with a space of its own before it, and whether it can be shown."""
+        kept = {sentence.token_end for sentence in self.kept}
+        ends = [0, *(sentence.token_end for sentence in self.drafts)]
+        for start, end in pairwise(ends):
+            yield self.token_ids[start:end], end in kept
 
 
 class _Draft:

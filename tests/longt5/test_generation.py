@@ -271,3 +271,19 @@ def test_the_callers_gradients_are_left_alone():
     )
     assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     assert not encoded.last_hidden_state.requires_grad
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 4}, {"do_sample": True, "top_k": 0}], ids=str)
+def test_a_text_that_was_begun_goes_on(options):
+    (model,) = writers(1)
+    encoded, begun = encoded_text(model), (40, 41, 42)
+    torch.manual_seed(5)
+    sequences = model.generate(
+        encoded.input_ids,
+        decoder_input_ids=torch.tensor([[0, *begun]]),
+        generation_config=settings(**options),
+    )
+    seed = 5 if "do_sample" in options else None
+    written = write(model, encoded, settings(**options), begun=begun, seed=seed)
+    assert written == until_end_token(sequences[0])
+    assert written[:3] == begun and len(written) > 3

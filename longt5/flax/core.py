@@ -222,11 +222,9 @@ def _encoder_layer(
 
     global_tokens = None
     if biases[1] is not None and ids is not None:
-        # Computed again in the backward pass: its steps are as long as the text, what comes of them is not.
-        summed = jax.checkpoint(
-            lambda states: block_sums(_norm(norm, states, setup), ids, d.global_block_size)
-        )
-        of_globals = keys_and_values(_norm(attention["global_input_layer_norm"], summed(states), setup))
+        sums = block_sums(states, ids, d.global_block_size, _inverse_rms(states, setup)[..., 0])
+        sums = sums * norm["weight"].astype(jnp.float32)
+        of_globals = keys_and_values(_norm(attention["global_input_layer_norm"], sums, setup))
         global_tokens = Globals(*of_globals, biases[1], ids, d.global_block_size)
 
     def run(start: Array, states: Array, window: Window) -> tuple[Array, Array | None]:
@@ -237,11 +235,10 @@ def _encoder_layer(
         states = _with_feed_forward(layer["1"], states, setup, of_network, start)
         return states, weights if with_weights else None
 
-    tiles, weights = over_tiles(
+    states, weights = over_tiles(
         states, attention_mask, tiling, lambda states: keys_and_values(_norm(norm, states, setup)), run
     )
-    joined = tiles.swapaxes(0, 1).reshape(len(states), -1, d.d_model)[:, : states.shape[1]]
-    return joined, None if weights is None else weights.swapaxes(0, 1)
+    return states, None if weights is None else weights.swapaxes(0, 1)
 
 
 def cross_keys_and_values(params: Params, encoder_states: Array, setup: Setup) -> tuple[KeysAndValues, ...]:
@@ -427,10 +424,14 @@ def _bias_by_offset(embedding: Params, offsets: Array, d: Dimensions, bidirectio
 
 def _norm(norm: Params, states: Array, setup: Setup) -> Array:
     """RMS normalisation, in float32: no mean, no bias (Zhang and Sennrich 2019)."""
-    exact = states.astype(jnp.float32)
-    variance = jnp.square(exact).mean(-1, keepdims=True)
-    exact = exact * lax.rsqrt(variance + setup.dimensions.layer_norm_epsilon)
+    exact = states.astype(jnp.float32) * _inverse_rms(states, setup)
     return (exact * norm["weight"].astype(jnp.float32)).astype(setup.dtype)
+
+
+def _inverse_rms(states: Array, setup: Setup) -> Array:
+    """(..., width) -> (..., 1) in float32"""
+    variance = jnp.square(states.astype(jnp.float32)).mean(-1, keepdims=True)
+    return lax.rsqrt(variance + setup.dimensions.layer_norm_epsilon)
 
 
 def _linear(layer: Params, states: Array, setup: Setup, *, in_float32: bool = False) -> Array:

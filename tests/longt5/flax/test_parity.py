@@ -33,7 +33,8 @@ def optimized() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(longt5.flax.attention, "TILE", 16)
+    monkeypatch.setattr(longt5.flax.attention, "TILE", 8)
+    monkeypatch.setattr(longt5.flax.attention, "TILES", 2)
 
 
 def inputs(length: int = LENGTH, *real: int, side: str = "right") -> dict[str, torch.Tensor]:

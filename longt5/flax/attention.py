@@ -1,16 +1,16 @@
 """LongT5's attention as pure functions on arrays (Guo et al. 2022, section 3.1), in memory linear in the length.
 
 The encoder's runs one tile of queries at a time, under `lax.map`: a tile sees the keys within the radius of its own
-tokens and, in transient-global attention, the global keys. Its scores are the largest array beside the states, with
-gradients too, as `jax.checkpoint` has the backward pass compute them again. Scores and softmax are float32 in any dtype.
+tokens and, in transient-global attention, the global keys. Beside the states its scores are the largest array, with
+gradients too: `jax.checkpoint` has the backward pass compute them again. Scores and softmax are float32 in any dtype.
 
 What is computed is that of `longt5.attention.reference`, where positions, blocks and biases are explained.
 """
 
 import math
 from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from functools import partial, reduce
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,8 @@ from jax import Array, lax
 
 # Queries in a tile: smaller ones waste less of the band, larger ones have products large enough to be fast.
 TILE = 256
-# Tiles in a piece, at least: with fewer, more of the keys are computed in two pieces; with more, a piece takes more memory.
-TILES = 8
+# Tiles in a piece, at least: with fewer of them more keys are computed twice, with more a piece takes more memory.
+TILES = 4
 MASKED = float(jnp.finfo(jnp.float32).min)
 
 
@@ -252,7 +252,7 @@ def attend_tile(
     band_bias: Array,
     global_tokens: Globals | None,
     dropout: Dropout | None = None,
-) -> tuple[Array, Array]:
+) -> tuple[Array, tuple[Array, ...]]:
     """Attends from the queries of a tile to its window and, if there are any, to the global tokens.
 
     Args:
@@ -260,25 +260,26 @@ def attend_tile(
         query: (batch, heads, tile, d_kv).
         band_bias: (heads, tile, keys), see `band_bias_tile`.
     Returns:
-        output (batch, heads, tile, d_kv) and weights (batch, heads, tile, keys + globals).
+        output (batch, heads, tile, d_kv) and weights, of the keys (batch, heads, tile, keys) and, if there are any, of
+        the globals (batch, heads, tile, globals).
     """
-    keys = window.key.shape[2]
     scores = _product(query, window.key) + band_bias
-    scores = jnp.where(window.is_text[:, None, None], scores, MASKED)
+    parts = [(jnp.where(window.is_text[:, None, None], scores, MASKED), window.value)]
     if global_tokens is not None:
         bias = _global_bias_tile(global_tokens, start, query.shape[2])
         # Blocks of padding alone, which nothing may attend to.
         empty = jnp.arange(bias.shape[-1]) > global_tokens.ids.max(-1, keepdims=True)
-        of_globals = _product(query, global_tokens.key) + bias
-        scores = jnp.concatenate([scores, jnp.where(empty[:, None, None], MASKED, of_globals)], axis=-1)
-    weights = jax.nn.softmax(scores, axis=-1)
+        scores = _product(query, global_tokens.key) + bias
+        parts.append((jnp.where(empty[:, None, None], MASKED, scores), global_tokens.value))
+    # One softmax over both parts, without an array that holds them side by side; what is divided is its product.
+    largest = lax.stop_gradient(reduce(jnp.maximum, (scores.max(-1, keepdims=True) for scores, _ in parts)))
+    shares = [jnp.exp(scores - largest) for scores, _ in parts]
+    total = reduce(jnp.add, (x.sum(-1, keepdims=True) for x in shares))
     if dropout is not None:
-        weights = dropout(weights, start)
-    weights = weights.astype(query.dtype)
-    output = _weighted(weights[..., :keys], window.value)
-    if global_tokens is not None:
-        output = output + _weighted(weights[..., keys:], global_tokens.value)
-    return output.astype(query.dtype), weights
+        shares = [dropout(x, 2 * start + part) for part, x in enumerate(shares)]
+    weighted = [_weighted(x.astype(query.dtype), value) for x, (_, value) in zip(shares, parts)]
+    output = reduce(jnp.add, weighted) / total
+    return output.astype(query.dtype), tuple((x / total).astype(query.dtype) for x in shares)
 
 
 def _product(query: Array, key: Array) -> Array:

@@ -233,7 +233,7 @@ def _encoder_layer(
         update = _linear(attention["o"], _merged(attended), setup)
         states = _add(states, _dropped(update, of_update, start), setup)
         states = _with_feed_forward(layer["1"], states, setup, of_network, start)
-        return states, weights if with_weights else None
+        return states, jnp.concatenate(weights, axis=-1) if with_weights else None
 
     states, weights = over_tiles(
         states, attention_mask, tiling, lambda states: keys_and_values(_norm(norm, states, setup)), run

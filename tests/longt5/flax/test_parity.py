@@ -147,8 +147,10 @@ def test_blocks_and_their_sums(masks: list[list[bool]]) -> None:
     ids = block_ids(jnp.asarray(mask), 4)
     expected = reference.block_ids(torch.from_numpy(mask), 4)
     assert ids.tolist() == expected.tolist()
-    sums = reference.block_sums(torch.from_numpy(states), expected, 3)
-    np.testing.assert_allclose(block_sums(jnp.asarray(states), ids, 4), sums.numpy(), atol=1e-5)
+    scale = np.random.default_rng(1).standard_normal(mask.shape).astype(np.float32)
+    sums = reference.block_sums(torch.from_numpy(states * scale[..., None]), expected, 3)
+    actual = block_sums(jnp.asarray(states), ids, 4, jnp.asarray(scale))
+    np.testing.assert_allclose(actual, sums.numpy(), atol=1e-5)
 
 
 def test_equal_shapes_compile_once(pair: Pair) -> None:

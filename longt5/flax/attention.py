@@ -215,8 +215,8 @@ def over_tiles(
     # A piece has its keys and values computed at once, and again in the backward pass. Slices of keys and values of the
     # whole text would have gradients as long as the text, for every tile; in a piece that is little.
     @partial(jax.checkpoint, prevent_cse=False)  # a scan's body is not merged with its backward pass anyway
-    def run_piece(piece: tuple[Array, ...]) -> tuple[Array, Array | None]:
-        first, before, own, after = piece
+    def run_piece(first: Array, before: Array, own: Array, after: Array) -> tuple[Array, Array | None]:
+        own = own.reshape(batch, tiling.piece, -1)
         keys, values = project(jnp.concatenate([before, own, after], axis=1))
 
         @partial(jax.checkpoint, prevent_cse=False)
@@ -228,11 +228,20 @@ def over_tiles(
             visible = lax.dynamic_slice_in_dim(is_text, first + start, tile + 2 * margin, axis=1)
             return run(first + start, queries, Window(key, value, visible))
 
-        states, beside = lax.map(run_tile, (jnp.arange(tiles) * tile, _cut(own, tiles)))
-        return _joined(states), beside
+        new, beside = lax.map(run_tile, (jnp.arange(tiles) * tile, _cut(own, tiles)))
+        return _joined(new).reshape(batch * tiling.piece, -1), beside
 
-    new, beside = lax.map(run_piece, (jnp.arange(pieces) * tiling.piece, before, own, after))
-    return _joined(new)[:, :length], None if beside is None else beside.reshape(-1, *beside.shape[2:])
+    def step(new: Array, piece: tuple[Array, ...]) -> tuple[Array, Array | None]:
+        index, *inputs = piece
+        states, beside = run_piece(index * tiling.piece, *inputs)
+        return lax.dynamic_update_index_in_dim(new, states, index, axis=0), beside
+
+    # Written over a copy of the old states instead of stacked: the zeros of stacks XLA makes for all layers before the
+    # first one runs. And without an axis for the batch, for which XLA makes copies even where it is 1.
+    own = own.reshape(pieces, batch * tiling.piece, -1)
+    new, beside = lax.scan(step, lax.stop_gradient(own), (jnp.arange(pieces), before, own, after))
+    new = _joined(new.reshape(pieces, batch, tiling.piece, -1))[:, :length]
+    return new, None if beside is None else beside.reshape(-1, *beside.shape[2:])
 
 
 def _cut(x: Array, number: int) -> Array:

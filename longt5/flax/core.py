@@ -116,7 +116,10 @@ def encode(
     """
     d, stack = setup.dimensions, params["encoder"]
     chance = _Chance(d.dropout_rate, dropout_key)
-    states = _dropped(_embedded(params, input_ids, setup), chance.next())
+    # Tokens beyond the vocabulary give NaN, as in Flax, but at the end: with what marks them at the start XLA would make
+    # the embeddings anew, as long as the text, for everything that reads them.
+    is_known = input_ids < len(params["shared"]["embedding"])
+    states = _dropped(_embedded(params, input_ids, setup, "clip"), chance.next())
     first = stack["block"]["0"]["layer"]["0"][d.encoder_attention]
     biases = _encoder_biases(first, states.shape[1], d)
     ids = None
@@ -136,6 +139,7 @@ def encode(
         states, weights = run(layer, states, biases, chance.of_layer(index).key)
         all_weights += () if weights is None else (weights,)
     states = _dropped(_norm(stack["final_layer_norm"], states, setup), chance.next())
+    states = jnp.where(is_known[..., None], states, jnp.nan)
     return FlaxBaseModelOutput(
         last_hidden_state=states,
         hidden_states=(*all_states, states) if wanted.hidden_states else None,
@@ -406,9 +410,9 @@ def _with_feed_forward(
     return _add(states, _dropped(update, dropout[1], index), setup)
 
 
-def _embedded(params: Params, input_ids: Array, setup: Setup) -> Array:
-    """(batch, length) tokens -> (batch, length, d_model)"""
-    return jnp.take(params["shared"]["embedding"], input_ids, axis=0).astype(setup.dtype)
+def _embedded(params: Params, input_ids: Array, setup: Setup, mode: str = "fill") -> Array:
+    """(batch, length) tokens -> (batch, length, d_model), by default NaN for those beyond the vocabulary."""
+    return jnp.take(params["shared"]["embedding"], input_ids, axis=0, mode=mode).astype(setup.dtype)
 
 
 def _bias_by_offset(embedding: Params, offsets: Array, d: Dimensions, bidirectional: bool) -> Array:

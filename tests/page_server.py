@@ -41,13 +41,19 @@ SENTENCES = (
 )
 
 
-def tiny_model(folder: Path, num_layers: int = 3, num_decoder_layers: int = 2) -> Path:
-    """A model that writes gibberish of some sentences within a second or two."""
+def tiny_model(folder: Path, num_layers: int = 3, num_decoder_layers: int = 2, **generation: int) -> Path:
+    """A model that writes gibberish of some sentences within a second or two; `generation` is added to its own."""
     return make_model(
         folder,
         num_layers=num_layers,
         num_decoder_layers=num_decoder_layers,
-        generation={"max_new_tokens": 96, "min_new_tokens": 64, "num_beams": 2, "no_repeat_ngram_size": 3},
+        generation={
+            "max_new_tokens": 96,
+            "min_new_tokens": 64,
+            "num_beams": 2,
+            "no_repeat_ngram_size": 3,
+            **generation,
+        },
     )
 
 

@@ -15,6 +15,8 @@ from longt5.text.sentences import split_sentences
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "assets" / "longt5-embedded"
 EXAMPLE = ROOT / "assets" / "example" / "longt5-explained.pdf"
+# Enough to write about, and read in seconds.
+PART = {"max_input_tokens": 2048, "long_papers": "beginning and end"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def test_it_is_small_enough_to_come_along() -> None:
 
 
 def test_its_quotes_are_the_papers_sentences(store: ModelStore) -> None:
-    summary = written(store, writing="quotes", max_new_tokens=250)
+    summary = written(store, writing="quotes", max_new_tokens=250, **PART)
     text = summary.document.text
     sentences = {" ".join(text[start:end].split()) for start, end in split_sentences(text)}
     (whole,) = [part for part in summary.parts if part.kind == "summary"]
@@ -42,7 +44,7 @@ def test_its_quotes_are_the_papers_sentences(store: ModelStore) -> None:
 
 
 def test_its_own_words_are_about_the_paper_and_as_long_as_asked(store: ModelStore) -> None:
-    summary = written(store, length="medium", max_input_tokens=4096, long_papers="beginning and end")
+    summary = written(store, length="medium", **PART)
     words = words_of(summary.text)
     known = set(words_of(summary.document.text))
     content = [word for word in words if word not in STOP_WORDS]

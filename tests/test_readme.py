@@ -214,7 +214,10 @@ def test_the_jax_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     """The same, and one step of the training that is defined there."""
     examples = [block for block in blocks("python") if IN_JAX.search(block)]
     assert len(examples) == 3
-    model = tiny_model(tmp_path / "model")
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)  # what takes time is compiling
+    model = tiny_model(tmp_path / "model", 1, 1)
     monkeypatch.chdir(ROOT)
     source = "\n".join(examples).replace("assets/longt5-embedded", str(model))
     source = source.replace("max_length=4096", "max_length=96")

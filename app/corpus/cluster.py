@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class Cluster:
         installation = replace(installation, threads=self.threads, kept_encodings_bytes=0)
         if self.gpus_each and installation.device_map is None:
             installation = replace(installation, device_map="cuda:0")  # Ray shows each process its own
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it can't do is raised as well
         items = [{"name": file.name, "version": file.version} for file in files]
         done = (
             ray.data.from_items(items, override_num_blocks=min(len(items), _MOST_GROUPS))
@@ -149,11 +149,13 @@ def connected(address: str | None, layout: Layout) -> Iterator[Cluster]:
         import ray.data
 
         logging.getLogger("ray").setLevel(logging.ERROR)
-        _start(address)
-        try:
-            yield Cluster(ray.cluster_resources(), layout)
-        finally:
-            ray.shutdown()
+        # What workers failed with is told in a sentence; Ray prints it as well.
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            _start(address)
+            try:
+                yield Cluster(ray.cluster_resources(), layout)
+            finally:
+                ray.shutdown()
 
 
 def _start(address: str | None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+STOP_SECONDS = 20.0
+
 
 class RemoteDesk:
     """The desk as an actor; may be sent to other processes, which find it by its name."""
@@ -18,11 +20,21 @@ class RemoteDesk:
         if method.startswith("_"):
             raise AttributeError(method)
 
-        def call(*arguments: Any) -> Any:
-            import ray
+        return lambda *arguments: self._call(method, arguments)
 
-            if self._actor is None:
-                self._actor = ray.get_actor(self._name)
-            return ray.get(getattr(self._actor, method).remote(*arguments))
+    def stop(self) -> list[str]:
+        """As a desk's.
 
-        return call
+        Raises:
+            RayError: no answer within `STOP_SECONDS`: what stopped this run may have stopped the desk as well, and
+                whoever goes on asking is ended by Ray after a minute.
+        """
+        answer: list[str] = self._call("stop", (), STOP_SECONDS)
+        return answer
+
+    def _call(self, method: str, arguments: tuple[Any, ...], seconds: float | None = None) -> Any:
+        import ray
+
+        if self._actor is None:
+            self._actor = ray.get_actor(self._name)
+        return ray.get(getattr(self._actor, method).remote(*arguments), timeout=seconds)

@@ -6,10 +6,11 @@ import json
 import queue
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from app.corpus.cluster import ClusterError
 from app.corpus.files import page_path, write_text
 from app.corpus.ledger import Ledger
 from app.corpus.progress import Progress
@@ -26,27 +27,37 @@ Rows = Iterator[dict[str, Any]]
 def carry_out(rows: Rows, ledger: Ledger, desk: RemoteDesk, progress: Progress) -> bool:
     """Keeps the rows of the workers' last stage as they come, and returns whether all came.
 
-    The first Ctrl-C (or SIGTERM) lets the workers finish what they have in hand, the second ends at once; what is
-    finished is in the ledger either way.
+    The first Ctrl-C (or SIGTERM) lets the workers finish what they have in hand, the second ends at once; so does a
+    first one that the workers got too and end of. What is finished is in the ledger in any case.
 
     Raises:
         ClusterError: the workers can't go on.
     """
-    awaited: set[str] | None = None  # once stopped: what was in hand then
+    from ray.exceptions import RayError  # here, as Ray reads its variables when it is imported
+
     with _stops() as stops:
-        for row in _with_ticks(rows):
-            if row is not None:
-                _keep(row, ledger, progress)
-                if awaited is not None:
-                    awaited.discard(row["sha256"])
-            progress.tick()
-            if stops and awaited is None:
-                progress.say("Finishing what is in hand; press Ctrl-C again to end at once.")
-                awaited = {
-                    work for work in desk.stop() if not work.startswith("read ") and work not in ledger
-                }
-            if awaited is not None and (not awaited or len(stops) > 1):
-                return False
+        try:
+            return _keep_all(rows, ledger, desk, progress, stops)
+        except (ClusterError, RayError):  # of the rows, or of the desk
+            if not stops:
+                raise
+            return False
+
+
+def _keep_all(rows: Rows, ledger: Ledger, desk: RemoteDesk, progress: Progress, stops: Sequence[int]) -> bool:
+    """The same, with the signals that ask for an end in `stops`, which grows."""
+    awaited: set[str] | None = None  # once stopped: what was in hand then
+    for row in _with_ticks(rows):
+        if row is not None:
+            _keep(row, ledger, progress)
+            if awaited is not None:
+                awaited.discard(row["sha256"])
+        progress.tick()
+        if stops and awaited is None:
+            progress.say("Finishing what is in hand; press Ctrl-C again to end at once.")
+            awaited = {work for work in desk.stop() if not work.startswith("read ") and work not in ledger}
+        if awaited is not None and (not awaited or len(stops) > 1):
+            return False
     return awaited is None
 
 

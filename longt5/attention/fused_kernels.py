@@ -21,8 +21,6 @@ OPEN = (
 )
 
 LOG2_E: tl.constexpr = tl.constexpr(1.4426950408889634)
-# Of Philox. Ten are Triton's default, seven pass all tests of randomness (Salmon et al. 2011).
-ROUNDS: tl.constexpr = tl.constexpr(7)
 
 
 def _kernel(function: Callable[..., None]) -> Any:
@@ -38,31 +36,26 @@ def _load_rows(pointer, positions, stride, exists, D: tl.constexpr):
 
 
 @triton.jit
-def _kept(
-    seed,
-    row,
-    queries,
-    first_key,
-    threshold,
-    IS_GLOBAL: tl.constexpr,
-    QUERIES: tl.constexpr,
-    KEYS: tl.constexpr,
-):
-    """(QUERIES, KEYS) of 0.0 or 1.0: which weights dropout leaves. `first_key` is divisible by 4.
+def _mixed(x):
+    """uint32 whose every bit hangs on all bits of `x`: the finalizer of MurmurHash3 (Appleby 2011)."""
+    x = (x ^ (x >> 16)) * 0x85EBCA6B
+    x = (x ^ (x >> 13)) * 0xC2B2AE35
+    return x ^ (x >> 16)
 
-    A weight's random number hangs on nothing but its row, query and key; four keys share a call of Philox.
+
+@triton.jit
+def _kept(seed, row, queries, keys, threshold, IS_GLOBAL: tl.constexpr):
+    """0.0 or 1.0 for each pair of `queries` and `keys`, which broadcast: the weights that dropout leaves.
+
+    A weight's random number hangs on nothing but its row, query and key, so that tiles of every size and orientation
+    find the same, entry by entry: what is drawn for several at once and then rearranged came out wrong on an H100
+    where the tile is transposed (Triton 3.6).
     """
-    fours = first_key // 4 + tl.arange(0, KEYS // 4)
-    zeros = tl.zeros((QUERIES, KEYS // 4), dtype=tl.int32)
-    kind: tl.constexpr = 1 if IS_GLOBAL else 0
-    a, b, c, d = tl.philox(
-        seed, zeros + queries[:, None], zeros + fours[None, :], zeros + row, zeros + kind, ROUNDS
-    )
-    a = ((a >> 8).to(tl.int32) >= threshold).to(tl.int8)
-    b = ((b >> 8).to(tl.int32) >= threshold).to(tl.int8)
-    c = ((c >> 8).to(tl.int32) >= threshold).to(tl.int8)
-    d = ((d >> 8).to(tl.int32) >= threshold).to(tl.int8)
-    return tl.reshape(tl.join(tl.join(a, c), tl.join(b, d)), (QUERIES, KEYS)).to(tl.float32)
+    kind: tl.constexpr = 0x9E3779B9 if IS_GLOBAL else 0x7F4A7C15
+    of_row = _mixed(_mixed(seed.to(tl.uint32) ^ kind) ^ (seed >> 32).to(tl.uint32))
+    of_query = _mixed(_mixed(of_row ^ row.to(tl.uint32)) ^ queries.to(tl.uint32))
+    drawn = _mixed(of_query + keys.to(tl.uint32) * 0x9E3779B1)
+    return ((drawn >> 8).to(tl.int32) >= threshold).to(tl.float32)
 
 
 @triton.jit
@@ -105,12 +98,10 @@ def _softmax_step(
     random,
     row,
     queries,
-    first_key,
+    keys,
     threshold,
     IS_GLOBAL: tl.constexpr,
     DROPOUT: tl.constexpr,
-    QUERIES: tl.constexpr,
-    KEYS: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """One tile of the online softmax (Milakov and Gimelshein 2018)."""
@@ -120,7 +111,7 @@ def _softmax_step(
     shrink = tl.exp2(highest - reference)
     total = total * shrink + tl.sum(weights, axis=1)
     if DROPOUT:
-        weights *= _kept(random, row, queries, first_key, threshold, IS_GLOBAL, QUERIES, KEYS)
+        weights *= _kept(random, row, queries[:, None], keys[None, :], threshold, IS_GLOBAL)
     attended = attended * shrink[:, None]
     attended = tl.dot(weights.to(values.dtype), values, attended, input_precision=PRECISION)
     return new_highest, total, attended
@@ -224,12 +215,10 @@ def forward_kernel(
                 random,
                 row,
                 queries,
-                start,
+                keys,
                 threshold,
                 True,
                 DROPOUT,
-                QUERIES,
-                KEYS,
                 PRECISION,
             )
 
@@ -254,12 +243,10 @@ def forward_kernel(
             random,
             row,
             queries,
-            start,
+            keys,
             threshold,
             False,
             DROPOUT,
-            QUERIES,
-            KEYS,
             PRECISION,
         )
 
@@ -399,7 +386,7 @@ def query_gradients_kernel(
             weights = tl.exp2((scores + bias) * LOG2_E - log_sum[:, None])
             of_weights = tl.dot(of_output, tl.trans(v), input_precision=PRECISION)
             if DROPOUT:
-                of_weights *= _kept(random, row, queries, start, threshold, True, QUERIES, KEYS) * scale
+                of_weights *= _kept(random, row, queries[:, None], keys[None, :], threshold, True) * scale
             of_scores = weights * (of_weights - mean[:, None])
             total = tl.dot(of_scores.to(k.dtype), k, total, input_precision=PRECISION)
             if OF_GLOBAL_BIAS:
@@ -424,7 +411,7 @@ def query_gradients_kernel(
         weights = tl.exp2((scores + bias.to(tl.float32)) * LOG2_E - log_sum[:, None])
         of_weights = tl.dot(of_output, tl.trans(v), input_precision=PRECISION)
         if DROPOUT:
-            of_weights *= _kept(random, row, queries, start, threshold, False, QUERIES, KEYS) * scale
+            of_weights *= _kept(random, row, queries[:, None], keys[None, :], threshold, False) * scale
         of_scores = weights * (of_weights - mean[:, None])
         total = tl.dot(of_scores.to(k.dtype), k, total, input_precision=PRECISION)
         if OF_BAND_BIAS:
@@ -549,7 +536,7 @@ def key_gradients_kernel(
         of_weights = tl.dot(v, tl.trans(of_output), input_precision=PRECISION)
         used = weights
         if DROPOUT:
-            kept = tl.trans(_kept(random, row, queries, first, threshold, IS_GLOBAL, QUERIES, KEYS)) * scale
+            kept = _kept(random, row, queries[None, :], keys[:, None], threshold, IS_GLOBAL) * scale
             used = weights * kept
             of_weights *= kept
         total_value = tl.dot(used.to(of_output.dtype), of_output, total_value, input_precision=PRECISION)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,17 +16,25 @@ from tests.page_server import running, tiny_model
 PEOPLE = 6
 
 
-def test_everybody_is_served_in_turn_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    uploads = tmp_path / "uploads"
-    uploads.mkdir()
-    with running(tiny_model(tmp_path / "tiny"), uploads, LONGT5_PROXIES="127.0.0.1") as (address, process):
-        server = Server(address.rstrip("/"), process)
-        crowd = Crowd(server.address, PEOPLE)
-        asyncio.run(crowd.play(0, 200))
-        deadline = time.monotonic() + 10
-        while not left_behind(server).holds and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert left_behind(server).holds, left_behind(server).found
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, subprocess.Popen[bytes]]]:
+    folder = tmp_path_factory.mktemp("load")
+    (folder / "uploads").mkdir()
+    proxies = {"LONGT5_PROXIES": "127.0.0.1"}
+    with running(tiny_model(folder / "tiny"), folder / "uploads", **proxies) as (address, process):
+        yield Server(address.rstrip("/"), process), process
+
+
+def test_everybody_is_served_in_turn_and_nothing_is_left_behind(
+    started: tuple[Server, subprocess.Popen[bytes]],
+) -> None:
+    server, _ = started
+    crowd = Crowd(server.address, PEOPLE)
+    asyncio.run(crowd.play(0, 200))
+    deadline = time.monotonic() + 10
+    while not left_behind(server).holds and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left_behind(server).holds, left_behind(server).found
     visits = crowd.visits
     assert len(visits) == PEOPLE - 1 + GREEDY_AT_ONCE
     assert any(visit.hostile for visit in visits)
@@ -36,7 +45,12 @@ def test_everybody_is_served_in_turn_and_nothing_is_left_behind(tmp_path: Path) 
     assert any(visit.lined_up is not None for visit in visits)
 
 
-def test_a_server_that_goes_away_is_reported_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_server_that_goes_away_is_reported_and_not_waited_for(
+    started: tuple[Server, subprocess.Popen[bytes]],
+) -> None:
+    """The last that is asked of it."""
+    server, process = started
+
     async def play() -> list[Visit]:
         crowd = Crowd(server.address, 3)
         playing = asyncio.create_task(crowd.play(60, 100))
@@ -45,11 +59,7 @@ def test_a_server_that_goes_away_is_reported_and_not_waited_for(tmp_path: Path) 
         await asyncio.wait_for(playing, 100)
         return crowd.visits
 
-    uploads = tmp_path / "uploads"
-    uploads.mkdir()
-    with running(tiny_model(tmp_path / "tiny"), uploads) as (address, process):
-        server = Server(address.rstrip("/"), process)
-        visits = asyncio.run(play())
+    visits = asyncio.run(play())
     assert any(visit.lost for visit in visits)
     assert not findings(visits)[0].holds
 

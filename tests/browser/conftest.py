@@ -39,7 +39,8 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("server")
     (folder / "uploads").mkdir()
-    tiny = tiny_model(folder / "tiny-longt5")
+    # A window holds the papers of three pages; a long one has many, whose first sentences come soon.
+    tiny = tiny_model(folder / "tiny-longt5", max_input_tokens=5_000)
     # The model that the example was summarized with is on offer too: its summary is shown, and it is never loaded.
     with serve(tiny, folder / "uploads", LONGT5_MODELS=f"{tiny},{EMBEDDED_MODEL}") as address:
         yield address

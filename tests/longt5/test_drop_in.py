@@ -228,8 +228,15 @@ def traced(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> nn.Module:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("gradients", [False, True])
-@pytest.mark.parametrize("trace", [compiled, exported, traced])
-@pytest.mark.parametrize("attention", ATTENTION_TYPES)
+@pytest.mark.parametrize(
+    ("attention", "trace"),
+    [
+        *(("transient-global", trace) for trace in (compiled, exported, traced)),
+        ("local", traced),
+        # Dynamo takes seconds, and has seen the band beside the globals.
+        *(pytest.param("local", trace, marks=pytest.mark.slow) for trace in (compiled, exported)),
+    ],
+)
 def test_nothing_stops_who_traces(attention, trace, gradients, monkeypatch):
     """More tokens than are treated at once, a mask, and products that would take their own way: as transformers."""
     monkeypatch.setattr(dispatch, "FEWEST_PRODUCTS", 0)

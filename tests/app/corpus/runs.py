@@ -45,14 +45,20 @@ def start(
     ]
     environment = {**os.environ, "LONGT5_THREADS": "1"}
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
 def finish(run: subprocess.Popen[str]) -> tuple[int, str]:
     """Its exit code, and what it said."""
     try:
-        said = run.communicate(timeout=PATIENCE)[1]
+        said = run.communicate(timeout=PATIENCE)[0]
     except subprocess.TimeoutExpired:
         run.kill()
         raise
@@ -65,7 +71,7 @@ def wait_for(what: Callable[[], object], run: subprocess.Popen[str]) -> None:
     while not what():
         if run.poll() is not None or time.monotonic() > deadline:
             run.kill()
-            raise AssertionError(f"It did not come to that:\n{run.communicate()[1]}")
+            raise AssertionError(f"It did not come to that:\n{run.communicate()[0]}")
         time.sleep(0.05)
 
 

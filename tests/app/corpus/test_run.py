@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -93,14 +93,23 @@ def test_a_killed_command_goes_on_where_it_stood(tmp_path: Path, model_folder: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_finishes_what_is_in_hand(tmp_path: Path, model_folder: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [
+        (signal.SIGINT, os.killpg),  # as a terminal does
+        (signal.SIGTERM, os.kill),
+        (signal.SIGTERM, os.killpg),  # as a service manager does: the workers end of it
+    ],
+)
+def test_a_stop_leaves_a_run_to_go_on_with(
+    tmp_path: Path, model_folder: Path, number: int, send: Callable[[int, int], None]
+) -> None:
     papers, out = write_papers(tmp_path / "papers", 10), tmp_path / "out"
     run = start([papers], out, model_folder)
     wait_for(lambda: finished(out) >= 2, run)
-    os.killpg(run.pid, number)  # as a terminal does
+    send(run.pid, number)
     code, said = finish(run)
-    assert code == 130 and "--resume" in said
+    assert code == 130 and "--resume" in said and "Traceback" not in said, said
     before = rows_of(out)
     assert 2 <= len(before) < 10
     code, said = finish(start([papers], out, model_folder, "--resume"))

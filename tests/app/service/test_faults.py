@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from app.documents.page_images import RENDERER
 from app.documents.recognition import RECOGNIZER
 from tests.app import pdf_files
-from tests.app.service.test_going_down import is_gone
+from tests.app.service.test_going_down import SLOW_PDF, is_gone, reader_of
 from tests.app.service.test_server import summarize, upload
 from tests.page_server import ROOT, paper_pdf, running, tiny_model
 
@@ -95,6 +96,15 @@ def test_a_folder_that_takes_no_files_any_more_is_a_sentence_and_passes(
         moved.rename(folder)
     assert process.poll() is None
     assert outcome(address, paper) == "done"
+
+
+def test_a_killed_reader_is_told_as_that(server: Server) -> None:
+    address, process = server
+    killer = threading.Thread(target=lambda: reader_of(process).kill())
+    killer.start()
+    (path,) = json.loads(upload(address, SLOW_PDF, name="slow.pdf")[1])
+    assert "was interrupted on the server; please try again" in summarize(address, path)
+    killer.join()
 
 
 # Starts a child in a thread that ends, as those of a server do.

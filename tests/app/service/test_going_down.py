@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.app import pdf_files
-from tests.app.service.test_server import connect, summarize, upload
+from tests.app.service.test_server import connect, upload
 from tests.page_server import running, tiny_model
 
 
@@ -111,16 +111,6 @@ def test_killed_it_leaves_no_child_and_the_next_start_is_clean(model: Path, uplo
     with running(model, uploads):
         assert left not in list(uploads.iterdir())
         assert len(list(uploads.iterdir())) == 1
-
-
-def test_a_killed_reader_is_told_as_that(model: Path, uploads: Path) -> None:
-    with running(model, uploads) as (address, server):
-        killer = threading.Thread(target=lambda: reader_of(server).kill())
-        killer.start()
-        (path,) = json.loads(upload(address, SLOW_PDF, name="slow.pdf")[1])
-
-        assert "was interrupted on the server; please try again" in summarize(address, path)
-        killer.join()
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(model: Path, tmp_path: Path) -> None:

@@ -127,8 +127,10 @@ def test_doors_that_nothing_goes_through_are_shut(path: str) -> None:
     ],
 )
 def test_bodies_have_a_limit_whether_they_say_their_length_or_not(
-    path: str, size: int, answered: bool
+    path: str, size: int, answered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # This client never says that its body is at its end.
+    monkeypatch.setattr("app.service.guards.RUN_OFF_SECONDS", 0.1)
     server = client(max_upload_bytes=2 * MOST_BODY_BYTES, mcp=True)
 
     def pieces() -> Iterator[bytes]:

@@ -11,7 +11,8 @@ import pytest
 from gradio_client import Client
 
 from app.page.paper_view import CLOSED
-from tests.page_server import serve, tiny_model
+from tests.app.factories import make_model
+from tests.page_server import serve
 
 USER, PASSWORD = "ada", "lace:1815"
 FILES = 3
@@ -30,7 +31,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "LONGT5_MCP": "1",
         "LONGT5_METRICS": "1",
     }
-    with serve(tiny_model(folder / "tiny"), folder / "uploads", **settings) as address:
+    short = {"max_new_tokens": 16, "max_input_tokens": 1024, "long_papers": "truncate", "sections": False}
+    model = make_model(folder / "tiny", generation=short)
+    with serve(model, folder / "uploads", **settings) as address:
         yield address
 
 

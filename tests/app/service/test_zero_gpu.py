@@ -15,7 +15,13 @@ from app.settings import EMBEDDED_MODEL, Host
 from tests.page_server import EXAMPLE, ROOT, paper_pdf, running, tiny_model
 
 STAND_IN = ROOT / "tests" / "stand_in_spaces"
-SHORT = {"max_new_tokens": 40, "num_beams": 1, "max_input_tokens": 1024}
+SHORT = {
+    "max_new_tokens": 40,
+    "num_beams": 1,
+    "max_input_tokens": 1024,
+    "long_papers": "truncate",
+    "sections": False,
+}
 QUOTA = "You have exceeded your free ZeroGPU quota (60s requested vs. 12s left). Try again in 3:20:11. Authenticate"
 
 
@@ -42,7 +48,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
         "STAND_IN_LOG": str(folder / "calls"),
         "LONGT5_DTYPE": "float32",
     }
-    models = f"{EMBEDDED_MODEL},{tiny_model(folder / 'tiny')}"
+    models = f"{tiny_model(folder / 'tiny')},{EMBEDDED_MODEL}"
     with running(Path(models), folder / "uploads", **variables) as (address, _):
         yield Space(address, folder)
 
@@ -62,7 +68,9 @@ def test_the_example_is_summarized_and_its_attention_shown_by_processes_that_end
 
 @pytest.mark.slow
 def test_every_model_on_offer_is_there(space: Space) -> None:
-    summary = space.client.predict(handle_file(EXAMPLE), "tiny", SHORT, "", api_name="/summarize")
+    summary = space.client.predict(
+        handle_file(EXAMPLE), Path(EMBEDDED_MODEL).name, SHORT, "", api_name="/summarize"
+    )
     assert summary["sentences"]
 
 

@@ -17,6 +17,11 @@ jax.config.update("jax_disable_most_optimizations", True)
 # A text of 40 tokens has several tiles and whole global blocks, and ends within one.
 SIZES = {"local_radius": 5, "global_block_size": 4}
 
+# For what takes long and does much the same with both kinds: the one that has blocks and sums too is the quick test.
+OTHER_KIND_SLOW = pytest.mark.parametrize(
+    "pair", ["transient-global", pytest.param("local", marks=pytest.mark.slow)], indirect=True
+)
+
 
 class Pair(NamedTuple):
     """The same model twice."""

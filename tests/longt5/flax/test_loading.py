@@ -19,7 +19,7 @@ from longt5 import LongT5ForConditionalGeneration
 from longt5.flax import FlaxLongT5ForConditionalGeneration, FlaxLongT5Model, LoadingError
 from longt5.flax.parameters import Dimensions, flax_path, parameters, torch_name
 from tests.longt5.factories import ATTENTION_TYPES, FEED_FORWARDS, assert_close, random_ids, tiny_model
-from tests.longt5.flax.conftest import Pair
+from tests.longt5.flax.conftest import OTHER_KIND_SLOW, Pair
 
 
 @pytest.mark.parametrize("attention", ATTENTION_TYPES)
@@ -131,6 +131,7 @@ except ImportError as error:
 """
 
 
+@OTHER_KIND_SLOW
 def test_no_pytorch_is_needed(pair: Pair, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, str(pair.folder), str(tmp_path)],

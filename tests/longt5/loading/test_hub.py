@@ -220,16 +220,18 @@ def test_without_the_hub_the_cache_is_used(client, hub):
     assert "could not be reached" in client.refusal("someone/unknown")
 
 
-def test_offline_by_choice(hub, tmp_path):
+def test_offline_by_choice(client, hub):
     write(hub.root / "someone/offline")
-    client = Client(hub, tmp_path)
     assert torch.equal(client.logits("someone/offline"), logits(tiny_model()))
-    client.run("from huggingface_hub import constants; constants.HF_HUB_OFFLINE = True; result = 0")
-    hub.requests.clear()
-    assert torch.equal(client.logits("someone/offline"), logits(tiny_model()))
-    assert "could not be reached" in client.refusal("someone/unseen")
-    assert not hub.requests
-    client.close()
+    choice = "from huggingface_hub import constants; constants.HF_HUB_OFFLINE = {}; result = 0"
+    client.run(choice.format(True))
+    try:
+        hub.requests.clear()
+        assert torch.equal(client.logits("someone/offline"), logits(tiny_model()))
+        assert "could not be reached" in client.refusal("someone/unseen")
+        assert not hub.requests
+    finally:
+        client.run(choice.format(False))
 
 
 def test_tokenizer_from_the_hub(client, hub, tokenizer_folder):

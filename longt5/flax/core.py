@@ -52,7 +52,8 @@ class Setup:
     dtype: Any = jnp.float32
     """Of products and states; norms, scores and softmax are float32 in any."""
     gradient_checkpointing: bool = False
-    """Whether a layer is computed again in the backward pass, so that only its input is kept."""
+    """Whether a layer of the decoder is computed again in the backward pass, so that only its input is kept. Those of
+    the encoder always are, a piece at a time."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", jnp.dtype(self.dtype))  # equal setups compile once
@@ -116,8 +117,8 @@ def encode(
     """
     d, stack = setup.dimensions, params["encoder"]
     chance = _Chance(d.dropout_rate, dropout_key)
-    # Tokens beyond the vocabulary give NaN, as in Flax, but at the end: with what marks them at the start XLA would make
-    # the embeddings anew, as long as the text, for everything that reads them.
+    # Tokens beyond the vocabulary give NaN, as in Flax, but at the end: with what marks them at the start XLA would
+    # make the embeddings anew, as long as the text, for everything that reads them.
     is_known = input_ids < len(params["shared"]["embedding"])
     states = _dropped(_embedded(params, input_ids, setup, "clip"), chance.next())
     first = stack["block"]["0"]["layer"]["0"][d.encoder_attention]
@@ -126,17 +127,14 @@ def encode(
     if biases[1] is not None:
         ids = block_ids(attention_mask, d.global_block_size)
 
-    def run(layer: Params, states: Array, biases: Any, key: Array | None) -> tuple[Array, Array | None]:
-        chance = _Chance(d.dropout_rate, key)
-        return _encoder_layer(layer, states, biases, ids, attention_mask, setup, chance, wanted.attentions)
-
-    run = jax.checkpoint(run) if setup.gradient_checkpointing else run
     all_states: tuple[Array, ...] = ()
     all_weights: tuple[Array, ...] = ()
     for index in range(d.num_layers):
         all_states += (states,)
-        layer = stack["block"][str(index)]["layer"]
-        states, weights = run(layer, states, biases, chance.of_layer(index).key)
+        layer, own_chance = stack["block"][str(index)]["layer"], chance.of_layer(index)
+        states, weights = _encoder_layer(
+            layer, states, biases, ids, attention_mask, setup, own_chance, wanted.attentions
+        )
         all_weights += () if weights is None else (weights,)
     states = _dropped(_norm(stack["final_layer_norm"], states, setup), chance.next())
     states = jnp.where(is_known[..., None], states, jnp.nan)

@@ -1,8 +1,13 @@
-"""Memory of the encoder by the compiler's own account, beside arguments and outputs; nothing is run."""
+"""Memory of base's encoder by the compiler's own account; nothing is run.
+
+What is counted is `temp_size_in_bytes` of the compiled function: one allocation for whatever it makes on its way, in
+which buffers that are never needed at once share their place. Arguments and outputs are not in it (parameters, states,
+and with gradients theirs), nor what a library takes within one operation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 
 import jax
@@ -14,14 +19,6 @@ from longt5 import LongT5Config
 from longt5.flax import core
 from longt5.flax.attention import block_ids
 from longt5.flax.parameters import Dimensions, Params, initial_params
-
-
-@pytest.fixture(autouse=True)
-def optimized() -> Iterator[None]:
-    """Compiles as for users."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
 
 
 def model(attention: str, layers: int = 1) -> tuple[core.Setup, Params]:
@@ -36,7 +33,7 @@ def model(attention: str, layers: int = 1) -> tuple[core.Setup, Params]:
     }
     config = LongT5Config(feed_forward_proj="gated-gelu", encoder_attention_type=attention, **sizes)
     setup = core.Setup(Dimensions.of(config))
-    return setup, initial_params(setup.dimensions, jax.random.key(0), with_head=False)
+    return setup, jax.eval_shape(lambda: initial_params(setup.dimensions, jax.random.key(0), with_head=False))
 
 
 def megabytes(function: Callable, *inputs: object) -> float:
@@ -45,7 +42,7 @@ def megabytes(function: Callable, *inputs: object) -> float:
 
 @cache
 def of_layer(attention: str, length: int, *, gradients: bool) -> float:
-    """Megabytes of one layer, with or without the gradients of its parameters and of its input."""
+    """Megabytes of one layer, or of the gradients of its parameters and of its input."""
     setup, params = model(attention)
     d = setup.dimensions
     layer = params["encoder"]["block"]["0"]["layer"]
@@ -58,15 +55,16 @@ def of_layer(attention: str, length: int, *, gradients: bool) -> float:
         chance = core._Chance(d.dropout_rate, None)
         return core._encoder_layer(layer, states, biases, ids, mask, setup, chance, False)[0]
 
-    def run_back(layer: Params, states: Array, gradient: Array) -> tuple[Params, Array]:
-        return jax.vjp(run, layer, states)[1](gradient)
+    def loss(layer: Params, states: Array) -> Array:
+        return jnp.square(run(layer, states)).sum()
 
-    return megabytes(run_back, layer, states, states) if gradients else megabytes(run, layer, states)
+    return megabytes(jax.grad(loss, argnums=(0, 1)) if gradients else run, layer, states)
 
 
 # The largest array that there must be is the states', 50 MB.
 @pytest.mark.parametrize(
-    ("attention", "forward", "with_gradients"), [("transient-global", 85, 280), ("local", 50, 205)]
+    ("attention", "forward", "with_gradients"),
+    [("transient-global", 85, 291), pytest.param("local", 50, 210, marks=pytest.mark.slow)],
 )
 def test_a_layer_of_base(attention: str, forward: int, with_gradients: int) -> None:
     assert of_layer(attention, 16_384, gradients=False) < forward
@@ -74,12 +72,11 @@ def test_a_layer_of_base(attention: str, forward: int, with_gradients: int) -> N
 
 
 def test_it_is_linear_in_the_length() -> None:
-    times = of_layer("transient-global", 65_536, gradients=True) / of_layer(
-        "transient-global", 16_384, gradients=True
-    )
-    assert times < 4
+    short, long = (of_layer("transient-global", length, gradients=True) for length in (16_384, 65_536))
+    assert long < 4 * short
 
 
+@pytest.mark.slow
 def test_more_layers_take_no_more() -> None:
     def needed(layers: int) -> float:
         setup, params = model("local", layers)

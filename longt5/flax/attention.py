@@ -1,16 +1,16 @@
 """LongT5's attention as pure functions on arrays (Guo et al. 2022, section 3.1), in memory linear in the length.
 
-The encoder's runs one tile of queries at a time, under `lax.scan`: a tile sees the keys within the radius of its own
-tokens and, in transient-global attention, the global keys. Its scores are the largest array that exists, with gradients
-too, as `jax.checkpoint` has the backward pass compute them again. Scores and softmax are float32 in any dtype.
+The encoder's runs one tile of queries at a time, under `lax.map`: a tile sees the keys within the radius of its own
+tokens and, in transient-global attention, the global keys. Beside the states its scores are the largest array, with
+gradients too: `jax.checkpoint` has the backward pass compute them again. Scores and softmax are float32 in any dtype.
 
 What is computed is that of `longt5.attention.reference`, where positions, blocks and biases are explained.
 """
 
 import math
 from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from functools import partial, reduce
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,8 @@ from jax import Array, lax
 
 # Queries in a tile: smaller ones waste less of the band, larger ones have products large enough to be fast.
 TILE = 256
+# Tiles in a piece, at least: with fewer of them more keys are computed twice, with more a piece takes more memory.
+TILES = 4
 MASKED = float(jnp.finfo(jnp.float32).min)
 
 
@@ -56,22 +58,27 @@ def block_ids(attention_mask: Array, block_size: int) -> Array:
     return jnp.minimum(jnp.where(text, positions // block_size, -1), last_block)
 
 
-def block_sums(hidden_states: Array, ids: Array, block_size: int) -> Array:
-    """The sum of the hidden states of each global block, (batch, length // block_size, width) in float32.
+def block_sums(hidden_states: Array, ids: Array, block_size: int, scale: Array) -> Array:
+    """The sum of the scaled hidden states of each global block, (batch, length // block_size, width) in float32.
+
+    Nothing of the hidden states' size is made for it, as it is a product with the scale.
 
     Args:
         hidden_states: (batch, length, width).
         ids: (batch, length) from `block_ids`.
+        scale: (batch, length), what each state is multiplied by.
     """
     batch, length, width = hidden_states.shape
     count = length // block_size
-    states = hidden_states.astype(jnp.float32)
+    whole = count * block_size
     is_own = ids == jnp.arange(length) // block_size
-    own = jnp.where(is_own[..., None], states, 0.0)[:, : count * block_size]
-    sums = own.reshape(batch, count, block_size, width).sum(2)
-    joined = jnp.where(((ids >= 0) & ~is_own)[..., None], states, 0.0).sum(1, keepdims=True)
+    own = jnp.where(is_own, scale, 0.0)[:, :whole].reshape(batch, count, block_size)
+    blocks = hidden_states[:, :whole].reshape(batch, count, block_size, width)
+    sums = jnp.einsum("bnt,bntw->bnw", own, blocks, preferred_element_type=jnp.float32)
+    joined = jnp.where((ids >= 0) & ~is_own, scale, 0.0)
+    joined = jnp.einsum("bt,btw->bw", joined, hidden_states, preferred_element_type=jnp.float32)
     is_last = jnp.arange(count) == ids.max(-1, keepdims=True)
-    return sums + jnp.where(is_last[..., None], joined, 0.0)
+    return sums + jnp.where(is_last[..., None], joined[:, None], 0.0)
 
 
 class Globals(NamedTuple):
@@ -102,31 +109,31 @@ class Dropout(NamedTuple):
 
 
 class Tiling(NamedTuple):
-    """How a text is cut into tiles of queries, each with the keys in reach."""
+    """How a text is cut into pieces, and each piece into tiles of queries; all of one size."""
 
     tile: int
     """Queries in a tile."""
     margin: int
-    """Keys before and after them."""
-    number: int
+    """Keys before and after them; no more than a piece has, if there are several."""
+    tiles: int
+    """Tiles in a piece."""
+    pieces: int
 
     @classmethod
     def of(cls, length: int, radius: int, *, by_blocks: bool = False) -> "Tiling":
         """That of a text; `by_blocks`: as transformers has it, with one block of radius + 1 keys on either side."""
-        tile, margin = (radius + 1, radius + 1) if by_blocks else (min(TILE, length), radius)
-        return cls(tile, margin, -(-length // tile))
+        if by_blocks:
+            return cls(radius + 1, radius + 1, -(-length // (radius + 1)), 1)
+        number = -(-length // TILE)
+        pieces = max(1, min(number // TILES, length // radius))
+        tiles = -(-number // pieces)
+        # Rounding up made them too many: each is as much smaller, so that nearly nothing is computed for nothing.
+        return cls(-(-length // (pieces * tiles)), radius, tiles, pieces)
 
     @property
-    def before(self) -> int:
-        """The tiles of keys that one more tile completes to all that a tile of queries reaches."""
-        return -(-2 * self.margin // self.tile)
-
-    def cut(self, x: Array) -> Array:
-        """(batch, length, ...) -> (before + count, batch, tile, ...), from `margin` before the text on."""
-        tiles = self.before + self.number
-        around = [(0, 0), (self.margin, tiles * self.tile - self.margin - x.shape[1])]
-        padded = jnp.pad(x, around + [(0, 0)] * (x.ndim - 2))
-        return padded.reshape(x.shape[0], tiles, self.tile, *x.shape[2:]).swapaxes(0, 1)
+    def piece(self) -> int:
+        """Queries in a piece."""
+        return self.tiles * self.tile
 
 
 def band_bias_tile(band_bias: Array, tiling: Tiling) -> Array:
@@ -136,7 +143,7 @@ def band_bias_tile(band_bias: Array, tiling: Tiling) -> Array:
         band_bias: (heads, 2 * radius + 1), of each offset from -radius to radius.
     """
     heads, width = band_bias.shape
-    tile, margin, _ = tiling
+    tile, margin = tiling.tile, tiling.margin
     radius, keys = width // 2, tile + 2 * margin
     around = tile - 1 + margin - radius
     table = jnp.pad(band_bias, ((0, 0), (around, around + 1)), constant_values=MASKED)
@@ -183,37 +190,68 @@ def over_tiles(
     attention_mask: Array,
     tiling: Tiling,
     project: Callable[[Array], tuple[Array, Array]],
-    run: Callable[[Array, Array, Window], Any],
-) -> Any:
-    """Runs a layer tile by tile; nothing as long as the text is kept for it but its input, keys and values.
+    run: Callable[[Array, Array, Window], tuple[Array, Array | None]],
+) -> tuple[Array, Array | None]:
+    """Runs a layer piece by piece and tile by tile; nothing as long as the text is kept for it but its input.
 
     Args:
         states: (batch, length, width).
         attention_mask: (batch, length), non-zero at text.
         project: from states (batch, tokens, width) to keys and values (batch, heads, tokens, d_kv).
-        run: the layer, of a tile's first position, its states (batch, tile, width) and its window.
+        run: the layer, of a tile's first position, its states (batch, tile, width) and its window: new states of the
+            same shape, and whatever else is wanted of each tile.
     Returns:
-        what `run` returns, stacked.
+        the new states (batch, length, width), and what `run` returns beside them, stacked.
     """
-    tile, margin, reach = tiling.tile, tiling.margin, tiling.tile + 2 * tiling.margin
-    tiles = tiling.cut(states)
-    is_text = tiling.cut(attention_mask != 0).swapaxes(0, 1).reshape(len(states), -1)
-    first = [(one, *project(one)) for one in tiles[: tiling.before]]
+    (batch, length, _), (tile, margin, tiles, pieces) = states.shape, tiling
+    missing = pieces * tiling.piece - length
+    own = _cut(jnp.pad(states, ((0, 0), (0, missing), (0, 0))), pieces)
+    before = after = jnp.zeros((1, batch, margin, states.shape[2]), states.dtype)
+    if pieces > 1:
+        before = jnp.concatenate([before, own[:-1, :, tiling.piece - margin :]])
+        after = jnp.concatenate([own[1:, :, :margin], after])
+    is_text = jnp.pad(attention_mask != 0, ((0, 0), (margin, missing + margin)))
 
-    # What the next tiles use too is carried along instead of sliced from an array of it all: the gradient of such a
-    # slice is as long as the text, for every tile.
+    # A piece has its keys and values computed at once, and again in the backward pass. Slices of keys and values of the
+    # whole text would have gradients as long as the text, for every tile; in a piece that is little.
     @partial(jax.checkpoint, prevent_cse=False)  # a scan's body is not merged with its backward pass anyway
-    def step(carried: list[tuple[Array, ...]], one: tuple[Array, Array]) -> tuple[Any, Any]:
-        start, newest = one
-        carried = [*carried, (newest, *project(newest))]
-        around, keys, values = zip(*carried)
-        queries = jnp.concatenate(around, axis=1)[:, margin : margin + tile]
-        key, value = (jnp.concatenate(parts, axis=2)[:, :, :reach] for parts in (keys, values))
-        visible = lax.dynamic_slice_in_dim(is_text, start, reach, axis=1)
-        return carried[1:], run(start, queries, Window(key, value, visible))
+    def run_piece(first: Array, before: Array, own: Array, after: Array) -> tuple[Array, Array | None]:
+        own = own.reshape(batch, tiling.piece, -1)
+        keys, values = project(jnp.concatenate([before, own, after], axis=1))
 
-    starts = jnp.arange(tiling.number) * tile
-    return lax.scan(step, first, (starts, tiles[tiling.before :]))[1]
+        @partial(jax.checkpoint, prevent_cse=False)
+        def run_tile(one: tuple[Array, Array]) -> tuple[Array, Array | None]:
+            start, queries = one
+            key, value = (
+                lax.dynamic_slice_in_dim(x, start, tile + 2 * margin, axis=2) for x in (keys, values)
+            )
+            visible = lax.dynamic_slice_in_dim(is_text, first + start, tile + 2 * margin, axis=1)
+            return run(first + start, queries, Window(key, value, visible))
+
+        new, beside = lax.map(run_tile, (jnp.arange(tiles) * tile, _cut(own, tiles)))
+        return _joined(new).reshape(batch * tiling.piece, -1), beside
+
+    def step(new: Array, piece: tuple[Array, ...]) -> tuple[Array, Array | None]:
+        index, *inputs = piece
+        states, beside = run_piece(index * tiling.piece, *inputs)
+        return lax.dynamic_update_index_in_dim(new, states, index, axis=0), beside
+
+    # Written over a copy of the old states instead of stacked: the zeros of stacks XLA makes for all layers before the
+    # first one runs. And without an axis for the batch, for which XLA makes copies even where it is 1.
+    own = own.reshape(pieces, batch * tiling.piece, -1)
+    new, beside = lax.scan(step, lax.stop_gradient(own), (jnp.arange(pieces), before, own, after))
+    new = _joined(new.reshape(pieces, batch, tiling.piece, -1))[:, :length]
+    return new, None if beside is None else beside.reshape(-1, *beside.shape[2:])
+
+
+def _cut(x: Array, number: int) -> Array:
+    """(batch, number * size, width) -> (number, batch, size, width)"""
+    return x.reshape(x.shape[0], number, -1, x.shape[2]).swapaxes(0, 1)
+
+
+def _joined(x: Array) -> Array:
+    """(number, batch, size, width) -> (batch, number * size, width)"""
+    return x.swapaxes(0, 1).reshape(x.shape[1], -1, x.shape[3])
 
 
 def attend_tile(
@@ -223,7 +261,7 @@ def attend_tile(
     band_bias: Array,
     global_tokens: Globals | None,
     dropout: Dropout | None = None,
-) -> tuple[Array, Array]:
+) -> tuple[Array, tuple[Array, ...]]:
     """Attends from the queries of a tile to its window and, if there are any, to the global tokens.
 
     Args:
@@ -231,25 +269,26 @@ def attend_tile(
         query: (batch, heads, tile, d_kv).
         band_bias: (heads, tile, keys), see `band_bias_tile`.
     Returns:
-        output (batch, heads, tile, d_kv) and weights (batch, heads, tile, keys + globals).
+        output (batch, heads, tile, d_kv) and weights, of the keys (batch, heads, tile, keys) and, if there are any, of
+        the globals (batch, heads, tile, globals).
     """
-    keys = window.key.shape[2]
     scores = _product(query, window.key) + band_bias
-    scores = jnp.where(window.is_text[:, None, None], scores, MASKED)
+    parts = [(jnp.where(window.is_text[:, None, None], scores, MASKED), window.value)]
     if global_tokens is not None:
         bias = _global_bias_tile(global_tokens, start, query.shape[2])
         # Blocks of padding alone, which nothing may attend to.
         empty = jnp.arange(bias.shape[-1]) > global_tokens.ids.max(-1, keepdims=True)
-        of_globals = _product(query, global_tokens.key) + bias
-        scores = jnp.concatenate([scores, jnp.where(empty[:, None, None], MASKED, of_globals)], axis=-1)
-    weights = jax.nn.softmax(scores, axis=-1)
+        scores = _product(query, global_tokens.key) + bias
+        parts.append((jnp.where(empty[:, None, None], MASKED, scores), global_tokens.value))
+    # One softmax over both parts, without an array that holds them side by side; what is divided is its product.
+    largest = lax.stop_gradient(reduce(jnp.maximum, (scores.max(-1, keepdims=True) for scores, _ in parts)))
+    shares = [jnp.exp(scores - largest) for scores, _ in parts]
+    total = reduce(jnp.add, (x.sum(-1, keepdims=True) for x in shares))
     if dropout is not None:
-        weights = dropout(weights, start)
-    weights = weights.astype(query.dtype)
-    output = _weighted(weights[..., :keys], window.value)
-    if global_tokens is not None:
-        output = output + _weighted(weights[..., keys:], global_tokens.value)
-    return output.astype(query.dtype), weights
+        shares = [dropout(x, 2 * start + part) for part, x in enumerate(shares)]
+    weighted = [_weighted(x.astype(query.dtype), value) for x, (_, value) in zip(shares, parts)]
+    output = reduce(jnp.add, weighted) / total
+    return output.astype(query.dtype), tuple((x / total).astype(query.dtype) for x in shares)
 
 
 def _product(query: Array, key: Array) -> Array:

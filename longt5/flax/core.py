@@ -52,7 +52,8 @@ class Setup:
     dtype: Any = jnp.float32
     """Of products and states; norms, scores and softmax are float32 in any."""
     gradient_checkpointing: bool = False
-    """Whether a layer is computed again in the backward pass, so that only its input is kept."""
+    """Whether a layer of the decoder is computed again in the backward pass, so that only its input is kept. Those of
+    the encoder always are, a piece at a time."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", jnp.dtype(self.dtype))  # equal setups compile once
@@ -116,26 +117,27 @@ def encode(
     """
     d, stack = setup.dimensions, params["encoder"]
     chance = _Chance(d.dropout_rate, dropout_key)
-    states = _dropped(_embedded(params, input_ids, setup), chance.next())
+    # Tokens beyond the vocabulary give NaN, as in Flax, but at the end: with what marks them at the start XLA would
+    # make the embeddings anew, as long as the text, for everything that reads them.
+    is_known = input_ids < len(params["shared"]["embedding"])
+    states = _dropped(_embedded(params, input_ids, setup, "clip"), chance.next())
     first = stack["block"]["0"]["layer"]["0"][d.encoder_attention]
     biases = _encoder_biases(first, states.shape[1], d)
     ids = None
     if biases[1] is not None:
         ids = block_ids(attention_mask, d.global_block_size)
 
-    def run(layer: Params, states: Array, biases: Any, key: Array | None) -> tuple[Array, Array | None]:
-        chance = _Chance(d.dropout_rate, key)
-        return _encoder_layer(layer, states, biases, ids, attention_mask, setup, chance, wanted.attentions)
-
-    run = jax.checkpoint(run) if setup.gradient_checkpointing else run
     all_states: tuple[Array, ...] = ()
     all_weights: tuple[Array, ...] = ()
     for index in range(d.num_layers):
         all_states += (states,)
-        layer = stack["block"][str(index)]["layer"]
-        states, weights = run(layer, states, biases, chance.of_layer(index).key)
+        layer, own_chance = stack["block"][str(index)]["layer"], chance.of_layer(index)
+        states, weights = _encoder_layer(
+            layer, states, biases, ids, attention_mask, setup, own_chance, wanted.attentions
+        )
         all_weights += () if weights is None else (weights,)
     states = _dropped(_norm(stack["final_layer_norm"], states, setup), chance.next())
+    states = jnp.where(is_known[..., None], states, jnp.nan)
     return FlaxBaseModelOutput(
         last_hidden_state=states,
         hidden_states=(*all_states, states) if wanted.hidden_states else None,
@@ -222,11 +224,9 @@ def _encoder_layer(
 
     global_tokens = None
     if biases[1] is not None and ids is not None:
-        # Computed again in the backward pass: its steps are as long as the text, what comes of them is not.
-        summed = jax.checkpoint(
-            lambda states: block_sums(_norm(norm, states, setup), ids, d.global_block_size)
-        )
-        of_globals = keys_and_values(_norm(attention["global_input_layer_norm"], summed(states), setup))
+        sums = block_sums(states, ids, d.global_block_size, _inverse_rms(states, setup)[..., 0])
+        sums = sums * norm["weight"].astype(jnp.float32)
+        of_globals = keys_and_values(_norm(attention["global_input_layer_norm"], sums, setup))
         global_tokens = Globals(*of_globals, biases[1], ids, d.global_block_size)
 
     def run(start: Array, states: Array, window: Window) -> tuple[Array, Array | None]:
@@ -235,13 +235,12 @@ def _encoder_layer(
         update = _linear(attention["o"], _merged(attended), setup)
         states = _add(states, _dropped(update, of_update, start), setup)
         states = _with_feed_forward(layer["1"], states, setup, of_network, start)
-        return states, weights if with_weights else None
+        return states, jnp.concatenate(weights, axis=-1) if with_weights else None
 
-    tiles, weights = over_tiles(
+    states, weights = over_tiles(
         states, attention_mask, tiling, lambda states: keys_and_values(_norm(norm, states, setup)), run
     )
-    joined = tiles.swapaxes(0, 1).reshape(len(states), -1, d.d_model)[:, : states.shape[1]]
-    return joined, None if weights is None else weights.swapaxes(0, 1)
+    return states, None if weights is None else weights.swapaxes(0, 1)
 
 
 def cross_keys_and_values(params: Params, encoder_states: Array, setup: Setup) -> tuple[KeysAndValues, ...]:
@@ -409,9 +408,9 @@ def _with_feed_forward(
     return _add(states, _dropped(update, dropout[1], index), setup)
 
 
-def _embedded(params: Params, input_ids: Array, setup: Setup) -> Array:
-    """(batch, length) tokens -> (batch, length, d_model)"""
-    return jnp.take(params["shared"]["embedding"], input_ids, axis=0).astype(setup.dtype)
+def _embedded(params: Params, input_ids: Array, setup: Setup, mode: str = "fill") -> Array:
+    """(batch, length) tokens -> (batch, length, d_model), by default NaN for those beyond the vocabulary."""
+    return jnp.take(params["shared"]["embedding"], input_ids, axis=0, mode=mode).astype(setup.dtype)
 
 
 def _bias_by_offset(embedding: Params, offsets: Array, d: Dimensions, bidirectional: bool) -> Array:
@@ -427,10 +426,14 @@ def _bias_by_offset(embedding: Params, offsets: Array, d: Dimensions, bidirectio
 
 def _norm(norm: Params, states: Array, setup: Setup) -> Array:
     """RMS normalisation, in float32: no mean, no bias (Zhang and Sennrich 2019)."""
-    exact = states.astype(jnp.float32)
-    variance = jnp.square(exact).mean(-1, keepdims=True)
-    exact = exact * lax.rsqrt(variance + setup.dimensions.layer_norm_epsilon)
+    exact = states.astype(jnp.float32) * _inverse_rms(states, setup)
     return (exact * norm["weight"].astype(jnp.float32)).astype(setup.dtype)
+
+
+def _inverse_rms(states: Array, setup: Setup) -> Array:
+    """(..., width) -> (..., 1) in float32"""
+    variance = jnp.square(states.astype(jnp.float32)).mean(-1, keepdims=True)
+    return lax.rsqrt(variance + setup.dimensions.layer_norm_epsilon)
 
 
 def _linear(layer: Params, states: Array, setup: Setup, *, in_float32: bool = False) -> Array:

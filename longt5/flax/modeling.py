@@ -77,7 +77,8 @@ class FlaxLongT5PreTrainedModel:
             dtype: in which the model computes: float32, bfloat16 or float16. Parameters stay in their own, float32
                 here; see `to_bf16`.
             _do_init: without parameters if False: give them to each call as `params`.
-            gradient_checkpointing: whether the backward pass computes each layer again instead of keeping it.
+            gradient_checkpointing: whether the backward pass computes each layer of the decoder again instead of
+                keeping it, as it always does those of the encoder.
         Raises:
             ValueError: the activation is none that is known.
         """
@@ -124,7 +125,7 @@ class FlaxLongT5PreTrainedModel:
         )
 
     def enable_gradient_checkpointing(self) -> None:
-        """From now on the backward pass computes each layer again instead of keeping it."""
+        """From now on the backward pass computes each layer of the decoder again, as it does those of the encoder."""
         self._setup = core.Setup(self._setup.dimensions, self.dtype, gradient_checkpointing=True)
 
     def to_bf16(self, params: Params) -> Params:

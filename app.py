@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Builds the page with the settings of the environment, serves it until it is interrupted; its exit code."""
     from app.logs import set_up
+    from app.service.memory import share_arenas
     from app.service.scratch import Scratch
     from app.settings import SettingsError, from_environment
 
@@ -32,6 +33,7 @@ def main() -> int:
             f"Temporary files can't be written ({error.strerror}); set GRADIO_TEMP_DIR to a folder for them."
         )
     set_up(settings.json_log)
+    share_arenas()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a server that is asked to end tidies up first
     # Before Gradio is imported: the temporary files of this process, and of what it uses, lie in one folder.
     tempfile.tempdir = str(scratch.folder)

@@ -1,16 +1,35 @@
-"""Gives memory that was freed back to the system, which C's allocator would keep for the next time."""
+"""Has C's allocator keep little of what was freed: it would keep it for the next time, for every thread apart."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 import sys
+from typing import Any
+
+_M_ARENA_MAX = -8  # of glibc's malloc.h
+ARENAS = 2
+
+
+def share_arenas() -> None:
+    """Has all threads allocate in a few places; does nothing but with glibc. To be called before there are threads.
+
+    Every request has threads of its own, and glibc up to eight arenas a core: what one left half empty no other fills.
+    Of 50 people at once a quarter of a gigabyte stayed so.
+    """
+    mallopt = _of_libc("mallopt")
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, ARENAS)
 
 
 def give_back() -> None:
     """Collects what is unreachable, and has glibc return the pages that are free; does nothing elsewhere."""
     gc.collect()
-    if sys.platform.startswith("linux"):
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim is not None:
-            trim(0)
+    trim = _of_libc("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def _of_libc(name: str) -> Any:
+    """A function of glibc, None elsewhere: musl has none of these."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None

@@ -46,6 +46,8 @@ _ADDRESS = re.compile(r"http|ttps|://|www")
 # "Code is available at": what would follow is an address.
 _ANNOUNCEMENTS = ("available", "accessible", "released")
 _BEFORE_ADDRESS = ("at", "via", "here", ":")
+# "github.": a letter right after it would be one of an address, not of "e.g." or "U.S.".
+_STOPPED_WORD = re.compile(r".*[^\W\d_]{3}\.")
 _LIST_MARKER = re.compile(r"(?:\d{1,2}|[a-z]|[ivx]{1,4})")
 
 
@@ -189,6 +191,8 @@ class WritingRules(LogitsProcessor):
             barred.append(pieces.of_addresses)
             if written.announces:
                 barred.append(pieces.before_addresses)
+            if written.stops:
+                barred.append(pieces.inner_letters)
         if self._sentences:
             if written.depth == 0 and not written.may_close_list_marker():
                 barred.append(pieces.closing)
@@ -295,6 +299,9 @@ class _Pieces:
         self.closing = _tokens(token for token in every if self.marks[token][:1] in tuple(_CLOSING))
         self.of_addresses = _tokens(token for token in every if _ADDRESS.search(self.lower[token]))
         self.before_addresses = _tokens(token for token in every if self.lower[token] in _BEFORE_ADDRESS)
+        self.inner_letters = _tokens(
+            token for token in every if not self.starts[token] and self.plain[token][:1].isalpha()
+        )
         self.capitals = _tokens(
             token for token in every if self.starts[token] and self.plain[token][:1].isupper()
         )
@@ -429,6 +436,11 @@ class _Written:
     def announces(self) -> bool:
         """Whether the last word says that something is to be had, of which one may say where."""
         return self._chunk.lower() in _ANNOUNCEMENTS
+
+    @property
+    def stops(self) -> bool:
+        """Whether a full stop stands right after a word of three letters or more."""
+        return bool(_STOPPED_WORD.fullmatch(self._chunk))
 
     def repeating_words(self) -> np.ndarray:
         """The first tokens of words that would complete a run of words written before."""

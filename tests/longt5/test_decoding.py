@@ -338,3 +338,6 @@ def test_nothing_leads_up_to_an_address() -> None:
     for word in ("▁at", "▁via", ":"):
         assert not may_follow("The code is available", word)
         assert may_follow("The code is available, looked", word)
+    assert not may_follow("The tree.", "a") and may_follow("The tree.", "▁at")
+    for text in ("The tree", "The tree i.", "The tree 0."):
+        assert may_follow(text, "a")

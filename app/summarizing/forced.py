@@ -4,11 +4,13 @@ A rule bars what a model is about to write, as words that it wrote before. Mostl
 has none it takes what is left, a token that it finds all but impossible: "concaindicated", after the phrase with
 "contraindicated" had been used up.
 
-A generation configuration says with `least_log_probability`, in nats, what a model still means.
+A generation configuration says with `least_log_probability`, in nats, what a model still means. One with `no_addresses`
+keeps a model from making up where code is to be had; what it says instead, when and on which terms, is made up as well.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,19 +22,27 @@ from longt5.maps import log_probabilities
 
 # A round bracket for a square one, which is not written at all, is no word.
 _OPENING = tuple("([")
+_OFFERED = "code|software|project page|data and models?|models? and data"
+_HAD = "available|accessible|released?"
+_OFFER = re.compile(
+    rf"\b(?:{_OFFERED})\b.*\b(?:{_HAD})\b|\b(?:{_HAD})\b.*\b(?:code|project page)\b", re.IGNORECASE
+)
 
 
 def unforced(
     model: Any, tokenizer: Any, shown: EncodedText, token_ids: Tokens, drafts: Sequence[DraftSentence]
 ) -> list[DraftSentence]:
-    """The sentences whose every token the model found likely enough, by itself; all where it has no such limit.
+    """The sentences that the model wrote by itself: every token likely enough for it, and no offer of code.
 
     Args:
         shown: what the decoder saw.
         token_ids: what it wrote, without the start token.
         drafts: the sentences of that.
     """
-    least = getattr(model.generation_config, "least_log_probability", None)
+    config = model.generation_config
+    if getattr(config, "no_addresses", False):
+        drafts = [draft for draft in drafts if not _OFFER.search(draft.text)]
+    least = getattr(config, "least_log_probability", None)
     if not isinstance(least, int | float) or not drafts:
         return list(drafts)
     everything = np.ones((1, shown.attention_mask.shape[1]), dtype=bool)

@@ -181,14 +181,15 @@ class Job:
         if words is not None:
             config = with_length(config, words)
         best = self._written(draft, config, words)
+        dropped = best.dropped_beginnings
         for _ in range(WRITTEN_ON):
             if piece.words is None or not best.lacks(piece.words):
                 break
-            config.begin_suppress_tokens = best.dropped_beginnings
+            config.begin_suppress_tokens = sorted(dropped)
             longer = self._written(draft, config, words, begun=best.kept_tokens)
-            if longer.words <= best.words:
-                break
-            best = longer
+            dropped |= longer.dropped_beginnings
+            if longer.words > best.words:
+                best = longer
         draft.token_ids = best.token_ids
         self._on_writing(draft.token_ids)
         # A model that writes nothing readable is shown as it is; a section is left without a summary instead.
@@ -405,9 +406,9 @@ class _Text:
         return tuple(token for tokens, kept in self._sentences() if kept for token in tokens)
 
     @property
-    def dropped_beginnings(self) -> list[int]:
+    def dropped_beginnings(self) -> set[int]:
         """The first tokens of what was taken out: a text that goes on from the rest would begin it again."""
-        return sorted({tokens[0] for tokens, kept in self._sentences() if tokens and not kept})
+        return {tokens[0] for tokens, kept in self._sentences() if tokens and not kept}
 
     def _sentences(self) -> Iterator[tuple[Tokens, bool]]:
         """The tokens of each sentence, with a space of its own before it, and whether it can be shown."""

@@ -45,3 +45,28 @@ def test_sentences_with_a_token_below_the_limit_are_left_out(store: ModelStore) 
         assert kept(max(first, second) + 1e-6) == []
         assert kept(min(first, second) - 1e-6) == ["first", "second"]
         assert kept(None) == kept("low") == ["first", "second"]
+
+
+OFFERS = (
+    "Our code is publicly available upon acceptance.",
+    "Code and models will be released in the supplementary materials.",
+    "Models and data are accessible to all.",
+    "We release the code of our method.",
+)
+OTHERS = (
+    "The genetic code is read in three frames.",
+    "Few data are available for these species.",
+    "Vesicles are released when the cell is stimulated.",
+)
+
+
+@pytest.mark.parametrize("no_addresses", [True, False])
+def test_offers_of_code_are_left_out_where_addresses_are(store: ModelStore, no_addresses: bool) -> None:
+    with store.use(store.choices[0]) as loaded:
+        model = copy.copy(loaded.model)
+        model.generation_config = copy.deepcopy(model.generation_config)
+        model.generation_config.no_addresses = no_addresses
+        encoded = encode(model, torch.tensor([loaded.tokenizer(TEXT)["input_ids"]]))
+        drafts = [DraftSentence(text, 0, 1) for text in (*OFFERS, *OTHERS)]
+        kept = [draft.text for draft in unforced(model, loaded.tokenizer, encoded, (3,), drafts)]
+    assert kept == list(OTHERS if no_addresses else (*OFFERS, *OTHERS))

@@ -45,7 +45,8 @@ from longt5.quote_search import Quoted, Sampling, quote
 
 # Words written for each that is to stay when citations and debris have been taken out.
 CLEANED = 1.08
-# How often a text that has become too short, as sentences were taken out, is written on.
+# How often a summary that has become too short, as sentences were taken out, is written on. A section's stays short:
+# of a long paper there are dozens.
 WRITTEN_ON = 2
 # About a section; one that spans several windows has more of them.
 MOST_SECTION_SENTENCES = 3
@@ -183,7 +184,7 @@ class Job:
         best = self._written(draft, config, words)
         dropped = best.dropped_beginnings
         for _ in range(WRITTEN_ON):
-            if piece.words is None or not best.lacks(piece.words):
+            if piece.kind != "summary" or piece.words is None or not best.lacks(piece.words):
                 break
             config.begin_suppress_tokens = sorted(dropped)
             longer = self._written(draft, config, words, begun=best.kept_tokens)

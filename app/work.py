@@ -18,8 +18,8 @@ T = TypeVar("T")
 # Every thread of work in progress, with what stops it.
 _in_progress: dict[threading.Thread, threading.Event] = {}
 
-
 NICENESS = 10
+"""Of threads that have the model. The thread that answers has 0, processes that read files more than this."""
 
 
 class Stopped(Exception):

@@ -44,7 +44,7 @@ _OPENING, _CLOSING = "([{“", ")]}”"
 _ORDINARY_WORD = re.compile(r"[^\w\s]?[^\W\d_]{3,}(?:[-’'][^\W\d_]+)*[.,;:)\]]*")
 _ADDRESS = re.compile(r"http|ttps|://|www")
 # "Code is available at": what would follow is an address.
-_ANNOUNCEMENTS = ("available", "accessible", "released")
+ANNOUNCEMENTS = ("available", "accessible", "released")
 _BEFORE_ADDRESS = ("at", "via", "here", ":")
 # "github.": a letter right after it would be one of an address, not of "e.g." or "U.S.".
 _STOPPED_WORD = re.compile(r".*[^\W\d_]{3}\.")
@@ -435,7 +435,7 @@ class _Written:
     @property
     def announces(self) -> bool:
         """Whether the last word says that something is to be had, of which one may say where."""
-        return self._chunk.lower() in _ANNOUNCEMENTS
+        return self._chunk.lower() in ANNOUNCEMENTS
 
     @property
     def stops(self) -> bool:

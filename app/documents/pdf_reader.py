@@ -54,7 +54,7 @@ METADATA_CHARACTERS = 2_000
 LABEL_CHARACTERS = 20
 # If that many pages at the start are too much, so is the document.
 HOPELESS_PAGES = 5
-NICENESS = 5  # the model and the page go first
+NICENESS = 15  # the page, at 0, and the model, at `app.work.NICENESS`, go first
 PR_SET_PDEATHSIG = 1  # in linux/prctl.h
 
 

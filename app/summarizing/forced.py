@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from app.summarizing.drafts import DraftSentence, decoded
+from longt5.decoding import ANNOUNCEMENTS
 from longt5.generation import EncodedText, Tokens
 from longt5.maps import log_probabilities
 
 # A round bracket for a square one, which is not written at all, is no word.
 _OPENING = tuple("([")
 _OFFERED = "code|software|project page|data and models?|models? and data"
-_HAD = "available|accessible|released?"
+_HAD = "|".join((*ANNOUNCEMENTS, "release"))
 _OFFER = re.compile(
     rf"\b(?:{_OFFERED})\b.*\b(?:{_HAD})\b|\b(?:{_HAD})\b.*\b(?:code|project page)\b", re.IGNORECASE
 )

@@ -181,13 +181,13 @@ class Job:
         config = _generation_config(self.loaded, self.settings, piece.max_tokens)
         if words is not None:
             config = with_length(config, words)
-        best = self._written(draft, config, words)
+        best = self._text(draft, config, words)
         dropped = best.dropped_beginnings
         for _ in range(WRITTEN_ON):
             if piece.kind != "summary" or piece.words is None or not best.lacks(piece.words):
                 break
             config.begin_suppress_tokens = sorted(dropped)
-            longer = self._written(draft, config, words, begun=best.kept_tokens)
+            longer = self._text(draft, config, words, begun=best.kept_tokens)
             dropped |= longer.dropped_beginnings
             if longer.words > best.words:
                 best = longer
@@ -199,9 +199,7 @@ class Job:
             shown = shown[: nearest_count(piece.words, (sentence.text for sentence in shown))]
         return self._supported(draft, shown)
 
-    def _written(
-        self, draft: _Draft, config: GenerationConfig, words: int | None, begun: Tokens = ()
-    ) -> _Text:
+    def _text(self, draft: _Draft, config: GenerationConfig, words: int | None, begun: Tokens = ()) -> _Text:
         """A text of a piece, and which of its sentences can be shown."""
         tokenizer = self.loaded.tokenizer
         token_ids = write(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from app.documents import pdf_reader
 from app.work import NICENESS, Stopped, check, follow, step_back, stop_all
 
 
@@ -155,3 +156,7 @@ def test_who_steps_back_steps_back_alone() -> None:
     computing.join()
     niceness()
     assert found == [max(before, NICENESS), max(before, NICENESS), before]
+
+
+def test_who_computes_goes_before_who_reads_files() -> None:
+    assert 0 < NICENESS < pdf_reader.NICENESS

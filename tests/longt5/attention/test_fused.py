@@ -209,7 +209,7 @@ def test_dropout_is_that_of_the_weights_forward_and_backward(d_kv, length, radiu
     fell = output.transpose(1, 2)[..., :keys] == 0
     existing = weights > 0
     share = (fell & existing).sum() / existing.sum()
-    assert abs(share.item() - 0.25) < 4 * (0.25 * 0.75 / existing.sum().item()) ** 0.5
+    assert abs(share.item() - 0.25) < 3.5 * (0.25 * 0.75 / existing.sum().item()) ** 0.5
     assert_close(output.transpose(1, 2)[..., :keys].float(), weights * ~fell / 0.75, tolerance)
 
     values = torch.cat([exact["value"], exact["global value"]], dim=1)

@@ -26,7 +26,9 @@ POLL_SECONDS = 0.2  # how often those who wait look whether they have been told 
 # So often at most is somebody told his place, and so much more rarely for everybody ahead: telling fifty people at
 # every turn took more of the processor than their turns.
 PLACE_SECONDS, PLACE_SECONDS_EACH = 1.0, 0.2
-REMEMBERED_TURNS = 20  # which foretell how long those who wait will wait
+# The faster half of the last turns foretells how long those who wait will wait: files being read in a rush, or a model
+# being loaded, slow turns down and are over before theirs.
+REMEMBERED_TURNS = 20
 # By which every turn moves the clock: newcomers of eight turns go before a second one.
 ROUND_OF_A_TURN = 1 / 8
 
@@ -169,12 +171,16 @@ class TurnQueue:
         with self._changed:
             self._admit(ticket)
             self._advance()
+        finished = False
         try:
             yield ticket
+            finished = True
         finally:
             with self._changed:
                 if ticket in self._served:
-                    self._past.append((ticket.had + time.monotonic() - self._served.pop(ticket), ticket.work))
+                    seconds = ticket.had + time.monotonic() - self._served.pop(ticket)
+                    if finished:  # what was stopped tells nothing of how long a turn takes
+                        self._past.append((seconds, ticket.work))
                 elif ticket in self._waiting:
                     self._waiting.remove(ticket)
                 self._advance()
@@ -198,7 +204,9 @@ class TurnQueue:
         with self._changed:
             if not self._past:
                 return None
-            seconds, work = (sum(column) for column in zip(*self._past, strict=True))
+            by_pace = sorted(self._past, key=lambda turn: turn[0] / turn[1])
+            faster = by_pace[: math.ceil(len(by_pace) / 2)]
+            seconds, work = (sum(column) for column in zip(*faster, strict=True))
             pace = seconds / work
             now = time.monotonic()
             free = [self._left(ticket, pace, now - since) for ticket, since in self._served.items()]

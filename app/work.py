@@ -19,7 +19,7 @@ T = TypeVar("T")
 _in_progress: dict[threading.Thread, threading.Event] = {}
 
 NICENESS = 10
-"""Of threads that have the model. The thread that answers has 0, processes that read files more than this."""
+"""Of threads that work. The thread that answers has 0, processes that read files have more than this."""
 
 
 class Stopped(Exception):
@@ -49,10 +49,10 @@ def stop_all(seconds: float = 0) -> None:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def step_back() -> None:
+def _step_back() -> None:
     """From now on this thread, and those that it starts, have the processor time that nobody else wants.
 
-    For threads that compute: the one that answers everybody comes first then, on a machine where all cores compute.
+    The one that answers everybody comes first then, on a machine where all cores compute.
     Linux alone knows priorities of threads.
     """
     if sys.platform == "linux":
@@ -73,6 +73,7 @@ def follow(work: Callable[[Callable[[T], None]], None], stop: threading.Event) -
     reports: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
     def run() -> None:
+        _step_back()
         try:
             check(stop)
             work(lambda report: reports.put(("report", report)))

@@ -54,7 +54,7 @@ METADATA_CHARACTERS = 2_000
 LABEL_CHARACTERS = 20
 # If that many pages at the start are too much, so is the document.
 HOPELESS_PAGES = 5
-NICENESS = 15  # the page, at 0, and the model, at `app.work.NICENESS`, go first
+NICENESS = 19  # the page, at 0, and the model, at `app.work.NICENESS`, go first
 PR_SET_PDEATHSIG = 1  # in linux/prctl.h
 
 

@@ -38,7 +38,7 @@ OLDEST_FILE = 3600.0  # seconds: an upload that nobody reads, whatever Gradio fo
 UNUSED_SECONDS = 300.0  # encoder states that nobody looks into
 TIDY_SECONDS = 30.0
 FIRST_PORT, PORTS = 7860, 100
-SWITCH_SECONDS = 0.0005  # for so long a thread that computes in Python may keep the one that answers waiting
+SWITCH_SECONDS = 0.0001  # for so long a thread that computes in Python may keep the one that answers waiting
 CLOSING_SECONDS = 3  # for answers in progress, of which those of summaries end by themselves
 
 

@@ -157,10 +157,10 @@ def _summarize(
                 stop=stop,
             )
         summary = replace(summary, document=document, seconds=seconds + turn.seconds)
-    if not summary.complete:
-        if keep is not None:
-            keep(summary)
-        raise Stopped
+        if not summary.complete:
+            if keep is not None:
+                keep(summary)
+            raise Stopped
     report(Done(summary))
 
 

@@ -12,7 +12,6 @@ from app.summarizing.job import Job, Report
 from app.summarizing.settings import SummaryError
 from app.summarizing.summary import Event, LoadingModel, Queued
 from app.turns import Caller, Ticket, TurnQueue
-from app.work import step_back
 
 
 @contextmanager
@@ -53,8 +52,7 @@ class Turn:
         return self._earlier + time.monotonic() - self._since
 
     def take_model(self, name: str) -> LoadedModel:
-        """The model, loaded if need be; the thread that has it lets others go first."""
-        step_back()
+        """The model, loaded if need be."""
         if not self._store.loaded(name):
             self._report(LoadingModel(name))
         return self._lent.enter_context(self._store.use(name, self._stop))

@@ -145,6 +145,18 @@ def test_how_long_it_takes_is_foretold() -> None:
     assert two == pytest.approx(one + 0.1, abs=0.06)
 
 
+def test_slow_turns_and_stopped_ones_foretell_nothing() -> None:
+    turns = TurnQueue(10)
+    for seconds in (0.1, 0.4, 0.1):
+        with turns.join():
+            time.sleep(seconds)
+    with pytest.raises(Stopped), turns.join(work=1000):
+        raise Stopped
+    with turns.join(), turns.join(), turns.join():
+        one, two = (turns.seconds_until(ahead) or 0.0 for ahead in (1, 2))
+    assert two - one == pytest.approx(0.1, abs=0.05)
+
+
 def test_more_work_is_foretold_to_take_longer() -> None:
     turns = TurnQueue(10, given_up_after=0.35)
     with turns.join(work=10):

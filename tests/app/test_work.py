@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from app.documents import pdf_reader
-from app.work import NICENESS, Stopped, check, follow, step_back, stop_all
+from app.work import NICENESS, Stopped, check, follow, stop_all
 
 
 @pytest.fixture(autouse=True)
@@ -136,26 +136,20 @@ def test_everything_is_stopped_at_once() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
-def test_who_steps_back_steps_back_alone() -> None:
-    """With the threads that he starts, as those in which PyTorch computes."""
-    found = []
+def test_work_lets_the_thread_that_follows_it_go_first() -> None:
+    """With the threads that it starts, as those in which PyTorch computes."""
 
-    def niceness() -> None:
-        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    def compute() -> None:
-        step_back()
-        niceness()
-        helper = threading.Thread(target=niceness)
+    def work(report: Callable[[int], None]) -> None:
+        report(niceness())
+        helper = threading.Thread(target=lambda: report(niceness()))
         helper.start()
         helper.join()
 
-    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    computing = threading.Thread(target=compute)
-    computing.start()
-    computing.join()
-    niceness()
-    assert found == [max(before, NICENESS), max(before, NICENESS), before]
+    before = niceness()
+    assert [*follow(work, threading.Event()), niceness()] == [max(before, NICENESS)] * 2 + [before]
 
 
 def test_who_computes_goes_before_who_reads_files() -> None:

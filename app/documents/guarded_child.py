@@ -53,18 +53,7 @@ class GuardedChild:
             OSError: no more descriptors, processes or memory.
         """
         self._killed_before = _killed_for_memory()
-        self._process = _starter.submit(
-            subprocess.Popen,
-            # -S: what `site` would find stands in PYTHONPATH below, and looking for it takes 20 ms.
-            [sys.executable, "-S", str(program)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[file_descriptor],
-            **OWN_GROUP,
-            # The packages this process would import, and nothing else of its environment: no tokens, no proxies.
-            env={"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]), "LC_ALL": "C.UTF-8"},
-        ).result()
+        self._process = _starter.submit(_start, program, file_descriptor).result()
         self.messages: Iterator[dict[str, Any] | None] = self._messages()
         """What it says, None for every tick without a message. If it dies or says what is no message, the last one is
         made here: `{"end": "time" | "memory" | "damaged" | "interrupted"}`, by what ran out or who ended it."""
@@ -145,6 +134,20 @@ class GuardedChild:
         if self._process.returncode in (-signal.SIGKILL, -signal.SIGTERM):  # not ours
             return "memory" if _killed_for_memory() > self._killed_before else "interrupted"
         return "damaged"
+
+
+def _start(program: Path, file_descriptor: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        # -S: what `site` would find stands in PYTHONPATH below, and looking for it takes 20 ms.
+        [sys.executable, "-S", str(program)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[file_descriptor],
+        # The packages this process would import, and nothing else of its environment: no tokens, no proxies.
+        env={"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]), "LC_ALL": "C.UTF-8"},
+        **OWN_GROUP,
+    )
 
 
 def _killed_for_memory() -> int:

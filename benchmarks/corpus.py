@@ -49,6 +49,9 @@ def arguments() -> argparse.Namespace:
     options.add_argument("--words", type=int, default=1_500, help="of a made-up one")
     options.add_argument("--model", default=EMBEDDED_MODEL)
     options.add_argument("--beams", type=int, default=1)
+    options.add_argument(
+        "--sections", action=argparse.BooleanOptionalAction, default=True, help="a line about each section too"
+    )
     options.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     options.add_argument("--repeats", type=int, default=3)
     return options.parse_args()
@@ -61,10 +64,7 @@ def main() -> None:
         papers = options.papers or make_papers(folder / "papers", options.count, options.words)
         files = sorted(path for path in papers.iterdir() if path.suffix in (".pdf", ".txt", ".md"))
         sides: dict[str, Callable[[int], Timed]] = {
-            "one process, 1 thread": lambda _: loop(files, options, threads=1),
-            f"one process, {options.workers} threads": lambda _: loop(
-                files, options, threads=options.workers
-            ),
+            f"one process, {options.workers} threads": lambda _: loop(files, options),
             f"corpus, {options.workers} workers of 1 thread": lambda turn: corpus(
                 papers, folder / f"out-{turn}", options, len(files)
             ),
@@ -86,13 +86,12 @@ def main() -> None:
             f"| {side} | {spread(whole)} | {digits(60 * len(files) / statistics.median(whole))} | {spread(steady)} | "
             f"{digits(60 * (len(files) - 1) / statistics.median(steady))} |"
         )
-    *loops, ours = timed.values()
-    for side, runs in zip(timed, loops):
-        ratios = [
-            statistics.median(getattr(their, kind) / getattr(our, kind) for their, our in zip(runs, ours))
-            for kind in ("whole", "steady")
-        ]
-        print(f"\nTimes as fast as {side}: {ratios[0]:.2f} whole, {ratios[1]:.2f} steady.")
+    theirs, ours = timed.values()
+    whole, steady = (
+        statistics.median(getattr(their, kind) / getattr(our, kind) for their, our in zip(theirs, ours))
+        for kind in ("whole", "steady")
+    )
+    print(f"\n{whole:.2f} times as fast, {steady:.2f} times from the first finished paper to the last.")
 
 
 def make_papers(folder: Path, count: int, words: int) -> Path:
@@ -112,11 +111,11 @@ def make_papers(folder: Path, count: int, words: int) -> Path:
     return folder
 
 
-def loop(files: list[Path], options: argparse.Namespace, threads: int) -> Timed:
+def loop(files: list[Path], options: argparse.Namespace) -> Timed:
     """One `python -m app` over all files; a paper is finished when its summary is printed."""
     command = ["app", *map(str, files), "--json", "--quiet", *_settings(options)]
     started = time.monotonic()
-    with _start(command, threads, stdout=subprocess.PIPE) as run:
+    with _start(command, options.workers, stdout=subprocess.PIPE) as run:
         assert run.stdout is not None
         at = [time.monotonic() for line in run.stdout if line.startswith(b'  "title"')]
     return _timed(run, started, at, len(files))
@@ -136,7 +135,8 @@ def corpus(papers: Path, out: Path, options: argparse.Namespace, count: int) -> 
 
 
 def _settings(options: argparse.Namespace) -> list[str]:
-    return ["--model", options.model, "--beams", str(options.beams)]
+    sections = "--sections" if options.sections else "--no-sections"
+    return ["--model", options.model, "--beams", str(options.beams), sections]
 
 
 def _start(command: list[str], threads: int, **pipes: int) -> subprocess.Popen[bytes]:

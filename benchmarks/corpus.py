@@ -50,7 +50,10 @@ def arguments() -> argparse.Namespace:
     options.add_argument("--model", default=EMBEDDED_MODEL)
     options.add_argument("--beams", type=int, default=1)
     options.add_argument(
-        "--sections", action=argparse.BooleanOptionalAction, default=True, help="a line about each section too"
+        "--sections",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="a line about each section too",
     )
     options.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     options.add_argument("--repeats", type=int, default=3)

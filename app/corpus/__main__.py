@@ -100,7 +100,7 @@ def _run(options: argparse.Namespace) -> int:
         installation = store_settings(options.model)
         settings = summary_settings(options, ModelStore(installation))
         installation = dataclasses.replace(installation, models=_everywhere(installation.models[:1]))
-        files = list(find(options.places))
+        files = list(find(options.places, out=options.out))
         run = _described(installation.models[0], settings, options.pages)
         with Ledger(options.out, run, resume=options.resume) as ledger:
             left = [file for file in files if not ledger.knows(file)]

@@ -57,6 +57,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         item = read(tmp_path / name)
         assert "could not be opened" in error_of(item) and not item["sha256"]
     assert "could not be opened" in error_of(read("unknown://bucket/a.pdf"))
+    assert "rename it" in error_of(read(tmp_path / "\N{REPLACEMENT CHARACTER}.pdf"))
 
 
 def test_what_is_too_large_is_not_fetched_to_its_end() -> None:

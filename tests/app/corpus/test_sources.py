@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import fsspec
@@ -27,6 +28,52 @@ def names(*places: str) -> list[str]:
 def test_a_folder_is_searched_with_all_in_it(library: Path) -> None:
     expected = [str(library / name) for name in ("a.PDF", "b.pdf", "d [1].txt", "deep/er/c.md")]
     assert names(str(library)) == expected
+
+
+def test_links_are_followed_each_folder_once(library: Path) -> None:
+    """A library is often a tree of links; some of them lead in a circle, some nowhere."""
+    desk = library.parent / "desk"
+    desk.mkdir()
+    (desk / "linked.pdf").symlink_to(library / "b.pdf")
+    (desk / "all").symlink_to(library)
+    (library / "deep" / "up").symlink_to(desk)
+    (desk / "gone.pdf").symlink_to("nowhere.pdf")
+    expected = ["all/a.PDF", "all/b.pdf", "all/d [1].txt", "all/deep/er/c.md", "gone.pdf", "linked.pdf"]
+    assert names(str(desk)) == [str(desk / name) for name in expected]
+    assert {*names(f"{desk}/*")} > {*names(str(desk))}  # what lies in the circle is named by itself too
+    assert names(f"{desk}/*.pdf") == [str(desk / name) for name in ("gone.pdf", "linked.pdf")]
+    assert [bool(file.version) for file in find([f"{desk}/*.pdf"])] == [False, True]
+
+
+def test_folders_with_a_dot_are_passed_over_unless_they_are_named(library: Path) -> None:
+    (library / ".venv" / "deep").mkdir(parents=True)
+    (library / ".venv" / "deep" / "e.md").write_text("e")
+    assert str(library / ".venv/deep/e.md") not in names(str(library))
+    assert names(f"{library}/.venv") == names(f"{library}/.venv/*/*.md") == [str(library / ".venv/deep/e.md")]
+
+
+def test_pages_that_a_run_has_written_are_no_papers(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (library / "out" / "md").mkdir(parents=True)
+    (library / "out" / "md" / "f.md").write_text("f")
+    monkeypatch.chdir(library)
+    found = [file.name for file in find([".", "*"], out=Path("out"))]
+    assert len(found) == 4 and str(library / "out/md/f.md") not in found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are always text elsewhere")
+def test_a_name_that_is_no_text_is_found_as_one_that_is(library: Path) -> None:
+    Path(os.fsdecode(bytes(library) + b"/e\xff.pdf")).write_text("e")
+    [found] = (file for file in find([str(library)]) if "/e" in file.name)
+    assert found.name == str(library / "e\N{REPLACEMENT CHARACTER}.pdf") and not found.version
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may search every folder")
+def test_a_folder_that_may_not_be_searched_is_found(library: Path) -> None:
+    (library / "deep").chmod(0)
+    try:
+        assert str(library / "deep") in names(str(library))
+    finally:
+        (library / "deep").chmod(0o700)
 
 
 def test_a_pattern(library: Path) -> None:
@@ -68,6 +115,7 @@ def test_what_is_not_there_is_said(place: str, tmp_path: Path, monkeypatch: pyte
 def test_another_file_system() -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe({"/papers/one.pdf": b"1", "/papers/sub/two.md": b"22", "/papers/three.exe": b"3"})
+    memory.pipe({"/papers/.trash/four.pdf": b"4"})
     try:
         assert names("memory://papers") == ["memory:///papers/one.pdf", "memory:///papers/sub/two.md"]
         assert names("memory://papers/*.pdf") == ["memory:///papers/one.pdf"]

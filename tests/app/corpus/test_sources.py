@@ -63,7 +63,7 @@ def test_pages_that_a_run_has_written_are_no_papers(library: Path, monkeypatch: 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are always text elsewhere")
 def test_a_name_that_is_no_text_is_found_as_one_that_is(library: Path) -> None:
     Path(os.fsdecode(bytes(library) + b"/e\xff.pdf")).write_text("e")
-    [found] = (file for file in find([str(library)]) if "/e" in file.name)
+    [found] = (file for file in find([str(library)]) if "/deep/" not in file.name and "/e" in file.name)
     assert found.name == str(library / "e\N{REPLACEMENT CHARACTER}.pdf") and not found.version
 
 

@@ -32,6 +32,7 @@ from longt5.loading.files import (
     refuse_adapter,
 )
 from longt5.maps import TeacherForced, teacher_force
+from longt5.memory import ran_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -367,7 +368,7 @@ def _alternatives(names: Sequence[str]) -> str:
 def _loading_failed(name: str, path: str, error: Exception) -> str:
     if isinstance(error, LoadingError):
         return str(error).replace(path, name)  # visitors need not know where it lies
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if ran_out_of_memory(error):
         return f"There is not enough memory for the model {name}; choose a smaller one."
     return f"The model {name} could not be loaded ({type(error).__name__}); choose another one."
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Builds the page with the settings of the environment, serves it until it is interrupted; its exit code."""
+    from app.allocator import share_arenas
     from app.logs import set_up
-    from app.service.memory import share_arenas
     from app.service.scratch import Scratch
     from app.settings import SettingsError, from_environment
 

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from app import export
+from app.allocator import give_back, share_arenas
 from app.corpus.between import DeskClient, done, passed
 from app.corpus.rows import failure_row, summary_row
 from app.corpus.sources import SourceFile
@@ -37,6 +38,7 @@ class Summarizer:
             SummaryError: the model can't be loaded; the desk is told.
         """
         self._desk, self._settings, self._pages = desk, settings, pages
+        share_arenas()
         self._store = ModelStore(installation)
         try:
             with self._store.use(settings.model):  # the time to load it is no paper's
@@ -61,6 +63,7 @@ class Summarizer:
         else:
             row = summary_row(file, sha256, summary, time.monotonic() - started)
             pages = {kind: export.FORMATS[kind].write(summary) for kind in self._pages}
+        give_back()
         self._desk.end(sha256)
         return done(row, json.dumps(pages))
 

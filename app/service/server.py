@@ -18,11 +18,12 @@ from gradio.routes import App
 from starlette.middleware.cors import CORSMiddleware
 
 from app import work
+from app.allocator import give_back
 from app.models import ModelStore
 from app.page.interface import build, most_threads, mount_options
 from app.page.visitors import Visitors
 from app.programs import Programs
-from app.service import mcp_tools, memory
+from app.service import mcp_tools
 from app.service.guards import HEALTH, UPLOAD, Guards
 from app.service.health import Counters, Health
 from app.service.http import BoundedHttp
@@ -143,7 +144,7 @@ async def _tidy(
         visitors.sweep()
         sessions.sweep(settings.session_seconds)
         store.forget_unused(UNUSED_SECONDS)
-        memory.give_back()
+        give_back()
 
     while True:
         await asyncio.sleep(TIDY_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from app.__main__ import main
+from app.summarizing.summary import Summary
+from longt5.generation import EncodedText
 from tests.app.factories import make_pdf, paragraphs, wrapped
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +100,22 @@ def test_several_files_are_told_apart(
     out, errors = capsys.readouterr()
     assert f"{papers[0]}:\n" in out and f"{papers[2]}:\n" in out
     assert errors.startswith(f"{papers[1]}: ") and errors.count("\n") == 1
+
+
+def test_nothing_is_kept_of_papers_that_are_done(
+    one_model: None, papers: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = []
+
+    def plain(summary: Summary) -> str:
+        kept.append(sum(isinstance(thing, EncodedText) for thing in gc.get_objects()))
+        return ""
+
+    monkeypatch.setattr("app.export.plain", plain)
+    for seed in range(3):
+        (tmp_path / f"{seed}.txt").write_text("\n".join(paragraphs(3, seed=seed)))
+    assert main([str(tmp_path / f"{seed}.txt") for seed in range(3)] + ["--quiet", *SHORT]) == 0
+    assert len(kept) == 3 and kept[-1] <= kept[0]
 
 
 def test_options_reach_the_summary(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from app.service.memory import ARENAS
+from app.allocator import ARENAS
 
 PROGRAM = """
 import ctypes, sys, threading
-from app.service.memory import share_arenas
+from app.allocator import share_arenas
 if sys.argv[2] == "shared":
     share_arenas()
 libc = ctypes.CDLL(None)

@@ -14,8 +14,8 @@ ARENAS = 2
 def share_arenas() -> None:
     """Has all threads allocate in a few places; does nothing but with glibc. To be called before there are threads.
 
-    Every request has threads of its own, and glibc up to eight arenas a core: what one left half empty no other fills.
-    Of 50 people at once a quarter of a gigabyte stayed so.
+    Every summary has threads of its own, and glibc up to eight arenas a core: what one left half empty no other fills.
+    Of 50 people at once a quarter of a gigabyte stayed so, of 50 papers one after the other two.
     """
     mallopt = _of_libc("mallopt")
     if mallopt is not None:

@@ -20,6 +20,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 
+from app.allocator import share_arenas
 from app.documents import Document, Page, undivided
 from app.models import ModelStore
 from app.settings import SettingsError, from_environment
@@ -112,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the tables; 1 and a sentence on stderr if model or papers can't be read."""
     options = _parser().parse_args(arguments)
+    share_arenas()
     # Without `cpu`, accelerate takes several processes on CPUs for so many single ones.
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
     processes = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)

@@ -52,8 +52,8 @@ def stop_all(seconds: float = 0) -> None:
 def _step_back() -> None:
     """From now on this thread, and those that it starts, have the processor time that nobody else wants.
 
-    The one that answers everybody comes first then, on a machine where all cores compute.
-    Linux alone knows priorities of threads.
+    The one that answers everybody comes first then, on a machine where all cores compute. Linux alone knows priorities
+    of threads.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # a container may forbid it

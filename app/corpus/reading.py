@@ -25,7 +25,7 @@ from app.logs import without_words
 
 logger = logging.getLogger(__name__)
 
-UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # of a name, in the place of bytes that are no text
+_NO_TEXT = "\N{REPLACEMENT CHARACTER}"  # of a name, in the place of bytes that are no text
 _PIECE = 2**20
 _NOT_OPENED = (
     "This file could not be opened ({reason}); check that it is there and may be read, then --resume."
@@ -90,7 +90,7 @@ def _local(name: str, most_bytes: int) -> Iterator[tuple[Path, str]]:
     if not is_remote and not Path(name).is_file():  # it may be a pipe, which would wait for ever
         if Path(name).is_dir():
             os.listdir(name)  # says why it could not be searched
-        if UNREADABLE in name:
+        if _NO_TEXT in name:
             raise OSError(errno.EILSEQ, "its name is no UTF-8; rename it")
         raise FileNotFoundError(errno.ENOENT, "No such file")
     with contextlib.ExitStack() as held:

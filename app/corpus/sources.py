@@ -72,8 +72,8 @@ def _listed(list_file: str, out: str | None) -> Iterator[SourceFile]:
 
 def _at(place: str, out: str | None) -> Iterator[SourceFile]:
     """The files of a folder, of a pattern, or the one file."""
-    here = place.removeprefix("file://")
-    files = list(_at_address(place) if "://" in here else _on_this_machine(os.path.abspath(here), out))
+    here = _absolute(place)
+    files = list(_at_address(place) if "://" in here else _on_this_machine(here, out))
     if not files:
         raise SourcesError(
             f"There is no paper at {place}; name a folder, a pattern or an address with PDF, .txt or .md files."
@@ -146,4 +146,5 @@ def _version(info: dict[str, Any]) -> str:
 
 def _absolute(place: str) -> str:
     """An address as it is, a path absolute, so that every machine that sees the folder finds it."""
-    return place if "://" in place else os.path.abspath(place.removeprefix("file://"))
+    place = place.removeprefix("file://")
+    return place if "://" in place else os.path.abspath(place)

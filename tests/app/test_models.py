@@ -247,7 +247,6 @@ def test_local_attention_models_load_too(tmp_path: Path) -> None:
 def test_a_model_too_large_for_the_memory_is_told_from_a_broken_one(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = ModelStore(Settings(models=(str(model_folder),)))
     monkeypatch.setattr("app.models.load_model", lambda *_, **__: torch.empty(2**60))
-    with pytest.raises(SummaryError, match="not enough memory"), store.use(model_folder.name):
+    with pytest.raises(SummaryError, match="not enough memory"), _store(model_folder).use(model_folder.name):
         pass

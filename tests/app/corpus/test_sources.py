@@ -103,6 +103,8 @@ def test_a_list_may_name_all_of_these_and_what_is_not_there(library: Path) -> No
     listed.write_text(f"# of papers\n\n{library}/deep\n  {library / 'b.pdf'}  \n{library / 'gone.pdf'}\n")
     assert names(str(listed)) == [str(library / name) for name in ("deep/er/c.md", "b.pdf", "gone.pdf")]
     assert [file.version for file in find([str(listed)])][-1] == ""
+    listed.write_text(f"file://{library / 'gone.pdf'}\nfile://{library}/deep\n")
+    assert names(str(listed)) == [str(library / name) for name in ("gone.pdf", "deep/er/c.md")]
 
 
 def test_a_list_that_is_no_text(tmp_path: Path) -> None:

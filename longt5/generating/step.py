@@ -1,7 +1,7 @@
 """One token of the decoder for every row: the same computation as the modules', with as little around it as can be.
 
-On a CPU the products' weights are packed once a text, several of the same input into one; on a GPU the step is recorded
-as a CUDA graph, as its thousand kernels take less time than starting them does.
+On a CPU the products' weights are packed once a text, several of the same input into one, and so is the text itself; on
+a GPU the step is recorded as a CUDA graph, as its thousand kernels take less time than starting them does.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers.cache_utils import EncoderDecoderCache
 
 from longt5.attention.dispatch import faster_on_cpu
 from longt5.generating.graph import record
 from longt5.generating.past import Ancestors, Past
+from longt5.generating.source import Attend, attend, source_attention
 from longt5.interruption import interruption_point
 from longt5.layers import apply_linear, saturate
 
@@ -25,11 +25,10 @@ FIRST_CAPACITY = 256  # tokens; more are made room for as they come
 LEAST_STEPS = 24  # from which packing the weights is worth its time, that of some steps
 
 Products = Callable[[Tensor], Sequence[Tensor]]
-Source = tuple[Tensor, Tensor, Tensor | None]  # keys, values, bias of a layer's cross-attention
 
 
 class DecoderStep:
-    """Goes on from where a cache stands; afterwards the cache's self-attention is not needed any more."""
+    """Goes on from where a cache stands, of which nothing is left: what the steps need they have in their own order."""
 
     def __init__(
         self,
@@ -57,12 +56,15 @@ class DecoderStep:
         self._ancestors = Ancestors(rows, beams, self.written, keys.device)
         self._pasts = [Past(layer.keys, layer.values, beams) for layer in own]
         source_bias = _bias_of_padding(encoder_mask, keys.dtype)
-        packing = partial(products, rows=rows, packed=length - self.written >= LEAST_STEPS)
+        packed = length - self.written >= LEAST_STEPS
+        packing = partial(products, rows=rows, packed=packed)
         self._embed, self._norm = decoder.embed_tokens, decoder.final_layer_norm
-        self._layers = [
-            _Layer(block, past, (source.keys, source.values, source_bias), packing)
-            for block, past, source in zip(decoder.block, self._pasts, cross, strict=True)
-        ]
+        self._layers = []
+        for block, past in zip(decoder.block, self._pasts, strict=True):
+            source = cross.pop(0)  # one by one, as two copies of a long text's keys and values may be too large
+            to_source = source_attention(source.keys, source.values, source_bias, beams, packed=packed)
+            source.keys = source.values = None
+            self._layers.append(_Layer(block, past, to_source, packing))
         self._scale = model.model_dim**-0.5 if model.config.scale_decoder_outputs else None
         self._head = packing([model.lm_head])
         self._recorded: Callable[[Tensor], Tensor] | None = None
@@ -114,10 +116,10 @@ class _Layer:
     """A layer of the decoder, on `(rows, d_model)` states."""
 
     def __init__(
-        self, block: Any, past: Past, source: Source, packing: Callable[[list[nn.Linear]], Products]
+        self, block: Any, past: Past, to_source: Attend, packing: Callable[[list[nn.Linear]], Products]
     ) -> None:
         own, cross, network = block.layer
-        self._past, self._source = past, source
+        self._past, self._to_source = past, to_source
         self._d_kv = own.SelfAttention.key_value_proj_dim
         self._norms = [layer.layer_norm for layer in block.layer]
         mine, its = own.SelfAttention, cross.EncDecAttention
@@ -134,10 +136,10 @@ class _Layer:
         query, key, value = (self._heads(x, texts) for x in self._qkv(self._norms[0](states)))
         self._past.add(key, value, places)
         seen = bias.shape[-1]
-        attended = _attend(query, self._past.key[:, :, :seen], self._past.value[:, :, :seen], bias)
+        attended = attend(query, self._past.key[:, :, :seen], self._past.value[:, :, :seen], bias)
         states = saturate(states + saturate(self._o(attended)[0]))
         (query,) = self._cross_q(self._norms[1](states))
-        attended = _attend(self._heads(query, texts), *self._source)
+        attended = self._to_source(self._heads(query, texts))
         states = saturate(states + saturate(self._cross_o(attended)[0]))
         inner = [saturate(x) for x in self._wi(self._norms[2](states))]
         gate = saturate(self._act(inner[0]))
@@ -147,12 +149,6 @@ class _Layer:
     def _heads(self, x: Tensor, texts: int) -> Tensor:
         """(rows, heads * d_kv) -> `(texts, heads, beams, d_kv)`"""
         return saturate(x).view(texts, -1, x.shape[-1] // self._d_kv, self._d_kv).transpose(1, 2)
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-    """(texts, heads, beams, d_kv) queries -> `(rows, heads * d_kv)`"""
-    attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
-    return attended.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
 def _bias_of_padding(encoder_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:

@@ -69,7 +69,7 @@ class SteppingCache(EncoderDecoderCache):
         """`(rows, 1)` tokens that follow what was read -> `(rows, 1, vocabulary)`."""
         if self._step is None:
             self._step = DecoderStep(self._model, self, encoder_mask, tokens.shape[0], self._length)
-            self.self_attention_cache = DynamicCache()
+            self.self_attention_cache, self.cross_attention_cache = DynamicCache(), DynamicCache()
         return self._step(tokens)
 
     def reorder(self, rows: Tensor) -> None:

@@ -13,6 +13,7 @@ from transformers import LogitsProcessorList, StaticCache
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from longt5.attention import dispatch
+from longt5.generating import source
 from longt5.generating import step as step_module
 from longt5.generating.stepping import SteppingCache
 from longt5.modeling import CACHE_NAME, SharedEncoderOutput
@@ -27,9 +28,10 @@ def little_room(monkeypatch):
 
 @pytest.fixture
 def packed(monkeypatch):
-    """The weights are packed, tiny as they are."""
+    """The weights and the text are packed, tiny as they are."""
     monkeypatch.setattr(step_module, "LEAST_STEPS", 0)
     monkeypatch.setattr(dispatch, "FEWEST_PRODUCTS", 0)
+    monkeypatch.setattr(source, "FEWEST_KEYS", 1)
 
 
 def texts(count: int, length: int = 40) -> dict[str, torch.Tensor]:
@@ -176,6 +178,26 @@ def test_ordinary_calls_go_by_steps(monkeypatch):
         taken.clear()
         model.generate(**always_greedy(), **options)
         assert len(taken) == 5, options
+
+
+def test_a_text_is_kept_once():
+    """Of a long text keys and values are large: what the steps have packed the cache has no more."""
+    (model,) = writers(1)
+    batch = texts(1)
+    with torch.no_grad():
+        states = model.encoder(**batch).last_hidden_state
+        cache = SteppingCache(model, 9)
+        layers = cache.cross_attention_cache.layers
+        for token in range(2):
+            model(
+                decoder_input_ids=torch.tensor([[token]]),
+                encoder_outputs=SharedEncoderOutput(states),
+                attention_mask=batch["attention_mask"],
+                use_cache=True,
+                **{CACHE_NAME: cache},
+            )
+    assert len(layers) == 0
+    assert not cache.cross_attention_cache.layers
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records a CUDA graph: needs a GPU")

@@ -78,9 +78,7 @@ class _PackedSource:
 
     def _one_text(self, text: int, query: Tensor) -> Tensor:
         """(heads, beams, d_kv) -> `(beams, heads * d_kv)`"""
-        scores = torch.stack(
-            [_product(head, key) for head, key in zip(query, self._keys[text], strict=True)]
-        )
+        scores = torch.stack([_product(head, key) for head, key in zip(query, self._keys[text], strict=True)])
         if self._bias is not None:
             scores += self._bias[text]
         attended = [

@@ -61,7 +61,9 @@ class DecoderStep:
         self._embed, self._norm = decoder.embed_tokens, decoder.final_layer_norm
         self._layers = []
         for block, past in zip(decoder.block, self._pasts, strict=True):
-            source = cross.pop(0)  # one by one, as two copies of a long text's keys and values may be too large
+            source = cross.pop(
+                0
+            )  # one by one, as two copies of a long text's keys and values may be too large
             to_source = source_attention(source.keys, source.values, source_bias, beams, packed=packed)
             source.keys = source.values = None
             self._layers.append(_Layer(block, past, to_source, packing))

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from longt5.attention.dispatch import faster_on_cpu
+from longt5.attention.dispatch import onednn_applies
+from longt5.generating.packed import pack, product
 
 # From where the order is of use, as measured on two cores: the product with the values is shared out among no more.
 FEWEST_BEAMS = 3
@@ -32,13 +33,12 @@ def source_attention(key: Tensor, value: Tensor, bias: Tensor | None, beams: int
         packed: with a copy of keys and values in oneDNN's own order, where it is of use; they are not needed then.
     """
     threads = torch.get_num_threads()
-    query = key.new_empty(key.shape[1] * beams, key.shape[-1])
     if (
         packed
         and beams >= FEWEST_BEAMS
         and threads <= MOST_THREADS
         and key.shape[2] >= FEWEST_KEYS * threads
-        and faster_on_cpu(query, key[0, 0])
+        and onednn_applies(key, value)
     ):
         return _PackedSource(key, value, bias, beams, threads)
     return partial(attend, key=key, value=value, bias=bias)
@@ -59,12 +59,11 @@ class _PackedSource:
             together: heads in one product with the values, for which each head is a thread's. It costs a product of
                 each head's weights with each other's values, but oneDNN shares nothing less out.
         """
-        reorder = torch.ops.mkldnn._reorder_linear_weight
         self._d_kv = key.shape[-1]
-        self._keys = [[reorder(head, beams) for head in text] for text in key]
+        self._keys = [[pack(head, beams) for head in text] for text in key]
         self._values = [
             [
-                reorder(heads.transpose(1, 2).flatten(0, 1).contiguous(), len(heads) * beams)
+                pack(heads.transpose(1, 2).flatten(0, 1).contiguous(), len(heads) * beams)
                 for heads in text.split(together)
             ]
             for text in value
@@ -78,11 +77,11 @@ class _PackedSource:
 
     def _one_text(self, text: int, query: Tensor) -> Tensor:
         """(heads, beams, d_kv) -> `(beams, heads * d_kv)`"""
-        scores = torch.stack([_product(head, key) for head, key in zip(query, self._keys[text], strict=True)])
+        scores = torch.stack([product(head, key) for head, key in zip(query, self._keys[text], strict=True)])
         if self._bias is not None:
             scores += self._bias[text]
         attended = [
-            self._own_values(_product(weights.flatten(0, 1), values), len(weights))
+            self._own_values(product(weights.flatten(0, 1), values), len(weights))
             for weights, values in zip(
                 scores.softmax(-1).split(self._together), self._values[text], strict=True
             )
@@ -95,8 +94,3 @@ class _PackedSource:
             return products
         each = products.view(heads, -1, heads, self._d_kv)
         return torch.cat([each[head, :, head] for head in range(heads)], dim=-1)
-
-
-def _product(states: Tensor, weight: Tensor) -> Tensor:
-    """(rows, in) states with a packed (out, in) weight -> `(rows, out)`"""
-    return torch.ops.mkldnn._linear_pointwise(states, weight, None, "none", [], "")

@@ -6,7 +6,7 @@ a GPU the step is recorded as a CUDA graph, as its thousand kernels take less ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,17 +14,15 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import EncoderDecoderCache
 
-from longt5.attention.dispatch import faster_on_cpu
 from longt5.generating.graph import record
+from longt5.generating.packed import Products, products
 from longt5.generating.past import Ancestors, Past
 from longt5.generating.source import Attend, attend, source_attention
 from longt5.interruption import interruption_point
-from longt5.layers import apply_linear, saturate
+from longt5.layers import saturate
 
 FIRST_CAPACITY = 256  # tokens; more are made room for as they come
 LEAST_STEPS = 24  # from which packing the weights is worth its time, that of some steps
-
-Products = Callable[[Tensor], Sequence[Tensor]]
 
 
 class DecoderStep:
@@ -159,22 +157,3 @@ def _bias_of_padding(encoder_mask: Tensor | None, dtype: torch.dtype) -> Tensor 
         return None
     barred = (encoder_mask == 0)[:, None, None]
     return torch.zeros_like(barred, dtype=dtype).masked_fill(barred, torch.finfo(dtype).min)
-
-
-def products(layers: list[nn.Linear], *, rows: int, packed: bool) -> Products:
-    """What applies linear layers to the same `(rows, in)` states.
-
-    Args:
-        packed: with a copy of the weights in oneDNN's own order, where it is of use: on a CPU with some rows of states
-            it is read nearly twice as fast as the rows of a matrix.
-    """
-    weights = [layer.weight for layer in layers]
-    states = weights[0].new_empty(rows, weights[0].shape[1])
-    if not (packed and faster_on_cpu(states, weights[0]) and all(layer.bias is None for layer in layers)):
-        return lambda states: [apply_linear(layer, states) for layer in layers]
-    weight = weights[0] if len(weights) == 1 else torch.cat(weights)
-    in_order = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
-    sizes = [len(weight) for weight in weights]
-    return lambda states: torch.ops.mkldnn._linear_pointwise(states, in_order, None, "none", [], "").split(
-        sizes, dim=-1
-    )

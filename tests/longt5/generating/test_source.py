@@ -7,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longt5.attention import dispatch
 from longt5.generating import source
 from longt5.generating.source import attend, source_attention
 from tests.longt5.factories import assert_close
@@ -74,7 +73,6 @@ def test_where_it_is_packed(threads, beams, length, count, dtype, is_packed):
 
 def test_more_threads_than_were_measured_keep_the_plain_one(threads, monkeypatch):
     monkeypatch.setattr(source, "FEWEST_KEYS", 1)
-    monkeypatch.setattr(dispatch, "FEWEST_PRODUCTS", 0)
     threads(source.MOST_THREADS + 1)
     _, key, value, _ = drawn(1, 2, 4, 64)
     with torch.inference_mode():

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import LogitsProcessorList, StaticCache
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from longt5.attention import dispatch
+from longt5.generating import packed as packed_products
 from longt5.generating import source
 from longt5.generating import step as step_module
 from longt5.generating.stepping import SteppingCache
@@ -30,7 +30,7 @@ def little_room(monkeypatch):
 def packed(monkeypatch):
     """The weights and the text are packed, tiny as they are."""
     monkeypatch.setattr(step_module, "LEAST_STEPS", 0)
-    monkeypatch.setattr(dispatch, "FEWEST_PRODUCTS", 0)
+    monkeypatch.setattr(packed_products, "FEWEST_PRODUCTS", 0)
     monkeypatch.setattr(source, "FEWEST_KEYS", 1)
 
 

@@ -514,9 +514,7 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         )
         fields = dict(output)
         states = fields.pop("last_hidden_state")
-        if self.config.scale_decoder_outputs:
-            states = states * self.model_dim**-0.5
-        logits = saturate(apply_linear(self.lm_head, states))
+        logits = self.logits(states)
         loss = None
         if labels is not None:
             targets = labels.to(logits.device).flatten()
@@ -527,6 +525,12 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
             loss = saturate(loss)
         output = Seq2SeqLMOutput(loss=loss, logits=logits, **fields)
         return output if return_dict else output.to_tuple()
+
+    def logits(self, states: Tensor) -> Tensor:
+        """The decoder's last states `(..., d_model)` -> `(..., vocabulary)`."""
+        if self.config.scale_decoder_outputs:
+            states = states * self.model_dim**-0.5
+        return saturate(apply_linear(self.lm_head, states))
 
     def tie_weights(self, missing_keys: set[str] | None = None, recompute_mapping: bool = True) -> None:
         """As transformers', and a head of its own that was found while loading stays one when tied again."""

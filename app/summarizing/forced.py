@@ -14,12 +14,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from app.summarizing.drafts import DraftSentence, decoded
 from longt5.decoding import ANNOUNCEMENTS
-from longt5.generation import EncodedText, Tokens
-from longt5.maps import log_probabilities
+from longt5.maps import TeacherForced, written_log_probabilities
 
 # A round bracket for a square one, which is not written at all, is no word.
 _OPENING = tuple("([")
@@ -31,13 +28,12 @@ _OFFER = re.compile(
 
 
 def unforced(
-    model: Any, tokenizer: Any, shown: EncodedText, token_ids: Tokens, drafts: Sequence[DraftSentence]
+    model: Any, tokenizer: Any, forced: TeacherForced, drafts: Sequence[DraftSentence]
 ) -> list[DraftSentence]:
     """The sentences that the model wrote by itself: every token likely enough for it, and no offer of code.
 
     Args:
-        shown: what the decoder saw.
-        token_ids: what it wrote, without the start token.
+        forced: what it wrote, as it reads that again.
         drafts: the sentences of that.
     """
     config = model.generation_config
@@ -46,7 +42,6 @@ def unforced(
     least = getattr(config, "least_log_probability", None)
     if not isinstance(least, int | float) or not drafts:
         return list(drafts)
-    everything = np.ones((1, shown.attention_mask.shape[1]), dtype=bool)
-    likely = log_probabilities(model, shown, token_ids, everything)[0] >= least
-    likely |= [decoded(tokenizer, [token]).lstrip().startswith(_OPENING) for token in token_ids]
+    likely = written_log_probabilities(model, forced) >= least
+    likely |= [decoded(tokenizer, [token]).lstrip().startswith(_OPENING) for token in forced.summary_ids]
     return [draft for draft in drafts if likely[draft.token_start : draft.token_end].all()]

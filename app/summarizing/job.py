@@ -41,6 +41,7 @@ from longt5.decoding import INTERVAL, finish, processors, with_length
 from longt5.evaluation.faithfulness import ReadText
 from longt5.generation import EncodedText, Tokens, write
 from longt5.interruption import interruptible
+from longt5.maps import TeacherForced
 from longt5.quote_search import Quoted, Sampling, quote
 
 # Words written for each that is to stay when citations and debris have been taken out.
@@ -217,8 +218,8 @@ class Job:
         self._on_writing(token_ids)
         self._say("looking up", draft.piece.name)
         drafts = meant = draft_sentences(tokenizer, token_ids)
-        if not self.settings.do_sample:  # which may draw the unlikely
-            meant = unforced(self.loaded.model, tokenizer, draft.shown, token_ids, drafts) or drafts
+        if drafts and not self.settings.do_sample:  # which may draw the unlikely
+            meant = unforced(self.loaded.model, tokenizer, self._forced(draft), drafts) or drafts
         return _Text(token_ids, drafts, meant, self._presentable(meant))
 
     def _presentable(self, drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
@@ -242,8 +243,16 @@ class Job:
         passages = passage_ranges(source.text, source.window, first_token=source.prefix_tokens)
         start, end = trace.decoder_reads
         passages = passages[(passages[:, 0] >= start) & (passages[:, 1] <= end)]
-        forced = self.store.teacher_forced(self.loaded, trace.input_ids, draft.shown, trace.summary_ids)
+        forced = self._forced(draft)
         return find_evidence(self.loaded.model, draft.shown, forced, trace, self.document, drafts, passages)
+
+    def _forced(self, draft: _Draft) -> TeacherForced:
+        """What is written, as the decoder reads it again: once, as sentences are judged and supported by the same."""
+        if draft.forced is None or draft.forced.summary_ids != draft.token_ids:
+            draft.forced = self.store.teacher_forced(
+                self.loaded, draft.source.input_ids, draft.shown, draft.token_ids
+            )
+        return draft.forced
 
     def _quote(self, draft: _Draft) -> Found:
         """Quotes from a piece, in the paper's order."""
@@ -425,6 +434,7 @@ class _Draft:
         self.source = source
         self.stretch = stretch
         self.token_ids: Tokens = ()
+        self.forced: TeacherForced | None = None
         self.quotes: Quotes | None = None
         """What may be quoted of it, once that is known, where it is written in quotes."""
         self.shown = source.encoded.showing(torch.from_numpy(self.trace(()).decoder_mask))

@@ -1,6 +1,6 @@
 """Attention maps: captured weights, what is drawn of them, and statistics of heads, ablation."""
 
-from longt5.maps.ablation import log_probabilities, occlusion
+from longt5.maps.ablation import log_probabilities, occlusion, written_log_probabilities
 from longt5.maps.flow import rollout, source_shares, value_zeroing
 from longt5.maps.maps import (
     AttentionMap,
@@ -37,4 +37,5 @@ __all__ = [
     "teacher_force",
     "unit_spans",
     "value_zeroing",
+    "written_log_probabilities",
 ]

@@ -16,11 +16,23 @@ import torch
 
 from longt5.generation import EncodedText
 from longt5.interruption import interruption_point
-from longt5.maps.weights import start_token
+from longt5.maps.weights import TeacherForced, start_token
 from longt5.modeling import SharedEncoderOutput
 
 # Masks x summary tokens x source tokens at once: 64 MiB of float32, for the mask and for a head's scores each.
 CELLS_AT_ONCE = 2**24
+
+
+@torch.inference_mode()
+def written_log_probabilities(model: Any, forced: TeacherForced) -> np.ndarray:
+    """The log-probability of each token of a summary, given those before it and all that the decoder was shown.
+
+    Returns:
+        `(summary tokens,)` float64, in nats.
+    """
+    shares = model.logits(forced.last_hidden_state).float().log_softmax(dim=-1)
+    written = torch.tensor([*forced.summary_ids], device=shares.device)
+    return shares.gather(1, written[:, None])[:, 0].double().cpu().numpy()
 
 
 @torch.inference_mode()

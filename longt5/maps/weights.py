@@ -180,6 +180,8 @@ class TeacherForced:
     """`(summary tokens, d_model)` for each layer, as its cross-attention gets them."""
     self_inputs: tuple[Tensor, ...]
     """The same as its self-attention gets them."""
+    last_hidden_state: Tensor
+    """`(summary tokens, d_model)`, what the decoder made of it at last."""
 
 
 @torch.inference_mode()
@@ -205,8 +207,8 @@ def teacher_force(
         for attention in (block.layer[0].SelfAttention, block.layer[1].EncDecAttention)
     ]
     with before_each(attentions, lambda _index, inputs: states.append(inputs[0][0])):
-        read_summary(model, encoded, written)
-    return TeacherForced(written, hidden_states=tuple(states[1::2]), self_inputs=tuple(states[::2]))
+        (last_hidden_state,) = read_summary(model, encoded, written)
+    return TeacherForced(written, tuple(states[1::2]), tuple(states[::2]), last_hidden_state)
 
 
 @torch.inference_mode()
@@ -214,10 +216,10 @@ def read_summary(model: LongT5PreTrainedModel, encoded: EncodedText, summary_ids
     """The decoder's output `(1, summary tokens, d_model)` where it reads a summary token by token."""
     decoder = model.decoder
     ids = torch.tensor([[start_token(model), *summary_ids[:-1]]])
+    _, states = encoded.seen()
     return decoder(
         input_ids=_on_device_of(decoder.embed_tokens, ids),
-        encoder_hidden_states=_on_device_of(decoder.embed_tokens, encoded.last_hidden_state),
-        encoder_attention_mask=_on_device_of(decoder.embed_tokens, encoded.attention_mask),
+        encoder_hidden_states=_on_device_of(decoder.embed_tokens, states),
         use_cache=False,
     ).last_hidden_state
 

@@ -10,7 +10,7 @@ from app.models import ModelStore
 from app.summarizing.drafts import DraftSentence, draft_sentences
 from app.summarizing.forced import unforced
 from longt5.generation import encode
-from longt5.maps import log_probabilities
+from longt5.maps import log_probabilities, teacher_force
 
 TEXT = "The model reads the long paper, and says where it looked. It costs less than others do."
 WRITTEN = "The model reads it. It costs ( less ) than others."
@@ -23,6 +23,7 @@ def test_sentences_with_a_token_below_the_limit_are_left_out(store: ModelStore) 
         encoded = encode(model, torch.tensor([tokenizer(TEXT)["input_ids"]]))
         ids = tuple(tokenizer(WRITTEN, add_special_tokens=False)["input_ids"])
         found = log_probabilities(model, encoded, ids, np.ones((1, encoded.attention_mask.shape[1]), bool))[0]
+        forced = teacher_force(model, encoded, ids)
         ranges = [(draft.token_start, draft.token_end) for draft in draft_sentences(tokenizer, ids)]
         drafts = [
             DraftSentence(name, *tokens) for name, tokens in zip(("first", "second"), ranges, strict=True)
@@ -30,7 +31,7 @@ def test_sentences_with_a_token_below_the_limit_are_left_out(store: ModelStore) 
 
         def kept(least: object) -> list[str]:
             model.generation_config.least_log_probability = least
-            return [draft.text for draft in unforced(model, tokenizer, encoded, ids, drafts)]
+            return [draft.text for draft in unforced(model, tokenizer, forced, drafts)]
 
         # A bracket does not count, however unlikely.
         opening = [i for i, token in enumerate(ids) if tokenizer.decode([token]).strip() == "("]
@@ -68,5 +69,6 @@ def test_offers_of_code_are_left_out_where_addresses_are(store: ModelStore, no_a
         model.generation_config.no_addresses = no_addresses
         encoded = encode(model, torch.tensor([loaded.tokenizer(TEXT)["input_ids"]]))
         drafts = [DraftSentence(text, 0, 1) for text in (*OFFERS, *OTHERS)]
-        kept = [draft.text for draft in unforced(model, loaded.tokenizer, encoded, (3,), drafts)]
+        forced = teacher_force(model, encoded, (3,))
+        kept = [draft.text for draft in unforced(model, loaded.tokenizer, forced, drafts)]
     assert kept == list(OTHERS if no_addresses else (*OFFERS, *OTHERS))

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Generator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from app import models
 from app.documents import Document, DocumentError, Page, PasswordNeeded, undivided
 from app.models import ModelStore
 from app.settings import Settings
@@ -30,6 +32,7 @@ from app.summarizing.summary import (
     Working,
 )
 from app.work import Stopped
+from longt5.maps import TeacherForced, teacher_force
 from longt5.text.citations import without_citations
 from tests.app.factories import make_model, make_pdf, paragraphs, wrapped
 from tests.app.summarizing.test_plan import PAPER
@@ -368,6 +371,25 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelStore, Document
     )
     document = _document("\n".join(paragraphs(40)))
     return ModelStore(Settings(models=(str(folder),), kept_encodings_bytes=1)), document
+
+
+def test_the_decoder_reads_what_it_wrote_once(
+    slow: tuple[ModelStore, Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which words it meant and what sentences rest on come from one pass, also where nothing is kept."""
+    store, document = slow
+    read: list[tuple[int, ...]] = []
+
+    def counted(model: Any, encoded: Any, summary_ids: Any) -> TeacherForced:
+        read.append(tuple(summary_ids))
+        return teacher_force(model, encoded, summary_ids)
+
+    monkeypatch.setattr(models, "teacher_force", counted)
+    with store.use("tiny") as loaded:
+        monkeypatch.setattr(loaded.model.generation_config, "least_log_probability", -1e9, raising=False)
+        summary = _done(list(summarize(document, _settings(max_new_tokens=30), store)))
+    assert summary.windows
+    assert read == [trace.summary_ids for trace in summary.windows]
 
 
 PHASES: dict[str, Callable[[Event], bool]] = {

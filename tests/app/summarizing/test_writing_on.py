@@ -54,7 +54,7 @@ def paper() -> Document:
 def shown(
     store: ModelStore, paper: Document, texts: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[str], Writer]:
-    def meant(model: Any, tokenizer: Any, seen: Any, ids: Any, drafts: list[DraftSentence]) -> Any:
+    def meant(model: Any, tokenizer: Any, forced: Any, drafts: list[DraftSentence]) -> Any:
         return [draft for draft in drafts if not draft.text.startswith("Broken")]
 
     with store.use(store.choices[0]) as loaded:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers.modeling_outputs import BaseModelOutput
 
-from longt5.maps import log_probabilities, occlusion
+from longt5.maps import log_probabilities, occlusion, teacher_force, written_log_probabilities
 from longt5.maps.weights import read_summary
 from tests.longt5.factories import ATTENTION_TYPES, pair, tiny_model
 from tests.longt5.maps.test_maps import MASKS, SMALL, encoded_text
@@ -57,6 +57,20 @@ def test_masks_at_once_are_masks_one_by_one(padding: str, monkeypatch: pytest.Mo
         np.testing.assert_allclose(row, expected, atol=1e-4)
     monkeypatch.setattr("longt5.maps.ablation.CELLS_AT_ONCE", 3 * LENGTH * len(SUMMARY))  # three, then one
     np.testing.assert_allclose(log_probabilities(model, encoded, SUMMARY, shown), together, atol=1e-4)
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("seen", [(0, LENGTH), (20, 60)])
+def test_a_summary_read_once_tells_its_own_likelihood(scaled: bool, seen: tuple[int, int]) -> None:
+    model = tiny_model(tie_word_embeddings=scaled, **SMALL)
+    assert model.config.scale_decoder_outputs is scaled
+    section = torch.zeros(LENGTH, dtype=torch.bool)
+    section[slice(*seen)] = True
+    encoded = encoded_text(model, LENGTH).showing(section)
+    found = written_log_probabilities(model, teacher_force(model, encoded, SUMMARY))
+    np.testing.assert_allclose(
+        found, log_probabilities(model, encoded, SUMMARY, shown_without([[]]))[0], atol=1e-5
+    )
 
 
 def test_a_drop_is_what_hiding_costs() -> None:

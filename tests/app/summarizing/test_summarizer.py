@@ -373,25 +373,6 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelStore, Document
     return ModelStore(Settings(models=(str(folder),), kept_encodings_bytes=1)), document
 
 
-def test_the_decoder_reads_what_it_wrote_once(
-    slow: tuple[ModelStore, Document], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Which words it meant and what sentences rest on come from one pass, also where nothing is kept."""
-    store, document = slow
-    read: list[tuple[int, ...]] = []
-
-    def counted(model: Any, encoded: Any, summary_ids: Any) -> TeacherForced:
-        read.append(tuple(summary_ids))
-        return teacher_force(model, encoded, summary_ids)
-
-    monkeypatch.setattr(models, "teacher_force", counted)
-    with store.use("tiny") as loaded:
-        monkeypatch.setattr(loaded.model.generation_config, "least_log_probability", -1e9, raising=False)
-        summary = _done(list(summarize(document, _settings(max_new_tokens=30), store)))
-    assert summary.windows
-    assert read == [trace.summary_ids for trace in summary.windows]
-
-
 PHASES: dict[str, Callable[[Event], bool]] = {
     "loading": lambda event: isinstance(event, LoadingModel),
     "tokenizing": lambda event: isinstance(event, Read),
@@ -429,6 +410,25 @@ def test_stopping_takes_effect_within_a_second(slow: tuple[ModelStore, Document]
     del stopped
     assert _alive(Job) == 0  # and with it all that it held
     assert not store.turns._served and not len(store.turns)
+
+
+def test_the_decoder_reads_what_it_wrote_once(
+    slow: tuple[ModelStore, Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which words it meant and what sentences rest on come from one pass, also where nothing is kept."""
+    store, document = slow
+    read: list[tuple[int, ...]] = []
+
+    def counted(model: Any, encoded: Any, summary_ids: Any) -> TeacherForced:
+        read.append(tuple(summary_ids))
+        return teacher_force(model, encoded, summary_ids)
+
+    monkeypatch.setattr(models, "teacher_force", counted)
+    with store.use("tiny") as loaded:
+        monkeypatch.setattr(loaded.model.generation_config, "least_log_probability", -1e9, raising=False)
+        summary = _done(list(summarize(document, _settings(max_new_tokens=30), store)))
+    assert summary.windows
+    assert read == [trace.summary_ids for trace in summary.windows]
 
 
 def _end(events: Generator[Event, None, None], stop: threading.Event, by_closing: bool) -> None:

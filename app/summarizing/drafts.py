@@ -11,7 +11,7 @@ from typing import Any
 
 from app.documents.headings import heading_label
 from app.summarizing.joints import Joints
-from longt5.text.citations import without_citations
+from longt5.text.citations import points_elsewhere, without_citations
 from longt5.text.sentences import leans_on_another, may_end_text, split_sentences
 
 # Share of words in common, of all words in either, from which two sentences say the same.
@@ -21,8 +21,15 @@ _STUTTER = re.compile(r"(?<!\S)(\S+(?: \S+){1,7})(?: \1)+(?!\S)")
 # Share of a sentence that must be words; the rest is numbers, names of variables, symbols.
 LEAST_WORDS = 0.66
 _RUN = re.compile(r"[^\W\d_]{31,}")
-# What a footnote begins with: it belongs to a mark somewhere else.
-_FOOTNOTE = re.compile(r"\W?\s?[*∗†‡§¶#]")
+# What a footnote or the legend of a figure's panel begins with: it belongs to something else.
+_BELONGS_ELSEWHERE = re.compile(r"\W?\s?[*∗†‡§¶#]|\([A-Za-z](?:\s?[,–-]\s?[A-Za-z])?\)\s")
+_QUANTIFIER = re.compile(r"[∀∃]")
+# A heading within a paragraph: "Semantic Modeling We use ...".
+_SMALL_WORDS = "and|of|for|in|on|with|the|to|a"
+_RUN_IN_HEADING = re.compile(
+    rf"(?:[A-Z][\w-]*\s(?:(?:{_SMALL_WORDS})\s)*){{1,6}}(?=(?:We|The|In|This|To|Our|An)\s[a-z])"
+    rf"|(?:[A-Z][\w-]*\s(?:(?:{_SMALL_WORDS})\s)*){{3,6}}(?=A\s[a-z])"
+)
 _WORDS = re.compile(r"[^\W\d_]{2,}")
 _FEWEST_WORDS = 3
 _WORD = re.compile(r"\W{0,2}[^\W\d_]{2,}(?:[-’'/][^\W_]+)*\W{0,3}|a|A|I|\W?[A-Z][\w-]*\W{0,2}")
@@ -72,6 +79,8 @@ def presentable(
     Args:
         joints: of the paper; of sentences melted together the last is kept.
         headings: of the paper; one that was copied with the sentence under it is taken off.
+
+    Sentences that lead to a figure or a section are left out too: a summary has none.
     """
     names = sorted({_without_number(heading) for heading in headings} - {""}, key=len, reverse=True)
     bare = [replace(draft, text=joints.after_last(_without_heading(draft.text, names))) for draft in drafts]
@@ -97,7 +106,7 @@ def _without_heading(sentence: str, names: Sequence[str]) -> str:
             # "Results show ..." begins with no heading, "Results We show ..." does.
             if rest[0].isupper() and len(rest.split()) >= _FEWEST_WORDS:
                 return rest
-    return sentence
+    return _RUN_IN_HEADING.sub("", sentence, count=1) if _RUN_IN_HEADING.match(sentence) else sentence
 
 
 def _without_number(text: str) -> str:
@@ -106,13 +115,15 @@ def _without_number(text: str) -> str:
 
 
 def _reads_well(sentence: str) -> bool:
-    """Whether most of a sentence is words, none of them a run of letters that is none, and it is no footnote."""
+    """Whether most of a sentence is words that stand by themselves: no formula, footnote or legend, nor a pointer."""
     chunks = sentence.split()
     words = sum(_WORD.fullmatch(chunk) is not None for chunk in chunks)
     return (
         max(_FEWEST_WORDS, LEAST_WORDS * len(chunks)) <= words
         and not _RUN.search(sentence)
-        and not _FOOTNOTE.match(sentence)
+        and not _QUANTIFIER.search(sentence)
+        and not _BELONGS_ELSEWHERE.match(sentence)
+        and not points_elsewhere(sentence)
     )
 
 

@@ -13,9 +13,18 @@ _BY_AUTHOR = re.compile(
     rf"(?:et al\.?|,|\band [^\W\d_]+|& ?[^\W\d_]+),?\s*{_YEARS}(?:,?\s*pp?\.\s?[\d–-]+)?\s*"
 )
 _BY_NUMBER = re.compile(r"\s*[1-9]\d{0,2}(?:\s?[,;–—-]\s?[1-9]\d{0,2})*\s*")
+_NUMBERED = r"appendix|fig(?:ure|s|\.)?s?|tab(?:le|\.)s?|sec(?:tion|t\.|\.)s?|chapters?|eqs?\.?|equations?|algorithms?"
 _POINTER = re.compile(
-    rf"\s*(?:{_SIGNAL})*(?:panels?|supplementary|additional|extended data|online|appendix|fig(?:ure|s|\.)?s?|"
-    r"tab(?:le|\.)s?|sec(?:tion|t\.|\.)s?|chapters?|eqs?\.?|equations?|algorithms?|files?|data)\b[\s\w.,;:&()–-]{0,60}",
+    rf"\s*(?:{_SIGNAL})*(?:panels?|supplementary|additional|extended data|online|{_NUMBERED}|files?|data)\b"
+    r"[\s\w.,;:&()–-]{0,60}",
+    re.IGNORECASE,
+)
+_AS_SHOWN = re.compile(
+    rf",?\s+as\s+(?:is\s+|are\s+)?[a-z]+\s+in\s+(?:{_NUMBERED})\s?\d[\w()]*(?=\s*[.,;])", re.IGNORECASE
+)
+_POINTS = re.compile(
+    rf"\b(?:{_NUMBERED}|theorems?|lemmas?|propositions?)\s?\(?[a-z]?\.?\d{{1,2}}\b|\b(?:figure|table|appendix) [A-Z]\b"
+    r"|\b(?:in )?this (?:sub)?(?:section|chapter|appendix|supplement)\b",
     re.IGNORECASE,
 )
 # A model that may not write square brackets opens with a round one what it closes with a square one.
@@ -35,8 +44,9 @@ _YEAR_ALONE = re.compile(r"(?<=et al\.)\s?,?\s?\((?:1[89]|20)\d\d[a-z]?\)")
 def without_citations(sentence: str) -> str:
     """The sentence without `[3, 17]`, `(Guo et al., 2022)` and `(see Figure 2)`, its other words as they were.
 
-    A bracket that says anything else stays, and so do numbers in square brackets that are an interval or a vector's
-    (`x in [0, 1]`), and citations that are what the sentence speaks of (`as shown by [4]`).
+    What else a bracket says stays, and so do numbers in square brackets that are an interval or a vector's
+    (`x in [0, 1]`), and citations that are what the sentence speaks of (`as shown by [4]`). `As shown in Figure 2` goes
+    too.
     """
 
     def replaced(match: re.Match[str]) -> str:
@@ -47,8 +57,15 @@ def without_citations(sentence: str) -> str:
         if numbers and _BY_NUMBER.fullmatch(numbers):
             return "" if _FOLLOWS.search(before) else match[0]
         chunks = (numbers or match[3]).split(";")
-        if all(_BY_AUTHOR.fullmatch(chunk) or _POINTER.fullmatch(chunk) for chunk in chunks):
-            return ""
-        return match[0]
+        said = [chunk for chunk in chunks if not (_BY_AUTHOR.fullmatch(chunk) or _POINTER.fullmatch(chunk))]
+        if len(said) == len(chunks):
+            return match[0]
+        opening = match[0][: len(match[0]) - len(match[0].lstrip()) + 1]
+        return f"{opening}{';'.join(said).strip()}{match[0][-1]}" if said else ""
 
-    return _YEAR_ALONE.sub("", _BRACKETS.sub(replaced, sentence)).strip()
+    return _AS_SHOWN.sub("", _YEAR_ALONE.sub("", _BRACKETS.sub(replaced, sentence))).strip()
+
+
+def points_elsewhere(sentence: str) -> bool:
+    """Whether a sentence leads to a numbered part of the paper, or to the one it stands in: `Table 1 shows this.`"""
+    return _POINTS.search(sentence) is not None

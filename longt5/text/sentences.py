@@ -47,10 +47,11 @@ _LEANS = re.compile(
     r"(?:This|These|That|Those)(?! (?:paper|study|work|article|review|report|thesis|survey|chapter|manuscript)))\b"
     r"(?! is (?:known|well|shown|important|clear|possible)\b| has been\b)",
 )
-# Of 58,788 full stops after a word in 368 papers 65 stood after one of these.
+# Of 58,788 full stops after a word in 368 papers 67 stood after one of these.
 _LEADING_ON = frozenset(
     "and or nor but the an which whose that than of because although whereas while if with from to in by for at into "
-    "as between".split()
+    "as between they we he she our their its his her my your was were been have would could might must shall will "
+    "those what when where who whom very also then".split()
 )
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘/,;–—]+$")
 _GLUED_WORD = re.compile(r"(?:^|[\s(“\"])([a-zà-ÿ]{3,})$")
@@ -107,7 +108,7 @@ def leans_on_another(sentence: str) -> bool:
 def may_end_text(text: str) -> bool:
     """Whether `text` ends as a sentence does: with a mark that belongs to no abbreviation, initial or number.
 
-    After a word that something has to follow, as "and" or "of", a full stop ends none.
+    After a comma, and a word that something has to follow, as "and" or "they", a full stop ends none.
     """
     match = _LAST_MARK.search(text)
     if match is None:
@@ -120,6 +121,8 @@ def may_end_text(text: str) -> bool:
     if len(key) == 1 and last.isupper():  # an initial, unless it names something: "type A."
         return before.split()[-1:] != [] and before.split()[-1].islower()
     if key == "al" and before.endswith("et"):
+        return False
+    if text[: match.start()].rstrip().endswith(","):
         return False
     return last != "0" and key not in ABBREVIATIONS - LATE_ABBREVIATIONS and key not in _LEADING_ON
 

@@ -97,7 +97,13 @@ def test_debris_and_sentences_that_hang_are_not_shown() -> None:
         ("Reading of Papers Recent models read papers.", "Recent models read papers."),
         ("Reading of Papers C.1.", None),
         ("Results.", None),
+        ("Semantic Modeling We read long papers.", "We read long papers."),
+        ("Network Dynamics and Architecture A model reads long papers.", "A model reads long papers."),
+        ("Hepatitis A is read about.", "Hepatitis A is read about."),
+        ("Using The Reader we read long papers.", "Using The Reader we read long papers."),
         ("∗ *Ada Byron is now with another university.", None),
+        ("(B) Activity before the movement was read.", None),
+        ("(A–C) Activity before the movement was read.", None),
         ("† These authors gave the same.", None),
     ],
 )
@@ -112,6 +118,33 @@ def test_headings_and_footnotes_are_taken_off(written: str, shown: str | None) -
     ]
     kept = presentable([DraftSentence(written, 0, 9)], NO_JOINTS, headings)
     assert [draft.text for draft in kept] == ([shown] if shown else [])
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Table 1 provides a summary.",
+        "In Section 2.2, we read long papers.",
+        "The papers are like that shown in Fig. 3 (a).",
+        "In this section, we read long papers.",
+        "By Theorem 2 we read long papers.",
+        "Let r be the selected reader for all x, that is ∀x ∈ X.",
+    ],
+)
+def test_what_leads_to_a_part_of_the_paper_is_not_shown(sentence: str) -> None:
+    assert presentable([DraftSentence(sentence, 0, 9)], NO_JOINTS) == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The table was read by six people.",
+        "Section after section is read.",
+        "Their figures are those of 2019.",
+    ],
+)
+def test_what_only_sounds_like_it_is(sentence: str) -> None:
+    assert [draft.text for draft in presentable([DraftSentence(sentence, 0, 9)], NO_JOINTS)] == [sentence]
 
 
 @given(st.integers(0, 60), st.lists(st.integers(1, 30), max_size=8))

@@ -97,6 +97,8 @@ def test_whole_sentences(sentence: str, whole: bool) -> None:
         ("It is the one called type A.", True),
         ("It reads and.", False),
         ("It reads the.", False),
+        ("It reads long papers, they.", False),
+        ("It hides faults, and tolerance,.", False),
         ("It is shown in Fig.", False),
         ("It is a gift of.", False),
         ("What it is for!", True),  # not by chance

@@ -11,11 +11,20 @@ from typing import Any
 
 from app.documents.headings import heading_label
 from app.summarizing.joints import Joints
+from app.summarizing.tldr import states_aim
+from longt5.evaluation.faithfulness import content_words
 from longt5.text.citations import points_elsewhere, without_citations
 from longt5.text.sentences import leans_on_another, may_end_text, split_sentences
 
-# Share of words in common, of all words in either, from which two sentences say the same.
+# Share of words in common, of all words in either, from which two sentences say the same; and of a sentence's content
+# words, four at least, from which an earlier one has said it. What is written late of the same is often wrong.
 SAME_WORDS = 0.7
+_SAID, _FEWEST_SAID = 0.7, 4
+# How a paper speaks of what it says; whoever says so says the same.
+_SAYING = frozenset(
+    "show shows shown showed demonstrate demonstrates present presents propose proposes introduce introduces find "
+    "found suggest suggests result results findings experiments work method approach model framework new novel".split()
+)
 # Words said twice in a row: "P. mirabilis (Pisauridae) mirabilis (Pisauridae)".
 _STUTTER = re.compile(r"(?<!\S)(\S+(?: \S+){1,7})(?: \1)+(?!\S)")
 # Share of a sentence that must be words; the rest is numbers, names of variables, symbols.
@@ -80,14 +89,23 @@ def presentable(
         joints: of the paper; of sentences melted together the last is kept.
         headings: of the paper; one that was copied with the sentence under it is taken off.
 
-    Sentences that lead to a figure or a section are left out too: a summary has none.
+    Sentences that lead to a figure or a section are left out too, as a summary has none, and those that say again
+    what was said.
     """
     names = sorted({_without_number(heading) for heading in headings} - {""}, key=len, reverse=True)
     bare = [replace(draft, text=joints.after_last(_without_heading(draft.text, names))) for draft in drafts]
     kept = [draft for draft in bare if may_end_text(draft.text) and _reads_well(draft.text)]
     while len(kept) > 1 and leans_on_another(kept[0].text):
         del kept[0]
-    return kept
+    return [draft for i, draft in enumerate(kept) if not _is_said(draft.text, kept[:i])]
+
+
+def _is_said(sentence: str, earlier: Sequence[DraftSentence]) -> bool:
+    """Whether an earlier sentence says all of it; what a paper is about may have stood among what others did."""
+    words = set(content_words(sentence)) - _SAYING
+    if len(words) < _FEWEST_SAID or states_aim(sentence):
+        return False
+    return any(len(words & set(content_words(draft.text))) >= _SAID * len(words) for draft in earlier)
 
 
 def nearest_count(words: int, texts: Iterable[str]) -> int:

@@ -23,6 +23,11 @@ _FINDING = re.compile(
 _WORD = re.compile(r"[^\W\d_]{4,}")
 
 
+def states_aim(sentence: str) -> bool:
+    """Whether a sentence says what its paper does."""
+    return _AIM.search(sentence) is not None
+
+
 def choose_tldr(sentences: Sequence[str], title: str) -> list[int]:
     """Indices of one or two sentences that stand by themselves, in their order: an aim, and a finding if there is one.
 
@@ -32,7 +37,7 @@ def choose_tldr(sentences: Sequence[str], title: str) -> list[int]:
         range(len(sentences))
     )
     weights = _centrality(sentences, title)
-    aims = [i for i in free if _AIM.search(sentences[i])]
+    aims = [i for i in free if states_aim(sentences[i])]
     findings = [i for i in free if _FINDING.search(sentences[i]) and i not in aims[:1]]
     chosen = aims[:1] + ([max(findings, key=lambda i: weights[i])] if findings else [])
     return sorted(chosen) or [max(free, key=lambda i: weights[i])] if free else []

@@ -129,7 +129,7 @@ class ReadText:
         self._keys.update(keys)
         self._keys.update(first + second for first, second in pairwise(keys))  # "IL 6"
         self._positions: dict[str, list[int]] = {}
-        words = _content_words(_LINE_HYPHEN.sub(r"\1\2", text), stop_words=frozenset())
+        words = content_words(_LINE_HYPHEN.sub(r"\1\2", text), leave_out=frozenset())
         for position, word in enumerate(words):
             self._positions.setdefault(word, []).append(position)
 
@@ -140,9 +140,7 @@ class ReadText:
             one.item for one in found if not any(keys <= self._keys for keys in one.alternatives)
         )
         sentences = [summary[start:end] for start, end in split_sentences(summary)]
-        near = sum(
-            self._in_one_window(set(_content_words(sentence, _FUNCTION_WORDS))) for sentence in sentences
-        )
+        near = sum(self._in_one_window(set(content_words(sentence))) for sentence in sentences)
         return Faithfulness(
             tuple(one.item for one in found), unsupported, near / len(sentences) if sentences else 0.0
         )
@@ -300,9 +298,9 @@ def _key(word: str) -> str:
     return "".join(character for character in word if character.isalnum())
 
 
-def _content_words(text: str, stop_words: frozenset[str]) -> list[str]:
-    """The words of a text but the stop words, as keys, the parts of compounds each by itself."""
+def content_words(text: str, leave_out: frozenset[str] = _FUNCTION_WORDS) -> list[str]:
+    """The words of a text but those that claim nothing, without case and accents, compounds in their parts."""
     words = [
         part for match in _TOKEN.finditer(text) for part in re.split(f"[{_DASHES}/]", match.group()) if part
     ]
-    return [_key(word) for word in words if word.lower() not in stop_words and _key(word)]
+    return [_key(word) for word in words if word.lower() not in leave_out and _key(word)]

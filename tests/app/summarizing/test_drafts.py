@@ -135,6 +135,24 @@ def test_what_leads_to_a_part_of_the_paper_is_not_shown(sentence: str) -> None:
     assert presentable([DraftSentence(sentence, 0, 9)], NO_JOINTS) == []
 
 
+FIRST = "Reading memory gives readers long papers with lower overhead and no loss of accuracy."
+
+
+@pytest.mark.parametrize(
+    ("later", "is_shown"),
+    [
+        ("We also show that reading memory gives lower overhead and a loss of accuracy.", False),
+        ("Results demonstrate long papers with lower overhead.", False),
+        ("Reading memory gives readers of Chinese novels less to do on paper.", True),
+        ("In this paper, we propose reading memory with lower overhead.", True),  # what others did came first
+        ("It gives accuracy.", True),  # too short to tell
+    ],
+)
+def test_what_is_said_again_is_not_shown(later: str, is_shown: bool) -> None:
+    kept = presentable([DraftSentence(FIRST, 0, 9), DraftSentence(later, 9, 18)], NO_JOINTS)
+    assert [draft.text for draft in kept] == ([FIRST, later] if is_shown else [FIRST])
+
+
 @pytest.mark.parametrize(
     "sentence",
     [

@@ -47,9 +47,9 @@ _LEANS = re.compile(
     r"(?:This|These|That|Those)(?! (?:paper|study|work|article|review|report|thesis|survey|chapter|manuscript)))\b"
     r"(?! is (?:known|well|shown|important|clear|possible)\b| has been\b)",
 )
-# Of 58,788 full stops after a word in 368 papers 67 stood after one of these.
+# Of 58,788 full stops after a word in 368 papers fewer than 100 stood after one of these.
 _LEADING_ON = frozenset(
-    "and or nor but the an which whose that than of because although whereas while if with from to in by for at into "
+    "and or nor but a the an which whose that than of because although whereas while if with from to in by for at into "
     "as between they we he she our their its his her my your was were been have would could might must shall will "
     "those what when where who whom very also then".split()
 )

@@ -97,6 +97,7 @@ def test_whole_sentences(sentence: str, whole: bool) -> None:
         ("It is the one called type A.", True),
         ("It reads and.", False),
         ("It reads the.", False),
+        ("It is known as a.", False),
         ("It reads long papers, they.", False),
         ("It hides faults, and tolerance,.", False),
         ("It is shown in Fig.", False),

@@ -21,7 +21,6 @@ from app.summarizing.drafts import (
     draft_sentences,
     finished_sentences,
     nearest_count,
-    presentable,
     without_repeats,
 )
 from app.summarizing.evidence import find_evidence, passage_ranges
@@ -30,6 +29,7 @@ from app.summarizing.joints import Joints
 from app.summarizing.merging import frame, sources_of
 from app.summarizing.notes import reading_notes
 from app.summarizing.plan import Piece, Plan, PlannedWindow, make_plan
+from app.summarizing.presentable import presentable
 from app.summarizing.progress import Progress, Step
 from app.summarizing.quoting import Quotes
 from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings

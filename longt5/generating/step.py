@@ -58,10 +58,9 @@ class DecoderStep:
         packing = partial(products, rows=rows, packed=packed)
         self._embed, self._norm = decoder.embed_tokens, decoder.final_layer_norm
         self._layers = []
+        # One layer after the other gives its keys and values up: of a long text two copies may be too large.
         for block, past in zip(decoder.block, self._pasts, strict=True):
-            source = cross.pop(
-                0
-            )  # one by one, as two copies of a long text's keys and values may be too large
+            source = cross.pop(0)
             to_source = source_attention(source.keys, source.values, source_bias, beams, packed=packed)
             source.keys = source.values = None
             self._layers.append(_Layer(block, past, to_source, packing))

@@ -195,7 +195,7 @@ class Job:
         draft.token_ids = best.token_ids
         self._on_writing(draft.token_ids)
         # A model that writes nothing readable is shown as it is; a section is left without a summary instead.
-        shown = best.kept or (best.meant if piece.kind == "summary" else [])
+        shown = best.kept or (best.drafts if piece.kind == "summary" else [])
         if piece.words is not None:
             shown = shown[: nearest_count(piece.words, (sentence.text for sentence in shown))]
         return self._supported(draft, shown)
@@ -219,8 +219,8 @@ class Job:
         self._say("looking up", draft.piece.name)
         drafts = meant = draft_sentences(tokenizer, token_ids)
         if drafts and not self.settings.do_sample:  # which may draw the unlikely
-            meant = unforced(self.loaded.model, tokenizer, self._forced(draft), drafts) or drafts
-        return _Text(token_ids, drafts, meant, self._presentable(meant))
+            meant = unforced(self.loaded.model, tokenizer, self._forced(draft), drafts)
+        return _Text(token_ids, drafts, self._presentable(meant) or self._presentable(drafts))
 
     def _presentable(self, drafts: Sequence[DraftSentence]) -> list[DraftSentence]:
         return presentable(drafts, self._joints, (section.heading for section in self.document.sections))
@@ -394,10 +394,8 @@ class _Text:
     token_ids: Tokens
     drafts: list[DraftSentence]
     """All of them."""
-    meant: list[DraftSentence]
-    """Those that no rule forced upon the model."""
     kept: list[DraftSentence]
-    """Those of them that can be shown."""
+    """Those that can be shown: of what no rule forced upon the model, else of all."""
 
     @property
     def words(self) -> int:
@@ -406,7 +404,7 @@ class _Text:
 
     def lacks(self, target_words: int) -> bool:
         """Whether so much was taken out that what can be shown is too short."""
-        return 0 < self.words < INTERVAL[0] * target_words and len(self.kept) < len(self.drafts)
+        return self.words < INTERVAL[0] * target_words and len(self.kept) < len(self.drafts)
 
     @property
     def kept_tokens(self) -> Tokens:

@@ -62,7 +62,7 @@ def shown(
     monkeypatch.setattr(job, "write", writer)
     monkeypatch.setattr(job, "unforced", meant)
     monkeypatch.setattr(job, "finish", lambda tokenizer, config, ids, words: tuple(ids))
-    monkeypatch.setattr(job, "presentable", lambda drafts, joints, headings: list(drafts))
+    monkeypatch.setattr(job, "presentable", lambda drafts, *_: [d for d in drafts if " " in d.text])
     settings = dataclasses.replace(
         SummarySettings(model="tiny"), length="short", sections=False, max_new_tokens=200
     )
@@ -112,6 +112,23 @@ def test_nothing_is_lost_where_there_is_no_more_to_say(
     good = of_words(TARGET // 2)
     found, writer = shown(store, paper, [[*good, BAD], *[[BAD]] * job.WRITTEN_ON], monkeypatch)
     assert found == good and len(writer.begun) == 1 + job.WRITTEN_ON
+
+
+def test_what_was_forced_is_better_than_debris(
+    store: ModelStore, paper: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, _ = shown(store, paper, [[BAD, "Schroet."], *[["Schroet."]] * job.WRITTEN_ON], monkeypatch)
+    assert found == [BAD]
+
+
+def test_a_text_of_which_nothing_can_be_shown_is_written_anew(
+    store: ModelStore, paper: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = of_words(TARGET)
+    found, writer = shown(store, paper, [["Schroet."], good], monkeypatch)
+    assert found == good and writer.begun == ["", ""]
+    first, *_ = writer.tokenizer("Schroet.", add_special_tokens=False)["input_ids"]
+    assert writer.barred == [[], [first]]
 
 
 def test_a_text_is_written_on_so_often_and_no_more(

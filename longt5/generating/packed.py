@@ -38,9 +38,8 @@ def products(layers: Sequence[nn.Linear], *, rows: int, packed: bool) -> Product
     weights = [layer.weight for layer in layers]
     count = rows * sum(weight.numel() for weight in weights)
     fits = packed and count >= FEWEST_PRODUCTS and onednn_applies(*weights)
-    if not fits or any(
-        layer.bias is not None for layer in layers
-    ):  # an int8 layer, which has none, does not fit
+    # Asked last: an int8 layer does not fit, nor has it a bias.
+    if not fits or any(layer.bias is not None for layer in layers):
         return lambda states: [apply_linear(layer, states) for layer in layers]
     weight = pack(weights[0] if len(weights) == 1 else torch.cat(weights), rows)
     sizes = [len(weight) for weight in weights]

@@ -133,12 +133,17 @@ def onednn_applies(*tensors: Tensor) -> bool:
     )
 
 
+def onednn_linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """As `linear`, by oneDNN, by the operator that torch.compile puts in the place of F.linear; `onednn_applies`."""
+    return torch.ops.mkldnn._linear_pointwise(states, weight, bias, "none", [], "")
+
+
 def linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """states @ weight.T + bias, (..., in), (out, in) and (out,) -> (..., out)."""
     if not faster_on_cpu(states, weight):
         return F.linear(states, weight, bias)
     return in_pieces(
-        lambda piece: torch.ops.mkldnn._linear_pointwise(piece, weight, bias, "none", [], ""),
+        lambda piece: onednn_linear(piece, weight, bias),
         states,
         len(weight),
         states.dtype,

@@ -1,7 +1,4 @@
-"""Products with matrices in oneDNN's own order, which a CPU reads about twice as fast as rows: for what stays the same.
-
-The operators are those that torch.compile puts in the place of F.linear.
-"""
+"""Products with matrices in oneDNN's own order, which a CPU reads about twice as fast as rows: for what stays."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from longt5.attention.dispatch import onednn_applies
+from longt5.attention.dispatch import onednn_applies, onednn_linear
 from longt5.layers import apply_linear
 
 # Multiplications from which the order is worth the operator's start.
@@ -20,13 +17,8 @@ Products = Callable[[Tensor], Sequence[Tensor]]
 
 
 def pack(weight: Tensor, rows: int) -> Tensor:
-    """A copy of `(out, in)` in the order for `rows` rows of states; nothing but `product` can read it."""
+    """A copy of `(out, in)` in the order for `rows` rows of states; nothing but `onednn_linear` can read it."""
     return torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
-
-
-def product(states: Tensor, packed: Tensor) -> Tensor:
-    """(rows, in) states with a packed `(out, in)` weight -> `(rows, out)`"""
-    return torch.ops.mkldnn._linear_pointwise(states, packed, None, "none", [], "")
 
 
 def products(layers: Sequence[nn.Linear], *, rows: int, packed: bool) -> Products:
@@ -43,4 +35,4 @@ def products(layers: Sequence[nn.Linear], *, rows: int, packed: bool) -> Product
         return lambda states: [apply_linear(layer, states) for layer in layers]
     weight = pack(weights[0] if len(weights) == 1 else torch.cat(weights), rows)
     sizes = [len(weight) for weight in weights]
-    return lambda states: product(states, weight).split(sizes, dim=-1)
+    return lambda states: onednn_linear(states, weight).split(sizes, dim=-1)

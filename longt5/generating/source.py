@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from longt5.attention.dispatch import onednn_applies
-from longt5.generating.packed import pack, product
+from longt5.attention.dispatch import onednn_applies, onednn_linear
+from longt5.generating.packed import pack
 
 # From where the order is of use, as measured on two cores: the product with the values is shared out among no more.
 FEWEST_BEAMS = 3
@@ -77,11 +77,13 @@ class _PackedSource:
 
     def _one_text(self, text: int, query: Tensor) -> Tensor:
         """(heads, beams, d_kv) -> `(beams, heads * d_kv)`"""
-        scores = torch.stack([product(head, key) for head, key in zip(query, self._keys[text], strict=True)])
+        scores = torch.stack(
+            [onednn_linear(head, key) for head, key in zip(query, self._keys[text], strict=True)]
+        )
         if self._bias is not None:
             scores += self._bias[text]
         attended = [
-            self._own_values(product(weights.flatten(0, 1), values), len(weights))
+            self._own_values(onednn_linear(weights.flatten(0, 1), values), len(weights))
             for weights, values in zip(
                 scores.softmax(-1).split(self._together), self._values[text], strict=True
             )

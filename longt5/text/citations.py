@@ -24,7 +24,7 @@ _AS_SHOWN = re.compile(
 )
 _POINTS = re.compile(
     rf"\b(?:{_NUMBERED}|theorems?|lemmas?|propositions?)\s?\(?[a-z]?\.?\d{{1,2}}\b|\b(?:figure|table|appendix) [A-Z]\b"
-    r"|\b(?:in )?this (?:sub)?(?:section|chapter|appendix|supplement)\b",
+    r"|\bthis (?:sub)?(?:section|chapter|appendix|supplement)\b",
     re.IGNORECASE,
 )
 # A model that may not write square brackets opens with a round one what it closes with a square one.

@@ -1,4 +1,4 @@
-"""Decoding on a GPU: its tests, then each new token's time against transformers, in less than four minutes.
+"""Decoding on a GPU: what only a GPU can test, then each new token's time against transformers, in four minutes.
 
 python -m benchmarks.gpu
 """
@@ -10,7 +10,10 @@ import sys
 
 import torch
 
-TESTS = ("tests/longt5/generating", "tests/longt5/attention/test_fused.py")
+TESTS = (
+    "tests/longt5/generating/test_stepping.py::test_a_recorded_step_writes_what_the_layers_write",
+    "tests/longt5/attention/test_fused.py",
+)
 ROWS = (("base", 1), ("base", 4), ("large", 1), ("large", 4))
 OPTIONS = (
     "--device cuda --dtype bfloat16 --attention transient-global --lengths 16384 --new-tokens 128 --repeats 1"

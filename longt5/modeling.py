@@ -1,8 +1,9 @@
 """LongT5's public classes: drop-in for transformers' classes of the same names.
 
 Arguments, outputs and state-dict names are transformers'. Saving, loading, placement and `generate` are its own code;
-the stacks and everything below them are ours. One thing is done differently in `generate`: all beams of a text attend
-to one copy of the encoder's output and of the cross-attention's keys and values.
+the stacks and everything below them are ours. Two things are done differently in `generate`: all beams of a text attend
+to one copy of the encoder's output and of the cross-attention's keys and values, and where the decoder goes by steps of
+fixed shapes (`longt5.generating`), beam search is ours too.
 """
 
 import copy
@@ -597,7 +598,9 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
     ) -> Any:
         """transformers' beam search, or where tokens go by steps the same one in fewer operations."""
         cache = model_kwargs.get(CACHE_NAME)
-        given = {name: value for name, value in model_kwargs.items() if name != CACHE_NAME and value is not None}
+        given = {
+            name: value for name, value in model_kwargs.items() if name != CACHE_NAME and value is not None
+        }
         rules = (stopping_criteria, generation_config)
         if isinstance(cache, SteppingCache) and can_search(*rules, synced_gpus, set(given)):
             return search(self, input_ids, logits_processor, *rules, cache, given)

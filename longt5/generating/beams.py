@@ -1,8 +1,8 @@
-"""Beam search over a decoder that goes by steps: transformers' search, told in a tenth of its operations.
+"""Beam search over a decoder that goes by steps: transformers' search in a tenth of its operations.
 
-transformers' own keeps its books in tensors on the model's device, some hundred short operations a token: on a GPU they
-take longer than the decoder, whose step is one graph, and on a CPU as long as a layer. Here the device is asked for each
-beam's best tokens, once a token, and NumPy keeps the books, with the same float32 numbers.
+transformers' own keeps its books in tensors on the model's device, some hundred short operations a token, which on a
+GPU take longer than the decoder, whose step is one graph. Here the device is asked once a token for each beam's best
+tokens, and NumPy keeps the books, with the same float32 numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from transformers.generation import LogitsProcessorList, StoppingCriteriaList
 
 from longt5.generating.stepping import SteppingCache
 
-_OUT = np.float32(-1e9)  # what a beam loses that is out of the race; sums with it are still ordered, as in transformers
+_OUT = np.float32(
+    -1e9
+)  # what a beam loses that is out of the race; sums with it are still ordered, as in transformers
 
 
 def can_search(
@@ -89,7 +91,11 @@ class BeamRules:
         lengths = [each.max_length for each in criteria if isinstance(each, MaxLengthCriteria)]
         ends = [each.eos_token_id.tolist() for each in criteria if isinstance(each, EosTokenCriteria)]
         # transformers takes a padding token of 0 for none.
-        fill = -1 if config._eos_token_tensor is None else int(config._pad_token_tensor or config._eos_token_tensor[0])
+        fill = (
+            -1
+            if config._eos_token_tensor is None
+            else int(config._pad_token_tensor or config._eos_token_tensor[0])
+        )
         return cls(
             num_beams=config.num_beams,
             ends=tuple(sorted({token for tokens in ends for token in tokens})),
@@ -139,7 +145,7 @@ class Beams:
         """Adds a token to each beam.
 
         Args:
-            scores, tokens: `(texts * num_beams, candidates)`, the log probabilities of each beam's best tokens, float32.
+            scores, tokens: `(texts * num_beams, candidates)`, each beam's best tokens and their log probabilities.
 
         Returns:
             `(texts * num_beams,)`: the row from which each row goes on; None where the search is over.

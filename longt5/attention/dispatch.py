@@ -57,8 +57,9 @@ def encoder_attention(
 
     Each query attends to the keys at most `radius` tokens away and to every global token, under one softmax.
     Padding is never attended to; what a padded query gets is finite and without meaning. It can be differentiated
-    once: asking for a gradient of its gradients raises RuntimeError. Under torch.func, in forward mode, and where
-    attentions are returned, `blocked_attention` is in its place, which knows all derivatives and takes its memory.
+    once: asking for a gradient of its gradients raises RuntimeError. Under torch.func, in forward mode, where
+    attentions are returned, and compiled with dropout outside a GPU, `blocked_attention` is in its place, which knows
+    all derivatives and takes its memory.
 
     Args:
         query, key, value: (batch, length, heads, d_kv).
@@ -69,12 +70,16 @@ def encoder_attention(
         (batch, length, heads, d_kv)
     """
     inputs = (query, key, value, band_bias, global_tokens, attention_mask)
-    if not torch.compiler.is_compiling() and is_transformed():
+    compiling = torch.compiler.is_compiling()
+    if not compiling and is_transformed():
         # The kernels' gradients are for backward() alone.
         return blocked_attention(*inputs, dropout=dropout)[0]
     kernel = _forced or _fastest(inputs, dropout)
+    if compiling and kernel == "tiled" and dropout > 0:
+        # Its dropout is drawn anew in the backward pass, from a generator that no compiler can trace.
+        return blocked_attention(*inputs, dropout=dropout)[0]
     if kernel == "fused":
-        if torch.compiler.is_compiling() or _forced is not None:
+        if compiling or _forced is not None:
             return fused_attention(*inputs, dropout=dropout)
         try:
             return fused_attention(*inputs, dropout=dropout)

@@ -226,7 +226,12 @@ def dense_attention(
     if groups > 1:
         output = _split_groups(output, groups, queries)
         weights = None if weights is None else _split_groups(weights, groups, queries)
-    return output.transpose(1, 2), weights if with_weights else None
+    output = output.transpose(1, 2)
+    if (
+        torch.compiler.is_exporting()
+    ):  # an export's decomposition has another layout, of which heads are no view
+        output = output.clone(memory_format=torch.contiguous_format)
+    return output, weights if with_weights else None
 
 
 def _split_groups(x: Tensor, groups: int, queries: int) -> Tensor:

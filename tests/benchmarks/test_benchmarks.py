@@ -34,7 +34,7 @@ def printed(*arguments: str) -> list[str]:
 @pytest.mark.parametrize(
     ("arguments", "rows"),
     [
-        (["encoder", "--lengths", "40", "80"], 2),
+        (["encoder", "--lengths", "40", "80"], 4),
         (["generate", "--lengths", "40", "--new-tokens", "3"], 3),
         (["train", "--lengths", "40", "--target-tokens", "8", "--autocast"], 1),
     ],

@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
+from onnxruntime import InferenceSession
 from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.func import functional_call, grad, jvp, vmap
@@ -226,15 +228,30 @@ def traced(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> nn.Module:
     return torch.jit.trace(model, inputs, check_trace=False)
 
 
+def exported_to_onnx(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Callable[..., torch.Tensor]:
+    program = torch.onnx.export(model, inputs, dynamo=True, verbose=False)
+    session = InferenceSession(program.model_proto.SerializeToString())
+
+    def run(*inputs: torch.Tensor) -> torch.Tensor:
+        names = [each.name for each in session.get_inputs()]
+        (output,) = session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True)})
+        return torch.from_numpy(output)
+
+    return run
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("gradients", [False, True])
 @pytest.mark.parametrize(
     ("attention", "trace"),
     [
-        *(("transient-global", trace) for trace in (compiled, exported, traced)),
+        *(("transient-global", trace) for trace in (compiled, exported, exported_to_onnx, traced)),
         ("local", traced),
         # Dynamo takes seconds, and has seen the band beside the globals.
-        *(pytest.param("local", trace, marks=pytest.mark.slow) for trace in (compiled, exported)),
+        *(
+            pytest.param("local", trace, marks=pytest.mark.slow)
+            for trace in (compiled, exported, exported_to_onnx)
+        ),
     ],
 )
 def test_nothing_stops_who_traces(attention, trace, gradients, monkeypatch):
@@ -245,6 +262,19 @@ def test_nothing_stops_who_traces(attention, trace, gradients, monkeypatch):
     with torch.set_grad_enabled(gradients):
         actual = trace(Traced(ours).eval(), inputs)(*inputs)
         assert_close(actual, Traced(theirs)(*inputs))
+
+
+def test_training_with_dropout_compiles():
+    model = tiny_model(dropout_rate=0.5, num_layers=1, num_decoder_layers=1).train()
+    batch = {"input_ids": random_ids(2, 40), "labels": random_ids(2, 4)}
+    run = compiled(model, ())
+    losses = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        losses.append(run(**batch).loss)
+    losses[0].backward()
+    assert losses[0] == losses[1] != losses[2]
+    assert all(weight.grad.isfinite().all() for weight in model.encoder.block[0].parameters())
 
 
 @pytest.mark.parametrize("attention", ATTENTION_TYPES)

@@ -68,6 +68,7 @@ versions: $(DEV_READY)
 	        --target run/transformers-$$version transformers==$$version && \
 	    PYTHONPATH=run/transformers-$$version $(BIN)/python -m pytest -m "not slow" --timeout 600 \
 	        tests/longt5/test_drop_in.py tests/longt5/test_modeling_parity.py tests/longt5/test_generation_parity.py \
+	        tests/longt5/generating \
 	        || exit 1; \
 	done
 

@@ -55,15 +55,18 @@ def presentable(
     kept = [draft for draft in bare if may_end_text(draft.text) and _reads_well(draft.text)]
     while len(kept) > 1 and leans_on_another(kept[0].text):
         del kept[0]
-    return [draft for i, draft in enumerate(kept) if not _is_said(draft.text, kept[:i])]
+    words = [set(content_words(draft.text)) for draft in kept]
+    # What a paper is about may have stood among what others did.
+    return [
+        draft
+        for i, draft in enumerate(kept)
+        if states_aim(draft.text) or not _are_said(words[i] - _SAYING, words[:i])
+    ]
 
 
-def _is_said(sentence: str, earlier: Sequence[DraftSentence]) -> bool:
-    """Whether an earlier sentence says all of it; what a paper is about may have stood among what others did."""
-    words = set(content_words(sentence)) - _SAYING
-    if len(words) < _FEWEST_SAID or states_aim(sentence):
-        return False
-    return any(len(words & set(content_words(draft.text))) >= _SAID * len(words) for draft in earlier)
+def _are_said(words: set[str], earlier: Sequence[set[str]]) -> bool:
+    """Whether the content words of an earlier sentence say what these do."""
+    return len(words) >= _FEWEST_SAID and any(len(words & others) >= _SAID * len(words) for others in earlier)
 
 
 def _without_heading(sentence: str, names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig
 
+from app.documents import Document, Page, undivided
 from longt5 import LongT5Config, LongT5ForConditionalGeneration
 from longt5.training.tokenizer import train_tokenizer
 
@@ -127,3 +128,12 @@ def wrapped(texts: Sequence[str], width: int = 90) -> list[str]:
     import textwrap
 
     return [line for text in texts for line in textwrap.wrap(text, width)]
+
+
+def plain_document(text: str, references: tuple[int, int] | None = None, pages: int = 4) -> Document:
+    """Pages of equal length, no headings, and a note."""
+    bounds = [len(text) * page // pages for page in range(pages + 1)]
+    ranges = tuple(Page(i + 1, bounds[i], bounds[i + 1]) for i in range(pages))
+    return Document(
+        "paper.txt", "A Paper", text, ranges, undivided(text, references), ("A note of the reader.",)
+    )

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from app import models
-from app.documents import Document, DocumentError, Page, PasswordNeeded, undivided
+from app.documents import Document, DocumentError, PasswordNeeded
 from app.models import ModelStore
 from app.settings import Settings
 from app.summarizing import progress, summarizer
@@ -34,7 +34,7 @@ from app.summarizing.summary import (
 from app.work import Stopped
 from longt5.maps import TeacherForced, teacher_force
 from longt5.text.citations import without_citations
-from tests.app.factories import make_model, make_pdf, paragraphs, wrapped
+from tests.app.factories import make_model, make_pdf, paragraphs, plain_document, wrapped
 from tests.app.summarizing.test_plan import PAPER
 
 REFERENCES = "References\n" + "\n".join(
@@ -47,14 +47,6 @@ def _settings(**changes: object) -> SummarySettings:
     return SummarySettings(model="tiny", **values)
 
 
-def _document(text: str, references: tuple[int, int] | None = None, pages: int = 4) -> Document:
-    bounds = [len(text) * page // pages for page in range(pages + 1)]
-    ranges = tuple(Page(i + 1, bounds[i], bounds[i + 1]) for i in range(pages))
-    return Document(
-        "paper.txt", "A Paper", text, ranges, undivided(text, references), ("A note of the reader.",)
-    )
-
-
 def _done(events: list[Event]) -> Summary:
     assert isinstance(events[-1], Done)
     return events[-1].summary
@@ -62,11 +54,6 @@ def _done(events: list[Event]) -> Summary:
 
 def _summary(store: ModelStore, document: Document, **changes: object) -> Summary:
     return _done(list(summarize(document, _settings(**changes), store)))
-
-
-@pytest.fixture(scope="module")
-def paper() -> Document:
-    return _document("\n".join(paragraphs(12)))
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +186,7 @@ def test_the_longest_summary_is_that_of_the_whole(store: ModelStore, paper: Docu
 
 def test_the_reference_list_is_left_out_unless_asked_for(store: ModelStore) -> None:
     body = "\n".join(paragraphs(3)) + "\n"
-    document = _document(body + REFERENCES, (len(body), len(body + REFERENCES)))
+    document = plain_document(body + REFERENCES, (len(body), len(body + REFERENCES)))
     without = _summary(store, document)
     assert any("Left out: reference list" in note for note in without.notes)
     assert max(end for _, end in without.windows[0].offsets) <= len(body)
@@ -212,7 +199,7 @@ def test_a_prefix_is_read_but_is_not_the_paper(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "tiny", generation={"prefix": "summarize: "})
     store = ModelStore(Settings(models=(str(folder),)))
     text = paragraphs(1)[0]
-    summary = _summary(store, _document(text))
+    summary = _summary(store, plain_document(text))
     (window,) = summary.windows
     first = next(i for i, (start, end) in enumerate(window.offsets) if start < end)
     with store.use("tiny") as loaded:
@@ -280,7 +267,7 @@ def test_a_chosen_length_is_met_however_the_model_would_like_to_end(
     store: ModelStore, paper: Document, length: str
 ) -> None:
     # Without capitals, so that no sentence of a random model is taken for one that melts into another.
-    lower = _document(paper.text.lower())
+    lower = plain_document(paper.text.lower())
     summary = _summary(store, lower, length=length, num_beams=1, max_new_tokens=8)
     assert len(summary.text.split()) == pytest.approx(LENGTHS[length], rel=0.15)
 
@@ -295,7 +282,7 @@ def test_the_length_of_quotes_does_not_depend_on_references_left_out(
     store: ModelStore, paper: Document
 ) -> None:
     references = paper.text.index("\n", len(paper.text) // 3)
-    document = _document(paper.text, references=(references, len(paper.text)))
+    document = plain_document(paper.text, references=(references, len(paper.text)))
     summary = _summary(store, document, writing="quotes", length="short", num_beams=1)
     assert len(summary.text.split()) == pytest.approx(LENGTHS["short"], rel=0.25)
 
@@ -306,7 +293,7 @@ def test_what_cannot_be_read_or_summarized_is_said(
     with pytest.raises(DocumentError):
         list(summarize(tmp_path / "missing.pdf", _settings(), store))
     with pytest.raises(SummaryError, match="no text"):
-        list(summarize(_document(" \n "), _settings(), store))
+        list(summarize(plain_document(" \n "), _settings(), store))
     with pytest.raises(SummaryError, match="no model named"):
         list(summarize(paper, dataclasses.replace(_settings(), model="other"), store))
     assert issubclass(PasswordNeeded, DocumentError)
@@ -369,7 +356,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelStore, Document
     folder = make_model(
         tmp_path_factory.mktemp("models") / "tiny", d_model=128, num_layers=6, global_block_size=16
     )
-    document = _document("\n".join(paragraphs(40)))
+    document = plain_document("\n".join(paragraphs(40)))
     return ModelStore(Settings(models=(str(folder),), kept_encodings_bytes=1)), document
 
 

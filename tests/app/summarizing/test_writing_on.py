@@ -16,8 +16,6 @@ from app.summarizing.settings import LENGTHS, SummarySettings
 from app.summarizing.summarizer import summarize
 from app.summarizing.summary import Done
 from longt5.generation import Tokens
-from tests.app.factories import paragraphs
-from tests.app.summarizing.test_summarizer import _document
 
 TARGET = LENGTHS["short"]
 SUBJECTS = "model reader encoder decoder window paper summary sentence".split()
@@ -44,11 +42,6 @@ class Writer:
         self.barred.append(config.begin_suppress_tokens or [])
         written = self.tokenizer(" ".join(self.texts.pop(0)), add_special_tokens=False)["input_ids"]
         return (*begun, *written)
-
-
-@pytest.fixture(scope="module")
-def paper() -> Document:
-    return _document("\n".join(paragraphs(12)))
 
 
 def shown(

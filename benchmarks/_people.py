@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-import httpx
+import aiohttp
 
 from benchmarks._job import ROOT
 
@@ -24,6 +24,8 @@ TURN = re.compile(r"· \d+%|Loading the model|summary_id")
 SETTINGS = {"max_new_tokens": 48, "num_beams": 1, "max_input_tokens": 1024, "long_papers": "truncate"}
 SILENT_SECONDS = 300
 """After which somebody who is told nothing gives up: longer than a turn may last while others wait."""
+LONGEST_MESSAGE = 2**24
+"""Bytes of one, a whole summary with its evidence."""
 GREEDY_AT_ONCE = 5
 """How many files the first of them sends at once; all others send one after the other."""
 
@@ -97,7 +99,8 @@ class Crowd:
                 for person in range(self._people)
                 for visitor in range(1 if person else GREEDY_AT_ONCE)
             ]
-            config = (await visitors[0][-1].get("/config")).json()
+            async with visitors[0][-1].get("/config") as answer:
+                config = await answer.json()
             function = next(one["id"] for one in config["dependencies"] if one["api_name"] == "summarize")
             deadline = time.monotonic() + seconds
             everybody = [
@@ -112,16 +115,18 @@ class Crowd:
                 if not one.cancelled():
                     one.result()  # raises what is wrong with this program
 
-    def _client(self, person: int) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            base_url=self._address,
+    def _client(self, person: int) -> aiohttp.ClientSession:
+        # Parsers in C, as the people share the server's processors, which browsers do not.
+        return aiohttp.ClientSession(
+            self._address,
             headers={"X-Forwarded-For": address_of(person)},
-            timeout=SILENT_SECONDS,
-            verify=False,  # nothing is encrypted, and certificates would be loaded for each
+            cookie_jar=aiohttp.CookieJar(unsafe=True),  # of an address that is no name
+            timeout=aiohttp.ClientTimeout(total=None, sock_read=SILENT_SECONDS),
+            read_bufsize=LONGEST_MESSAGE,
         )
 
     async def _person(
-        self, client: httpx.AsyncClient, function: int, person: int, visitor: int, deadline: float
+        self, client: aiohttp.ClientSession, function: int, person: int, visitor: int, deadline: float
     ) -> None:
         chance = random.Random(self._seed * 10**6 + person * 1_000 + visitor)
         paper = self._papers[(person + visitor) % len(self._papers)]
@@ -130,7 +135,7 @@ class Crowd:
             self.visits.append(visit)
             try:
                 await _visit(client, function, visit, paper[1])
-            except httpx.HTTPError as error:
+            except aiohttp.ClientError as error:
                 visit.lost = type(error).__name__
             except asyncio.TimeoutError:
                 visit.lost = f"told nothing for {SILENT_SECONDS} s"
@@ -145,19 +150,21 @@ class Crowd:
             paper = chance.choice(self._papers)
 
 
-async def _visit(client: httpx.AsyncClient, function: int, visit: Visit, content: bytes) -> None:
+async def _visit(client: aiohttp.ClientSession, function: int, visit: Visit, content: bytes) -> None:
     """Sends a file as a page would, and follows what is told."""
-    sent = await client.post("/gradio_api/upload", files={"files": (visit.file, content)})
-    if sent.status_code != 200:
-        visit.said = sent.text
-        return
-    file = {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
+    form = aiohttp.FormData()
+    form.add_field("files", content, filename=visit.file)
+    async with client.post("/gradio_api/upload", data=form) as sent:
+        if sent.status != 200:
+            visit.said = await sent.text()
+            return
+        file = {"path": (await sent.json())[0], "meta": {"_type": "gradio.FileData"}}
     session = secrets.token_hex(6)
     body = {"data": [file, "", SETTINGS, ""], "fn_index": function, "session_hash": session}
-    joined = await client.post("/gradio_api/queue/join", json=body)
-    if joined.status_code != 200:
-        visit.said = joined.text
-        return
+    async with client.post("/gradio_api/queue/join", json=body) as joined:
+        if joined.status != 200:
+            visit.said = await joined.text()
+            return
     async with contextlib.aclosing(_messages(client, session)) as messages:
         while True:
             try:
@@ -193,12 +200,12 @@ def _note(visit: Visit, message: dict) -> bool:
     return True
 
 
-async def _messages(client: httpx.AsyncClient, session: str) -> AsyncIterator[dict]:
+async def _messages(client: aiohttp.ClientSession, session: str) -> AsyncIterator[dict]:
     """The server's messages that say something, to the end of the request."""
     about = {"session_hash": session}
-    async with client.stream("GET", "/gradio_api/queue/data", params=about) as stream:
-        async for line in stream.aiter_lines():
-            if line.startswith("data:"):
+    async with client.get("/gradio_api/queue/data", params=about) as stream:
+        async for line in stream.content:
+            if line.startswith(b"data:"):
                 message = json.loads(line[5:])
                 if message["msg"] in ("process_generating", "process_completed", "unexpected_error"):
                     yield message

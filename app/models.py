@@ -107,14 +107,17 @@ class ModelStore:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.turns = TurnQueue(
-            settings.queue_size, share=settings.queue_share, given_up_after=LONG_TURN_SECONDS
-        )
-        """The queue for long work, summaries above all; short questions go straight to `use`."""
         self.readers = TurnQueue(
             settings.queue_size, turns_at_once=settings.readers, share=settings.queue_share, of="files"
         )
         """The queue for reading files, each in a process of its own that may take a processor and much memory."""
+        self.turns = TurnQueue(
+            settings.queue_size,
+            share=settings.queue_share,
+            given_up_after=LONG_TURN_SECONDS,
+            in_rush=lambda: len(self.readers) > 0,
+        )
+        """The queue for long work, summaries above all; short questions go straight to `use`."""
         self._paths = _named(settings.models)
         self._profiles: dict[str, ModelProfile] = {}
         self._changed = threading.Condition()  # guards what follows

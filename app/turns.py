@@ -15,7 +15,7 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,9 +26,12 @@ POLL_SECONDS = 0.2  # how often those who wait look whether they have been told 
 # So often at most is somebody told his place, and so much more rarely for everybody ahead: telling fifty people at
 # every turn took more of the processor than their turns.
 PLACE_SECONDS, PLACE_SECONDS_EACH = 1.0, 0.2
-# The faster half of the last turns foretells how long those who wait will wait: files being read in a rush, or a model
-# being loaded, slow turns down and are over before theirs.
+# How long those who wait will wait is foretold by the last turns at a steady pace, but for the slowest: somebody may
+# have waited for a model to be loaded. In a rush turns are slow while everybody's files are read, which is over before
+# the turns of those who came last: until there are enough steady turns, the faster half of all stands for them.
 REMEMBERED_TURNS = 20
+ENOUGH_STEADY_TURNS = 4
+STEADY_SHARE, RUSHED_SHARE = 3 / 4, 1 / 2
 # By which every turn moves the clock: newcomers of eight turns go before a second one.
 ROUND_OF_A_TURN = 1 / 8
 
@@ -53,6 +56,8 @@ class Ticket:
         """Of the queue's clock."""
         self.had = 0.0
         """Seconds of turns that it gave up for others."""
+        self.rushed = False
+        """Whether a turn of it began in a rush."""
         self._queue = queue
 
     def positions(self, stop: threading.Event | None = None) -> Iterator[int]:
@@ -119,6 +124,13 @@ class _Rounds:
         self._next = {key: start for key, start in self._next.items() if start > self.clock or key in here}
 
 
+@dataclass(frozen=True)
+class _PastTurn:
+    seconds: float
+    work: float
+    rushed: bool
+
+
 class TurnQueue:
     """Those who wait and those whose turn it is. May be used from any thread."""
 
@@ -129,6 +141,7 @@ class TurnQueue:
         turns_at_once: int = 1,
         share: int | None = None,
         given_up_after: float = math.inf,
+        in_rush: Callable[[], bool] = lambda: False,
         of: str = "summaries",
     ) -> None:
         """Opens the queue.
@@ -138,17 +151,19 @@ class TurnQueue:
             turns_at_once: how many have their turn at the same time.
             share: how many tickets a visitor from the network may hold; None for as many as there are.
             given_up_after: seconds after which whoever has a turn lets those who wait go first, about.
+            in_rush: whether something slows turns down that is over soon.
             of: what waits, for the sentences of its errors.
         """
         self._size = size
         self._turns_at_once = turns_at_once
         self._share = share
         self.given_up_after = given_up_after
+        self._in_rush = in_rush
         self._of = of
         self._waiting: list[Ticket] = []  # in the order of coming
         self._order: list[Ticket] = []  # in the order of turns
         self._served: dict[Ticket, float] = {}  # since when
-        self._past: deque[tuple[float, float]] = deque(maxlen=REMEMBERED_TURNS)  # seconds and work
+        self._past: deque[_PastTurn] = deque(maxlen=REMEMBERED_TURNS)
         self._rounds = _Rounds()
         self._changed = threading.Condition()
 
@@ -180,7 +195,7 @@ class TurnQueue:
                 if ticket in self._served:
                     seconds = ticket.had + time.monotonic() - self._served.pop(ticket)
                     if finished:  # what was stopped tells nothing of how long a turn takes
-                        self._past.append((seconds, ticket.work))
+                        self._past.append(_PastTurn(seconds, ticket.work, ticket.rushed or self._in_rush()))
                 elif ticket in self._waiting:
                     self._waiting.remove(ticket)
                 self._advance()
@@ -204,16 +219,23 @@ class TurnQueue:
         with self._changed:
             if not self._past:
                 return None
-            by_pace = sorted(self._past, key=lambda turn: turn[0] / turn[1])
-            faster = by_pace[: math.ceil(len(by_pace) / 2)]
-            seconds, work = (sum(column) for column in zip(*faster, strict=True))
-            pace = seconds / work
+            pace = self._pace()
             now = time.monotonic()
             free = [self._left(ticket, pace, now - since) for ticket, since in self._served.items()]
             heapq.heapify(free)
             for ticket in self._order[: ahead - 1] if free else ():
                 heapq.heapreplace(free, free[0] + self._left(ticket, pace))
             return free[0] if free else 0.0
+
+    def _pace(self) -> float:
+        """Seconds that a unit of work is going to take."""
+        steady = [turn for turn in self._past if not turn.rushed]
+        turns, share = (
+            (steady, STEADY_SHARE) if len(steady) >= ENOUGH_STEADY_TURNS else (self._past, RUSHED_SHARE)
+        )
+        by_pace = sorted(turns, key=lambda turn: turn.seconds / turn.work)
+        faster = by_pace[: math.ceil(share * len(by_pace))]
+        return sum(turn.seconds for turn in faster) / sum(turn.work for turn in faster)
 
     def _left(self, ticket: Ticket, pace: float, since: float = 0.0) -> float:
         """Seconds that a turn still lasts, after so many: a quarter of all of it at least, as one never knows."""
@@ -255,6 +277,7 @@ class TurnQueue:
             self._waiting.remove(first)
             self._rounds.count(first)
             self._served[first] = time.monotonic()
+            first.rushed |= self._in_rush()
         self._rounds.forget(self._waiting)
         left, self._order, rounds = list(self._waiting), [], self._rounds.copy()
         while left:

@@ -157,6 +157,30 @@ def test_slow_turns_and_stopped_ones_foretell_nothing() -> None:
     assert two - one == pytest.approx(0.1, abs=0.05)
 
 
+def test_turns_of_a_rush_foretell_nothing_once_it_is_over() -> None:
+    rush = [True]
+    turns = TurnQueue(10, in_rush=lambda: rush[0])
+
+    def foretold() -> float:
+        with turns.join(), turns.join(), turns.join():
+            one, two = (turns.seconds_until(ahead) or 0.0 for ahead in (1, 2))
+        return two - one
+
+    def take(*seconds: float) -> None:
+        for each in seconds:
+            with turns.join():
+                time.sleep(each)
+
+    take(0.3, 0.3, 0.2, 0.2)
+    assert foretold() == pytest.approx(0.2, abs=0.04)  # the faster half
+    rush[0] = False
+    turns = TurnQueue(10, in_rush=lambda: rush[0])
+    take(0.05, 0.1, 0.1, 0.5)
+    rush[0] = True
+    take(0.4, 0.02, 0.02)
+    assert foretold() == pytest.approx(0.25 / 3, abs=0.03)  # the steady ones but for the slowest
+
+
 def test_more_work_is_foretold_to_take_longer() -> None:
     turns = TurnQueue(10, given_up_after=0.35)
     with turns.join(work=10):

@@ -597,15 +597,16 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         **model_kwargs: Any,
     ) -> Any:
         """transformers' beam search, or where tokens go by steps the same one in fewer operations."""
-        cache = model_kwargs.get(CACHE_NAME)
-        given = {
-            name: value for name, value in model_kwargs.items() if name != CACHE_NAME and value is not None
-        }
-        rules = (stopping_criteria, generation_config)
-        if isinstance(cache, SteppingCache) and can_search(*rules, synced_gpus, set(given)):
-            return search(self, input_ids, logits_processor, *rules, cache, given)
+        given = {name: value for name, value in model_kwargs.items() if value is not None}
+        cache = given.pop(CACHE_NAME, None)
+        if isinstance(cache, SteppingCache) and can_search(
+            stopping_criteria, generation_config, synced_gpus, set(given)
+        ):
+            return search(
+                self, input_ids, logits_processor, stopping_criteria, generation_config, cache, given
+            )
         return super()._beam_search(
-            input_ids, logits_processor, *rules, synced_gpus=synced_gpus, **model_kwargs
+            input_ids, logits_processor, stopping_criteria, generation_config, synced_gpus, **model_kwargs
         )
 
     @staticmethod

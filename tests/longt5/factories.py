@@ -107,6 +107,12 @@ def padded_mask(length: int, *real: int, side: str = "right") -> torch.Tensor:
     return mask
 
 
+def texts(count: int, length: int = 40) -> dict[str, torch.Tensor]:
+    """What an encoder takes: so many texts, each seven tokens shorter than the one before."""
+    mask = padded_mask(length, *[length - 7 * row for row in range(count)])
+    return {"input_ids": random_ids(count, length) * mask, "attention_mask": mask}
+
+
 def relative_difference(actual: torch.Tensor, expected: torch.Tensor) -> float:
     """max |actual - expected| / max |expected|, NaN and inf counting as an infinite difference."""
     assert actual.shape == expected.shape, f"shapes differ: {tuple(actual.shape)} and {tuple(expected.shape)}"

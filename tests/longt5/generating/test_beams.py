@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import LogitsProcessor, LogitsProcessorList, MaxTimeCriteria, StoppingCriteriaList
 
 from longt5.generating.beams import BeamRules, Beams
-from tests.longt5.factories import ENDS, padded_mask, random_ids, writers
+from tests.longt5.factories import ENDS, random_ids, texts, writers
 
 
 class Barring(LogitsProcessor):
@@ -26,11 +26,6 @@ class Barring(LogitsProcessor):
         scores[must_end] = -torch.inf
         scores[:, ENDS] = torch.where(must_end[:, None], ends, -torch.inf)
         return scores
-
-
-def texts(count: int) -> dict[str, torch.Tensor]:
-    mask = padded_mask(40, *[40 - 7 * row for row in range(count)])
-    return {"input_ids": random_ids(count, 40) * mask, "attention_mask": mask}
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from longt5.generating import source
 from longt5.generating import step as step_module
 from longt5.generating.stepping import SteppingCache
 from longt5.modeling import CACHE_NAME, SharedEncoderOutput
-from tests.longt5.factories import ATTENTION_TYPES, ENDS, assert_close, padded_mask, random_ids, writers
+from tests.longt5.factories import ATTENTION_TYPES, ENDS, assert_close, random_ids, texts, writers
 
 
 @pytest.fixture(autouse=True)
@@ -32,11 +32,6 @@ def packed(monkeypatch):
     monkeypatch.setattr(step_module, "LEAST_STEPS", 0)
     monkeypatch.setattr(packed_products, "FEWEST_PRODUCTS", 0)
     monkeypatch.setattr(source, "FEWEST_KEYS", 1)
-
-
-def texts(count: int, length: int = 40) -> dict[str, torch.Tensor]:
-    mask = padded_mask(length, *[length - 7 * row for row in range(count)])
-    return {"input_ids": random_ids(count, length) * mask, "attention_mask": mask}
 
 
 def steps_taken(model: nn.Module, monkeypatch) -> list[int]:

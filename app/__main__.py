@@ -143,6 +143,8 @@ def _with_progress(
 def _activity(event: Event) -> str:
     if isinstance(event, Reading):
         doing = "recognizing" if event.recognizing else "reading"
+        if not event.page:
+            return doing
         return f"{doing} page {event.page}" + (f"/{event.pages}" if event.pages else "")
     if isinstance(event, Read):
         return f"{len(event.document.pages)} pages read"

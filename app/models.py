@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import reprlib
 import threading
@@ -16,6 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 
+from app.allocator import settle, unsettle
 from app.settings import Settings
 from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings
 from app.turns import POLL_SECONDS, TurnQueue
@@ -272,10 +272,11 @@ class ModelStore:
         started = time.monotonic()
         loaded = None
         try:
-            gc.collect()  # the model that goes must be gone before the next one comes
+            unsettle()  # the model that goes must be gone before the next one comes
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             loaded = self._loaded_model(load.name)
+            settle()
             logger.info("Model %s ready after %.1f s", load.name, time.monotonic() - started)
         except Exception as error:
             logger.exception("Model %s could not be loaded", load.name)

@@ -26,12 +26,13 @@ POLL_SECONDS = 0.2  # how often those who wait look whether they have been told 
 # So often at most is somebody told his place, and so much more rarely for everybody ahead: telling fifty people at
 # every turn took more of the processor than their turns.
 PLACE_SECONDS, PLACE_SECONDS_EACH = 1.0, 0.2
-# How long those who wait will wait is foretold by the last turns at a steady pace, but for the slowest: somebody may
-# have waited for a model to be loaded. In a rush turns are slow while everybody's files are read, which is over before
-# the turns of those who came last: until there are enough steady turns, the faster half of all stands for them.
+# How long those who wait will wait is foretold by the last turns at a steady pace, but for the slowest one, which may
+# have waited for a model to be loaded. Not for more: a short paper takes longer for what there is to do of it than a
+# long one. In a rush turns are slow while everybody's files are read, which is over before the turns of those who came
+# last: until there are enough steady turns, the faster half of all stands for them.
 REMEMBERED_TURNS = 20
 ENOUGH_STEADY_TURNS = 4
-STEADY_SHARE, RUSHED_SHARE = 3 / 4, 1 / 2
+RUSHED_SHARE = 1 / 2
 # By which every turn moves the clock: newcomers of eight turns go before a second one.
 ROUND_OF_A_TURN = 1 / 8
 
@@ -58,6 +59,8 @@ class Ticket:
         """Seconds of turns that it gave up for others."""
         self.rushed = False
         """Whether a turn of it began in a rush."""
+        self.called = threading.Condition(queue.lock)
+        """Notified when it is its turn, or when it lost its place: fifty who wait are not to wake at every change."""
         self._queue = queue
 
     def positions(self, stop: threading.Event | None = None) -> Iterator[int]:
@@ -165,7 +168,7 @@ class TurnQueue:
         self._served: dict[Ticket, float] = {}  # since when
         self._past: deque[_PastTurn] = deque(maxlen=REMEMBERED_TURNS)
         self._rounds = _Rounds()
-        self._changed = threading.Condition()
+        self.lock = threading.Lock()
 
     def __len__(self) -> int:
         """How many wait."""
@@ -183,7 +186,7 @@ class TurnQueue:
             SummaryError: the queue is full, or the caller's share of it.
         """
         ticket = Ticket(self, caller or Caller(), work)
-        with self._changed:
+        with self.lock:
             self._admit(ticket)
             self._advance()
         finished = False
@@ -191,7 +194,7 @@ class TurnQueue:
             yield ticket
             finished = True
         finally:
-            with self._changed:
+            with self.lock:
                 if ticket in self._served:
                     seconds = ticket.had + time.monotonic() - self._served.pop(ticket)
                     if finished:  # what was stopped tells nothing of how long a turn takes
@@ -201,22 +204,22 @@ class TurnQueue:
                 self._advance()
 
     def wait_while_ahead_is(self, ahead: int | None, ticket: Ticket) -> int:
-        """Returns how many are ahead of `ticket`, as soon as it is not `ahead` or after a moment."""
-        with self._changed:
+        """Returns how many are ahead of `ticket`, where that is `ahead` after a moment or when it is its turn."""
+        with self.lock:
             if self._ahead_of(ticket) == ahead:
-                self._changed.wait(POLL_SECONDS)
+                ticket.called.wait(POLL_SECONDS)
             return self._ahead_of(ticket)
 
     def take_back(self, ticket: Ticket) -> None:
         """Puts a ticket whose turn it is behind those who wait."""
-        with self._changed:
+        with self.lock:
             ticket.had += time.monotonic() - self._served.pop(ticket)
             self._line_up(ticket)
             self._advance()
 
     def seconds_until(self, ahead: int) -> float | None:
         """How long whoever has so many ahead is going to wait, by what turns took so far; None while unknown."""
-        with self._changed:
+        with self.lock:
             if not self._past:
                 return None
             pace = self._pace()
@@ -230,11 +233,9 @@ class TurnQueue:
     def _pace(self) -> float:
         """Seconds that a unit of work is going to take."""
         steady = [turn for turn in self._past if not turn.rushed]
-        turns, share = (
-            (steady, STEADY_SHARE) if len(steady) >= ENOUGH_STEADY_TURNS else (self._past, RUSHED_SHARE)
-        )
-        by_pace = sorted(turns, key=lambda turn: turn.seconds / turn.work)
-        faster = by_pace[: math.ceil(share * len(by_pace))]
+        enough = len(steady) >= ENOUGH_STEADY_TURNS
+        by_pace = sorted(steady if enough else self._past, key=lambda turn: turn.seconds / turn.work)
+        faster = by_pace[:-1] if enough else by_pace[: math.ceil(RUSHED_SHARE * len(by_pace))]
         return sum(turn.seconds for turn in faster) / sum(turn.work for turn in faster)
 
     def _left(self, ticket: Ticket, pace: float, since: float = 0.0) -> float:
@@ -264,6 +265,7 @@ class TurnQueue:
                 raise SummaryError(self._full())
             last = next(other for other in reversed(self._waiting) if other.caller.address == greediest)
             self._waiting.remove(last)
+            last.called.notify()
         self._line_up(ticket)
 
     def _line_up(self, ticket: Ticket) -> None:
@@ -278,14 +280,24 @@ class TurnQueue:
             self._rounds.count(first)
             self._served[first] = time.monotonic()
             first.rushed |= self._in_rush()
+            first.called.notify()
         self._rounds.forget(self._waiting)
-        left, self._order, rounds = list(self._waiting), [], self._rounds.copy()
-        while left:
-            first = min(left, key=rounds.start)
-            left.remove(first)
-            rounds.count(first)
-            self._order.append(first)
-        self._changed.notify_all()
+        self._order = list(self._in_order())
+
+    def _in_order(self) -> Iterator[Ticket]:
+        """Those who wait, as they will have their turns if nobody else comes."""
+        rounds = self._rounds.copy()
+        heap = [(rounds.start(ticket), number, ticket) for number, ticket in enumerate(self._waiting)]
+        heapq.heapify(heap)
+        while heap:
+            start, number, ticket = heap[0]
+            now = rounds.start(ticket)
+            if now > start:  # another of the same caller goes first
+                heapq.heapreplace(heap, (now, number, ticket))
+                continue
+            heapq.heappop(heap)
+            rounds.count(ticket)
+            yield ticket
 
     def _full(self) -> str:
         return f"{self._size} {self._of} are already waiting; try again in a few minutes."

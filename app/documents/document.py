@@ -141,7 +141,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Reading:
-    """Page `page` was read, of `pages` (None while that is not known)."""
+    """Page `page` was read, of `pages` (None while that is not known); 0 when the file has been opened at most."""
 
     page: int
     pages: int | None

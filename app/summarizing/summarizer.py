@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from app import documents
-from app.documents import Document, DocumentError
+from app.documents import Document, DocumentError, Reading
 from app.gpu_calls import seconds_for
 from app.logs import without_words
 from app.models import ModelStore
@@ -203,6 +203,9 @@ def _read(
     limits = store.settings.reading_limits
     with joined(store.readers, caller, stop, report, to_be_read=True):
         started = time.monotonic()
+        report(
+            Reading(0, None)
+        )  # the first page may take seconds, of which somebody should know what they are for
         document = documents.read(
             path, name=name, password=password, limits=limits, on_page=report, stop=stop
         )

@@ -1,15 +1,17 @@
-"""C's allocator, asked in a process of its own how many places threads have to allocate in."""
+"""What is found to be garbage, and in how many places threads allocate, asked in a process of its own."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 
-from app.allocator import ARENAS
+from app.allocator import ARENAS, settle, unsettle
 
 PROGRAM = """
 import ctypes, sys, threading
@@ -48,3 +50,25 @@ def arenas(folder: Path, how: str) -> int:
 def test_threads_share_arenas(tmp_path: Path) -> None:
     assert arenas(tmp_path, "shared") <= ARENAS
     assert arenas(tmp_path, "apart") > ARENAS
+
+
+class Ring:
+    """What only a look for garbage can free."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_was_there_when_all_was_settled_is_passed_over_until_it_is_unsettled() -> None:
+    before = Ring()
+    there = weakref.ref(before)
+    settle()
+    try:
+        del before
+        after = weakref.ref(Ring())
+        gc.collect()
+        assert after() is None
+        assert there() is not None
+    finally:
+        unsettle()
+    assert there() is None

@@ -157,6 +157,16 @@ def test_slow_turns_and_stopped_ones_foretell_nothing() -> None:
     assert two - one == pytest.approx(0.1, abs=0.05)
 
 
+def test_short_turns_that_take_long_for_their_work_foretell_as_well() -> None:
+    turns = TurnQueue(10)
+    for work in (1, 1, 4, 4, 4, 4):
+        with turns.join(work=work):
+            time.sleep(0.1)
+    with turns.join(), turns.join(work=10), turns.join():
+        one, two = (turns.seconds_until(ahead) or 0.0 for ahead in (1, 2))
+    assert two - one == pytest.approx(10 * 0.5 / 17, abs=0.05)  # five turns of six
+
+
 def test_turns_of_a_rush_foretell_nothing_once_it_is_over() -> None:
     rush = [True]
     turns = TurnQueue(10, in_rush=lambda: rush[0])

@@ -72,7 +72,9 @@ def test_a_pdf_becomes_a_summary_by_typed_events(model_folder: Path, pdf: Path) 
     working = [event for event in events if isinstance(event, Working)]
     assert list(dict.fromkeys(event.doing for event in working)) == ["reading", "writing", "looking up"]
     assert {(event.what, event.steps) for event in working} == {("the paper", 2)}
-    assert [event for event in events if isinstance(event, Reading)][-1] == Reading(3, 3)
+    reading = [event for event in events if isinstance(event, Reading)]
+    assert reading[0] == events[0] == Reading(0, None)  # before the child that reads has started
+    assert reading[-1] == Reading(3, 3)
     fractions = [event.fraction for event in working]
     assert fractions == sorted(fractions) and 0 < fractions[-1] <= 1.0
     summary = _done(events)

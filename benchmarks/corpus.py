@@ -1,11 +1,12 @@
-"""Papers a minute of `python -m app.corpus` against one `python -m app a.pdf b.pdf ...` over the same papers.
+"""Papers a minute of `python -m app.corpus` against `python -m app` over the same papers.
 
 python -m benchmarks.corpus
 python -m benchmarks.corpus --papers FOLDER --model M --repeats 3
 
-Both sides run the same papers with the same settings in turn, each as one command: interpreter, libraries and model are
-started once a run on either side, on the corpus side by Ray and in every worker. `whole` counts all of that, `steady`
-only the time from the first finished paper to the last.
+`python -m app` is run in both ways: with one paper after the other, as a loop of a shell does, and with all of them.
+All sides run the same papers with the same settings in turn. Interpreter, libraries and model are started for every
+paper in the first, once in the second, and in the third by Ray and in every worker. `whole` counts all of that,
+`steady` only the time from the first finished paper to the last.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def main() -> None:
         papers = options.papers or make_papers(folder / "papers", options.count, options.words)
         files = sorted(path for path in papers.iterdir() if path.suffix in (".pdf", ".txt", ".md"))
         sides: dict[str, Callable[[int], Timed]] = {
-            f"one process, {options.workers} threads": lambda _: loop(files, options),
+            f"a process for each paper, {options.workers} threads": lambda _: loop(files, options),
+            f"one process, {options.workers} threads": lambda _: at_once(files, options),
             f"corpus, {options.workers} workers of 1 thread": lambda turn: corpus(
                 papers, folder / f"out-{turn}", options, len(files)
             ),
@@ -89,12 +91,17 @@ def main() -> None:
             f"| {side} | {spread(whole)} | {digits(60 * len(files) / statistics.median(whole))} | {spread(steady)} | "
             f"{digits(60 * (len(files) - 1) / statistics.median(steady))} |"
         )
-    theirs, ours = timed.values()
-    whole, steady = (
-        statistics.median(getattr(their, kind) / getattr(our, kind) for their, our in zip(theirs, ours))
-        for kind in ("whole", "steady")
-    )
-    print(f"\n{whole:.2f} times as fast, {steady:.2f} times from the first finished paper to the last.")
+    print()
+    *others, (_, ours) = timed.items()
+    for side, theirs in others:
+        whole, steady = (
+            statistics.median(getattr(their, kind) / getattr(our, kind) for their, our in zip(theirs, ours))
+            for kind in ("whole", "steady")
+        )
+        print(
+            f"The corpus is {whole:.2f} times as fast as {side}, "
+            f"{steady:.2f} times from the first finished paper to the last."
+        )
 
 
 def make_papers(folder: Path, count: int, words: int) -> Path:
@@ -115,6 +122,19 @@ def make_papers(folder: Path, count: int, words: int) -> Path:
 
 
 def loop(files: list[Path], options: argparse.Namespace) -> Timed:
+    """A `python -m app` for each file; a paper is finished when it ends."""
+    started, at = time.monotonic(), []
+    for file in files:
+        command = ["app", str(file), "--json", "--quiet", *_settings(options)]
+        with _start(command, options.workers, stdout=subprocess.DEVNULL) as run:
+            pass
+        at.append(time.monotonic())
+        if run.returncode:
+            break
+    return _timed(run, started, at, len(files))
+
+
+def at_once(files: list[Path], options: argparse.Namespace) -> Timed:
     """One `python -m app` over all files; a paper is finished when its summary is printed."""
     command = ["app", *map(str, files), "--json", "--quiet", *_settings(options)]
     started = time.monotonic()

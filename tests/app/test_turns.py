@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.summarizing.settings import SummaryError
-from app.turns import Caller, Ticket, TurnQueue
+from app.turns import MARGIN, Caller, Ticket, TurnQueue
 from app.work import Stopped
 
 
@@ -164,7 +164,7 @@ def test_short_turns_that_take_long_for_their_work_foretell_as_well() -> None:
             time.sleep(0.1)
     with turns.join(), turns.join(work=10), turns.join():
         one, two = (turns.seconds_until(ahead) or 0.0 for ahead in (1, 2))
-    assert two - one == pytest.approx(10 * 0.5 / 17, abs=0.05)  # five turns of six
+    assert two - one == pytest.approx(MARGIN * 10 * 0.5 / 17, abs=0.05)  # five turns of six
 
 
 def test_turns_of_a_rush_foretell_nothing_once_it_is_over() -> None:
@@ -188,7 +188,7 @@ def test_turns_of_a_rush_foretell_nothing_once_it_is_over() -> None:
     take(0.05, 0.1, 0.1, 0.5)
     rush[0] = True
     take(0.4, 0.02, 0.02)
-    assert foretold() == pytest.approx(0.25 / 3, abs=0.03)  # the steady ones but for the slowest
+    assert foretold() == pytest.approx(MARGIN * 0.25 / 3, abs=0.03)  # the steady ones but for the slowest
 
 
 def test_more_work_is_foretold_to_take_longer() -> None:

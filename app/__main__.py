@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.options import add_options, store_settings, summary_settings
@@ -80,16 +79,14 @@ def _run(options: argparse.Namespace) -> int:
     from transformers.utils import logging as transformers_logging
 
     from app import export
-    from app.allocator import give_back, share_arenas
+    from app.allocator import give_back
     from app.documents import DocumentError
     from app.models import ModelStore
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    share_arenas()
     try:
-        # Nobody looks into the attention here, or reads a paper twice.
-        store = ModelStore(replace(store_settings(options.model), kept_encodings_bytes=0))
+        store = ModelStore.for_many_papers(store_settings(options.model))
         settings = summary_settings(options, store)
     except (SettingsError, SummaryError) as error:
         print(error, file=sys.stderr)

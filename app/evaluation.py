@@ -20,7 +20,6 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 
-from app.allocator import share_arenas
 from app.documents import Document, Page, undivided
 from app.models import ModelStore
 from app.settings import SettingsError, from_environment
@@ -113,20 +112,18 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the tables; 1 and a sentence on stderr if model or papers can't be read."""
     options = _parser().parse_args(arguments)
-    share_arenas()
     # Without `cpu`, accelerate takes several processes on CPUs for so many single ones.
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
     processes = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
     try:
         with processes.main_process_first():  # the others find in the cache what it downloads
             papers = choose_papers(options.data, options.split, options.papers)
-            store = ModelStore(
+            store = ModelStore.for_many_papers(
                 replace(
                     from_environment(),
                     models=(options.model,),
                     device_map="cpu" if on_cpu else f"cuda:{processes.local_process_index}",
                     threads=options.threads,
-                    kept_encodings_bytes=0,  # no paper is read twice
                 )
             )
             given = {**options.generation, **_given(options)}

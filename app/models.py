@@ -9,13 +9,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 
-from app.allocator import settle, unsettle
+from app.allocator import settle, share_arenas, unsettle
 from app.settings import Settings
 from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings
 from app.turns import POLL_SECONDS, TurnQueue
@@ -131,6 +131,15 @@ class ModelStore:
         self._resident: dict[str, LoadedModel] = {}  # loaded for such processes, all of them for good
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
+
+    @classmethod
+    def for_many_papers(cls, settings: Settings) -> ModelStore:
+        """For papers one after the other, each read once by nobody who looks into its attention: nothing is kept of any.
+
+        To be called before there are threads.
+        """
+        share_arenas()
+        return cls(replace(settings, kept_encodings_bytes=0))
 
     @property
     def choices(self) -> tuple[str, ...]:

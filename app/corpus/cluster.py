@@ -94,7 +94,7 @@ class Cluster:
         context.target_max_block_size = 1
         context.max_consecutive_actor_init_deaths = _MOST_ENDS_AT_START
         # Nobody waits here for other people's turns: whoever is asked is at work.
-        installation = replace(installation, threads=self.threads, kept_encodings_bytes=0)
+        installation = replace(installation, threads=self.threads)
         if self.gpus_each and installation.device_map is None:
             installation = replace(installation, device_map="cuda:0")  # Ray shows each process its own
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it can't do is raised as well

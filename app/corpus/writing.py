@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from app import export
-from app.allocator import give_back, share_arenas
+from app.allocator import give_back
 from app.corpus.between import DeskClient, done, passed
 from app.corpus.rows import failure_row, summary_row
 from app.corpus.sources import SourceFile
@@ -38,8 +38,7 @@ class Summarizer:
             SummaryError: the model can't be loaded; the desk is told.
         """
         self._desk, self._settings, self._pages = desk, settings, pages
-        share_arenas()
-        self._store = ModelStore(installation)
+        self._store = ModelStore.for_many_papers(installation)
         try:
             with self._store.use(settings.model):  # the time to load it is no paper's
                 pass

@@ -50,6 +50,15 @@ def test_a_command_prints_a_table(arguments: list[str], rows: int) -> None:
 
 
 @pytest.mark.slow
+def test_a_library_of_papers_is_compared_with_both_ways_of_the_terminal() -> None:
+    pytest.importorskip("ray", reason="requirements-corpus.txt is not installed")
+    lines = printed("benchmarks.corpus", "--count", "2", "--words", "150", "--no-sections")
+    table = [line for line in lines if line.startswith(("| a process for each", "| one process", "| corpus"))]
+    assert len(table) == 3
+    assert sum(line.startswith("The corpus is ") for line in lines) == 2
+
+
+@pytest.mark.slow
 def test_what_the_app_takes_is_printed() -> None:
     lines = printed("benchmarks.app", "--tokens", "300")
     assert sum(line.startswith("| --- |") for line in lines) == 3

@@ -134,7 +134,7 @@ class ModelStore:
 
     @classmethod
     def for_many_papers(cls, settings: Settings) -> ModelStore:
-        """For papers one after the other, each read once by nobody who looks into its attention: nothing is kept of any.
+        """For papers one after the other, each read once, whose attention nobody asks for: nothing is kept of any.
 
         To be called before there are threads.
         """

@@ -158,7 +158,8 @@ def _told(results: Iterable[Any]) -> Iterator[dict[str, Any]]:
         line = presentation.status_of(result)
         if line.phase != phase or time.monotonic() >= again:
             yield {"status": f"{line.phase} {line.detail}".strip()}
-            phase, again = line.phase, time.monotonic() + STATUS_SECONDS
+            # A phase without a figure does not hold up its first one.
+            phase, again = line.phase, time.monotonic() + (STATUS_SECONDS if line.detail else 0.0)
 
 
 def caller(request: gr.Request) -> Caller:

@@ -136,7 +136,7 @@ class ModelStore:
     def for_many_papers(cls, settings: Settings) -> ModelStore:
         """For papers one after the other, each read once, whose attention nobody asks for: nothing is kept of any.
 
-        To be called before there are threads.
+        To be called before the threads that summarize are there.
         """
         share_arenas()
         return cls(replace(settings, kept_encodings_bytes=0))

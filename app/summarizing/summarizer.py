@@ -203,9 +203,8 @@ def _read(
     limits = store.settings.reading_limits
     with joined(store.readers, caller, stop, report, to_be_read=True):
         started = time.monotonic()
-        report(
-            Reading(0, None)
-        )  # the first page may take seconds, of which somebody should know what they are for
+        # The first page may take seconds, of which somebody should know what they are for.
+        report(Reading(0, None))
         document = documents.read(
             path, name=name, password=password, limits=limits, on_page=report, stop=stop
         )

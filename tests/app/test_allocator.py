@@ -1,4 +1,4 @@
-"""What is found to be garbage, and in how many places threads allocate, asked in a process of its own."""
+"""What is looked at for garbage; in how many places threads allocate, which a process of its own is asked."""
 
 from __future__ import annotations
 

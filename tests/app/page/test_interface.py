@@ -83,6 +83,7 @@ def test_progress_arrives_before_the_result(client: Client, folder: Path) -> Non
     assert "summary" in job.result(timeout=120)
     lines = [output["status"] for output in job.outputs()[:-1]]
     assert lines[0] == "Reading the file"  # before the first page has been read
+    assert any(line.startswith("Reading the file page") for line in lines)
     assert any(line.startswith("Writing") for line in lines)
 
 

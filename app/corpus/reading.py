@@ -19,13 +19,12 @@ import fsspec
 from app import documents
 from app.corpus.between import DeskClient, between, done, passed
 from app.corpus.rows import failure_row
-from app.corpus.sources import SourceFile
+from app.corpus.sources import SourceFile, path_of
 from app.documents import DocumentError, PasswordNeeded, ReadingLimits
 from app.logs import without_words
 
 logger = logging.getLogger(__name__)
 
-_NO_TEXT = "\N{REPLACEMENT CHARACTER}"  # of a name, in the place of bytes that are no text
 _PIECE = 2**20
 _NOT_OPENED = (
     "This file could not be opened ({reason}); check that it is there and may be read, then --resume."
@@ -86,18 +85,18 @@ def _local(name: str, most_bytes: int) -> Iterator[tuple[Path, str]]:
     What is longer than `most_bytes` is not fetched to its end: so long, it will be refused.
     """
     digest = hashlib.sha256()
-    is_remote = "://" in name
-    if not is_remote and not Path(name).is_file():  # it may be a pipe, which would wait for ever
-        if Path(name).is_dir():
-            os.listdir(name)  # says why it could not be searched
-        if _NO_TEXT in name:
-            raise OSError(errno.EILSEQ, "its name is no UTF-8; rename it")
+    path = path_of(name)
+    if path is not None and not Path(path).is_file():  # it may be a pipe, which would wait for ever
+        if Path(path).is_dir():
+            os.listdir(path)  # says why it could not be searched
         raise FileNotFoundError(errno.ENOENT, "No such file")
     with contextlib.ExitStack() as held:
-        # A local name is a name: `fsspec.open` would read patterns and chains into it.
-        opened = fsspec.open(name, "rb") if is_remote else fsspec.filesystem("file").open(name, "rb")
+        # A path is a path: `fsspec.open` would read patterns and chains into it.
+        opened = fsspec.open(name, "rb") if path is None else fsspec.filesystem("file").open(path, "rb")
         source = held.enter_context(opened)
-        copy = held.enter_context(tempfile.NamedTemporaryFile(prefix="longt5-corpus-")) if is_remote else None
+        copy = None
+        if path is None:
+            copy = held.enter_context(tempfile.NamedTemporaryFile(prefix="longt5-corpus-"))
         read = 0
         while piece := source.read(_PIECE):
             digest.update(piece)
@@ -108,4 +107,4 @@ def _local(name: str, most_bytes: int) -> Iterator[tuple[Path, str]]:
                     break
         if copy is not None:
             copy.flush()
-        yield Path(name if copy is None else copy.name), digest.hexdigest()
+        yield Path(path or name if copy is None else copy.name), digest.hexdigest()

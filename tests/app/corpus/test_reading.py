@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from app.corpus.desk import Desk
 from app.corpus.reading import Reader
+from app.corpus.sources import name_of
 from app.documents import Document, ReadingLimits
 from tests.page_server import paper_pdf
 
@@ -37,6 +39,16 @@ def test_a_file_is_read_under_its_own_name(tmp_path: Path) -> None:
     assert document.title == "Of reading" and document.name == path.name
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are always text elsewhere")
+def test_a_file_whose_name_is_no_text_is_read(tmp_path: Path) -> None:
+    path = os.fsdecode(bytes(tmp_path / "a 100%") + b"\xff.md")
+    Path(path).write_bytes(TEXT)
+    item = read(name_of(path))
+    assert item["state"] == "read" and pickle.loads(item["document"]).name == "a%20100%25%FF.md"
+    os.remove(path)
+    assert "No such file" in error_of(read(name_of(path)))
+
+
 def test_the_same_content_is_the_same_paper_wherever_it_is(tmp_path: Path) -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe("/there.md", TEXT)
@@ -57,7 +69,6 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         item = read(tmp_path / name)
         assert "could not be opened" in error_of(item) and not item["sha256"]
     assert "could not be opened" in error_of(read("unknown://bucket/a.pdf"))
-    assert "rename it" in error_of(read(tmp_path / "\N{REPLACEMENT CHARACTER}.pdf"))
 
 
 def test_what_is_too_large_is_not_fetched_to_its_end() -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from app.corpus.sources import SourceFile, SourcesError, find
+from app.corpus.sources import SourceFile, SourcesError, _version, find, name_of, path_of
 
 
 @pytest.fixture
@@ -53,33 +57,119 @@ def test_folders_with_a_dot_are_passed_over_unless_they_are_named(library: Path)
     assert names(f"{library}/.venv") == names(f"{library}/.venv/*/*.md") == [str(library / ".venv/deep/e.md")]
 
 
-def test_pages_that_a_run_has_written_are_no_papers(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (library / "out" / "md").mkdir(parents=True)
-    (library / "out" / "md" / "f.md").write_text("f")
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize(
+    "place", [".", "*", "**", "**/*.md", "out/**", "deep/link", "deep/link/f.md", "deep/*/*", "list.txt"]
+)
+def test_what_a_run_has_written_is_no_paper_however_it_is_reached(
+    library: Path, monkeypatch: pytest.MonkeyPatch, place: str, absolute: bool
+) -> None:
+    (library / "out" / "md" / "ab").mkdir(parents=True)
+    (library / "out" / "md" / "ab" / "f.md").write_text("f")
+    (library / "deep" / "link").symlink_to(library / "out" / "md" / "ab")
+    (library / "deep" / "link.md").symlink_to(library / "out" / "md" / "ab" / "f.md")
+    (library / "list.txt").write_text("out/md/ab/f.md\nout\nout/md\n")
     monkeypatch.chdir(library)
-    found = [file.name for file in find([".", "*"], out=Path("out"))]
-    assert len(found) == 4 and str(library / "out/md/f.md") not in found
+    place = str(library / place) if absolute else place
+    found = {file.name for file in find(["b.pdf", place], out=Path("out"))}
+    papers = {str(library / name) for name in ("a.PDF", "b.pdf", "d [1].txt", "deep/er/c.md", "list.txt")}
+    assert found <= papers
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names are always text elsewhere")
-def test_a_name_that_is_no_text_is_found_as_one_that_is(library: Path) -> None:
-    Path(os.fsdecode(bytes(library) + b"/e\xff.pdf")).write_text("e")
-    [found] = (file for file in find([str(library)]) if "/deep/" not in file.name and "/e" in file.name)
-    assert found.name == str(library / "e\N{REPLACEMENT CHARACTER}.pdf") and not found.version
+def test_what_a_run_has_written_is_none_at_an_address_either(library: Path) -> None:
+    (library / "out").mkdir()
+    (library / "out" / "f.md").write_text("f")
+    for address in (f"local://{library}", f"local://{library}/**/*.md", f"file://{library}/**"):
+        found = [file.name for file in find([address], out=library / "out")]
+        assert str(library / "deep/er/c.md") in found and str(library / "out/f.md") not in found
+
+
+def test_where_all_lies_in_the_folder_of_results_that_is_said(library: Path) -> None:
+    with pytest.raises(SourcesError, match="outside"):
+        list(find([str(library / "deep"), str(library)], out=library))
+
+
+def test_an_empty_list_names_nothing(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("# nothing yet\n")
+    with pytest.raises(SourcesError, match=r"list\.txt"):
+        names(str(tmp_path / "list.txt"))
+
+
+no_text = pytest.mark.skipif(sys.platform != "linux", reason="names are always text elsewhere")
+
+
+@no_text
+def test_names_that_are_no_text_are_told_apart_and_lead_back(library: Path) -> None:
+    paths = [
+        os.fsdecode(bytes(library / "er") + end) for end in (b"\xff.pdf", b"\xfe.pdf", b"%FF #?\xff.pdf")
+    ]
+    paths.append(str(library / "er%FF.pdf"))
+    for path in paths:
+        Path(path).write_text("e")
+    found = [file for file in find([str(library)]) if "/er" in file.name and "/deep/" not in file.name]
+    assert {path_of(file.name) for file in found} == set(paths) and all(file.version for file in found)
+    assert f"file://{library}/er%FF.pdf" in {file.name for file in found}
+    for file in found:
+        file.name.encode()
+        assert names(file.name) == [file.name]  # it may be named like that, too
+
+
+@no_text
+def test_an_address_that_is_no_text_has_a_name_that_is() -> None:
+    assert name_of(os.fsdecode(b"sftp://host/\xc3\xa9\xff.pdf")) == "sftp://host/%C3%A9%FF.pdf"
+    assert name_of("sftp://host/é.pdf") == "sftp://host/é.pdf"
+
+
+@no_text
+def test_a_folder_that_may_not_be_searched_and_is_no_text(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = os.fsdecode(bytes(library / "bad") + b"\xff")
+    os.mkdir(folder)
+    forbid(folder, monkeypatch)
+    assert f"file://{library}/bad%FF" in names(str(library))
 
 
 def test_a_folder_that_may_not_be_searched_is_found(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid(str(library / "deep" / "er"), monkeypatch)
+    assert [file for file in find([str(library)]) if "deep" in file.name] == [
+        SourceFile(str(library / "deep/er"))
+    ]
+
+
+def forbid(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Denies the search of a folder: root may search every one."""
     search = os.scandir
 
-    def guarded(path: str) -> object:  # root may search every folder
-        if Path(path).name == "er":
+    def guarded(path: str) -> object:
+        if path == folder:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return search(path)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    assert [file for file in find([str(library)]) if "deep" in file.name] == [
-        SourceFile(str(library / "deep/er"))
-    ]
+
+
+ODD_NAMES = (
+    "a\nb.pdf",
+    "a\tb.pdf",
+    "100%.pdf",
+    "%41.pdf",
+    "a#b?c.pdf",
+    '"a\' b".pdf',
+    "\u202efdp.a.pdf",
+    "é\u2028.pdf",
+)
+
+
+def test_odd_names_are_names(tmp_path: Path) -> None:
+    long = "x" * 251 + ".pdf"
+    for name in (*ODD_NAMES, long):
+        (tmp_path / name).write_text("a")
+        assert names(str(tmp_path / name)) == [str(tmp_path / name)]
+    assert set(names(str(tmp_path))) == {str(tmp_path / name) for name in (*ODD_NAMES, long)}
+    listed = [name for name in ODD_NAMES if "\n" not in name]
+    (tmp_path / "list.txt").write_text("".join(f"{tmp_path / name}\n" for name in listed), encoding="utf-8")
+    assert names(str(tmp_path / "list.txt")) == [str(tmp_path / name) for name in listed]
 
 
 def test_a_pattern(library: Path) -> None:
@@ -140,3 +230,41 @@ def test_a_version_changes_with_the_file(library: Path) -> None:
     [longer] = find([str(library / "b.pdf")])
     assert before.name == touched.name == longer.name
     assert len({before.version, touched.version, longer.version}) == 3
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The address of a folder, and the folder."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Server, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", folder
+        server.shutdown()
+
+
+class _Server(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def send_header(self, keyword: str, value: str) -> None:
+        """Says nothing of when a file was changed if its name begins so."""
+        if keyword != "Last-Modified" or not self.path.startswith("/unknown"):
+            super().send_header(keyword, value)
+
+
+def test_a_version_over_http_changes_with_the_file(server: tuple[str, Path]) -> None:
+    address, folder = server
+    for name in ("a.pdf", "unknown.pdf"):
+        (folder / name).write_text("a")
+    [before] = find([f"{address}/a.pdf"])
+    assert [before] == list(find([f"{address}/a.pdf"])) and before.version
+    os.utime(folder / "a.pdf", (1, 1))
+    [touched] = find([f"{address}/a.pdf"])
+    assert touched.version and touched.version != before.version
+    assert list(find([f"{address}/unknown.pdf"])) == [SourceFile(f"{address}/unknown.pdf")]
+
+
+def test_of_a_file_in_a_listing_without_times_nothing_is_known() -> None:
+    assert _version({"size": None}) == _version({"size": 7}) == _version({"size": 7, "ETag": ""}) == ""
+    assert _version({"size": 7, "Last-Modified": "Thu, 01 Jan 1970"}) == "7 Thu, 01 Jan 1970"

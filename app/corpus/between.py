@@ -41,7 +41,9 @@ def passed(file: SourceFile, answer: Answer, sha256: str | None) -> dict[str, An
 
 def done(row: Row, pages: str = "{}") -> dict[str, Any]:
     file = SourceFile(row["file"], row["versions"][0])
-    return between(file, "done", row["sha256"], row=json.dumps(row), pages=pages)
+    # Whatever a storage or a model is called: neither Arrow nor a file takes half of a surrogate pair.
+    text = json.dumps(row, ensure_ascii=False).encode(errors="replace").decode()
+    return between(file, "done", row["sha256"], row=text, pages=pages)
 
 
 def between(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from app.corpus.between import done
 from app.corpus.rows import SCHEMA, failure_row, summary_row, table_of
 from app.corpus.sources import SourceFile
 from app.models import ModelStore
@@ -47,3 +48,9 @@ def test_a_failure_has_every_column(tmp_path: Path) -> None:
     pq.write_table(table_of([failure_row(FILE, None, "No.")]), tmp_path / "a.parquet")
     [row] = pq.read_table(tmp_path / "a.parquet").to_pylist()
     assert row["error"] == "No." and row["sha256"] is None and row["sentences"] == [] and row["pages"] is None
+
+
+def test_what_is_no_text_is_in_no_row_that_comes_from_a_worker(tmp_path: Path) -> None:
+    row = json.loads(done(failure_row(FILE, "hash", "A storage says \ud835."))["row"])
+    pq.write_table(table_of([row]), tmp_path / "a.parquet")
+    assert pq.read_table(tmp_path / "a.parquet").to_pylist()[0]["error"] == "A storage says ?."

@@ -16,7 +16,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -29,6 +29,14 @@ PART_ROWS = 1_000
 
 class LedgerError(Exception):
     """The folder can't be written, or not with these settings; `str(error)` is one sentence that says what to do."""
+
+
+class _Known(NamedTuple):
+    """What is known of the file of a name."""
+
+    key: str
+    """Of the row that it stands in."""
+    version: str
 
 
 class Ledger:
@@ -50,8 +58,11 @@ class Ledger:
         self.folder = folder
         self._part_rows = part_rows
         self._parts: dict[str, Path | None] = {}  # by key; None: in the journal
-        self._versions: dict[str, str] = {}  # by name
-        self._other_names: dict[str, list[SourceFile]] = defaultdict(list)  # found since, by key
+        self._known: dict[str, _Known] = {}  # by name
+        # Names that came before their paper's row, by its key.
+        self._early: dict[str, list[SourceFile]] = defaultdict(list)
+        # Rows whose names or versions are others than were written, by key, with the names to be added.
+        self._renamed: dict[str, list[str]] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = (folder / "lock").open("w")
@@ -81,7 +92,7 @@ class Ledger:
 
     def __exit__(self, *exception: object) -> None:
         self._finish_part()
-        self._write_other_names()
+        self._write_names()
         self._journal.close()
         self._lock.close()
 
@@ -100,23 +111,42 @@ class Ledger:
 
     def knows(self, file: SourceFile) -> bool:
         """Whether a row has this file under this name, unchanged since."""
-        return bool(file.version) and self._versions.get(file.name) == file.version
+        known = self._known.get(file.name)
+        return bool(file.version) and known is not None and known.version == file.version
 
     def add(self, row: Row) -> None:
-        """Keeps a row; one whose paper is there already only adds its name."""
-        if key_of(row) in self._parts:
-            self.add_name(key_of(row), SourceFile(row["file"], row["versions"][0]))
+        """Keeps a row; one whose paper is there already only adds its name.
+
+        A file that can't be opened keeps the row of what it held when it could: a storage may have a bad day.
+        """
+        key = key_of(row)
+        if key in self._parts:
+            self.add_name(key, SourceFile(row["file"], row["versions"][0]))
+            return
+        if not row["sha256"] and row["file"] in self._known:
             return
         self._fresh.append(row)
         self._note(row, None)
         self._append(row)
+        for file in self._early.pop(key, ()):
+            self.add_name(key, file)
         if len(self._fresh) >= self._part_rows:
             self._finish_part()
 
-    def add_name(self, key: str, file: SourceFile) -> None:
-        """Keeps that a paper is there under another name too; it may come before the paper's row."""
-        if not self.knows(file):
-            self._other_names[key].append(file)
+    def add_name(self, key: str, file: SourceFile) -> bool:
+        """Keeps that a file holds this paper, and nothing else any more; it may come before the paper's row.
+
+        Returns:
+            Whether the name is new to the paper; if not, only its version may be.
+        """
+        if key not in self._parts:
+            self._early[key].append(file)
+            return True
+        before = self._known.get(file.name)
+        if before != _Known(key, file.version):
+            self._know(file.name, _Known(key, file.version))
+            self._renamed.setdefault(key, []).append(file.name)
+        return before is None or before.key != key
 
     def _check_run(self, run: dict[str, Any], resume: bool) -> None:
         path = self.folder / "run.json"
@@ -145,7 +175,15 @@ class Ledger:
     def _note(self, row: Row, path: Path | None) -> None:
         key = key_of(row)
         self._parts[key] = path
-        self._versions.update(zip([row["file"], *row["other_files"]], row["versions"]))
+        for name, version in zip([row["file"], *row["other_files"]], row["versions"]):
+            self._know(name, _Known(key, version))
+
+    def _know(self, name: str, known: _Known) -> None:
+        """A name stands in one row: that of what the file held when it was last read."""
+        before = self._known.get(name)
+        if before is not None and before.key != known.key:
+            self._renamed.setdefault(before.key, [])
+        self._known[name] = known
 
     def _read_journal(self) -> Iterator[Row]:
         path = self.folder / "journal.jsonl"
@@ -171,33 +209,33 @@ class Ledger:
         """Makes a part of the journal. A run that is killed in between finds the rows in both, and takes them once."""
         if not self._fresh:
             return
-        rows = [self._with_other_names(row) for row in self._fresh]
+        # Rows that have lost all their names stay until the end: their papers may be found under others yet.
+        rows = [self._with_names(row) or row for row in self._fresh]
         last = max((int(path.stem.rpartition("-")[2]) for path in parts_of(self.folder)), default=-1)
         path = self.folder / "papers" / f"part-{last + 1:05}.parquet"
         _write_part(path, rows)
-        for row in rows:
-            self._note(row, path)
+        self._parts.update(dict.fromkeys(map(key_of, rows), path))
         self._fresh = []
         self._journal.close()
         self._write_journal()
 
-    def _write_other_names(self) -> None:
-        """Adds names that came after their row's part was finished."""
-        for path in {self._parts[key] for key in self._other_names if key in self._parts}:
+    def _write_names(self) -> None:
+        """Gives rows the names and versions that were found after their part was finished; drops those without any."""
+        for path in {self._parts[key] for key in self._renamed}:
             assert path is not None, "the journal has become a part"
-            rows = [self._with_other_names(row) for row in pq.read_table(path).to_pylist()]
-            _write_part(path, rows)
-            for row in rows:
-                self._note(row, path)
+            rows = map(self._with_names, pq.read_table(path).to_pylist())
+            _write_part(path, [row for row in rows if row is not None])
 
-    def _with_other_names(self, row: Row) -> Row:
-        had = {row["file"], *row["other_files"]}
-        files = {file.name: file for file in self._other_names.pop(key_of(row), ()) if file.name not in had}
-        return {
-            **row,
-            "other_files": [*row["other_files"], *files],
-            "versions": [*row["versions"], *(file.version for file in files.values())],
-        }
+    def _with_names(self, row: Row) -> Row | None:
+        """A row under all names that stand in it now; None where there are none."""
+        key = key_of(row)
+        noted = dict.fromkeys([row["file"], *row["other_files"], *self._renamed.get(key, ())])
+        names = [name for name in noted if self._known[name].key == key]
+        if not names:
+            return None
+        self._renamed.pop(key, None)
+        versions = [self._known[name].version for name in names]
+        return {**row, "file": names[0], "other_files": names[1:], "versions": versions}
 
 
 def parts_of(folder: Path) -> list[Path]:

@@ -60,6 +60,11 @@ class Progress:
         self._same += 1
         self._update()
 
+    def unchanged(self) -> None:
+        """A file that might have changed holds what an earlier run has read in it."""
+        self._before += 1
+        self._update()
+
     def tick(self) -> None:
         """Time has passed."""
         if time.monotonic() - self._drawn < self._interval:

@@ -63,8 +63,10 @@ def _keep_all(rows: Rows, ledger: Ledger, desk: RemoteDesk, progress: Progress, 
 
 def _keep(row: dict[str, Any], ledger: Ledger, progress: Progress) -> None:
     if row["state"] == "same":
-        ledger.add_name(row["sha256"], SourceFile(row["name"], row["version"]))
-        progress.same()
+        if ledger.add_name(row["sha256"], SourceFile(row["name"], row["version"])):
+            progress.same()
+        else:
+            progress.unchanged()
     elif row["state"] == "done":
         finished: Row = json.loads(row["row"])
         for kind, page in json.loads(row["pages"]).items():

@@ -18,15 +18,16 @@ def test_the_table_counts_every_kind(capsys: pytest.CaptureFixture[str]) -> None
     for name in "ab":
         progress.done(failure_row(SourceFile(name), name, ERROR, 1.0))
     progress.same()
+    progress.unchanged()
     progress.tick()
     table = progress.table()
     lines = {line.rsplit("  ", 1)[0].strip(): line.rsplit("  ", 1)[1] for line in table.splitlines()}
     assert lines["summaries"] == "2 (3 pages)"
     assert lines["without one, with a sentence"] == "2" and lines["2"] == ERROR
-    assert lines["other names of the same papers"] == "1" and lines["done by earlier runs"] == "3"
+    assert lines["other names of the same papers"] == "1" and lines["done by earlier runs"] == "4"
     assert lines["work of all workers"] == "8 s"
     shown = capsys.readouterr().err
-    assert "8/10 files" in shown and "a minute" in shown and "left, 2 failed" in shown
+    assert "9/10 files" in shown and "a minute" in shown and "left, 2 failed" in shown
 
 
 def test_a_quiet_one_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:

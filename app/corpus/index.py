@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import shutil
@@ -12,13 +13,14 @@ from typing import Any, TypeVar
 import pyarrow.parquet as pq
 
 from app.corpus.files import page_path, write_text
-from app.corpus.rows import Row, key_of
+from app.corpus.rows import Row
 from app.export.blocks import LEAST_SCORE
 
 ASSETS = Path(__file__).parents[2] / "assets" / "corpus"
 # Rows of a script; a browser holds the rows of all, and the papers of those that were opened.
 TABLE_ROWS, PAPER_ROWS = 2_000, 50
 MOST_ROWS = 50_000
+KEY_CHARACTERS = 16
 _PAGES = {"html": "with the text of the paper", "md": "as Markdown"}
 
 T = TypeVar("T")
@@ -61,19 +63,24 @@ def write_index(folder: Path, parts: Iterable[Path], pages: Sequence[str]) -> No
 
 def _line(row: Row) -> dict[str, Any]:
     """What the list shows and searches."""
-    name = PurePath(row["file"]).name
+    names = [PurePath(name).name for name in (row["file"], *row["other_files"])]
     sentences = row["sentences"]
     return {
-        "key": key_of(row)[:16] if row["sha256"] else name,
-        "title": row["title"] or name,
+        "key": _key(row),
+        "title": row["title"] or names[0],
         "authors": ", ".join(row["authors"]),
         "pages": row["pages"],
         "language": row["language"],
         "short": row["tldr"] or (sentences[0]["text"] if sentences else ""),
         "summary": row["summary"],
-        "file": name,
+        "files": names,
         "error": row["error"],
     }
+
+
+def _key(row: Row) -> str:
+    """What the address of an opened row ends in: of letters and digits, as browsers spell others in their own way."""
+    return (row["sha256"] or hashlib.sha256(row["file"].encode()).hexdigest())[:KEY_CHARACTERS]
 
 
 def _paper(row: Row, pages: Sequence[str]) -> dict[str, Any]:
@@ -119,7 +126,7 @@ def _part(row: Row, part: tuple[str, str], sentences: Iterable[dict[str, Any]]) 
 
 def _address(file: str) -> str | None:
     """Where a browser finds a file, if it can."""
-    if file.startswith(("https://", "http://")):
+    if file.startswith(("https://", "http://", "file://")):
         return file
     return None if "://" in file else PurePath(file).as_uri()
 

@@ -48,8 +48,11 @@ const library = (() => {
     shown = Math.min(found.length, shown + SHOWN);
   }
 
+  /** The name that a paper was found under first; the others are told when it is opened. */
+  const files = ({ files: [first, ...others] }) => (others.length ? `${first} and ${others.length} more` : first);
+
   function line(row) {
-    const about = [row.authors, row.pages && `${row.pages} ${row.pages === 1 ? "page" : "pages"}`, row.language, row.file];
+    const about = [row.authors, row.pages && `${row.pages} ${row.pages === 1 ? "page" : "pages"}`, row.language, files(row)];
     const button = element("button", {
       type: "button",
       "data-number": row.number,
@@ -219,7 +222,7 @@ const library = (() => {
     rows(some) {
       for (const row of some) {
         row.number = rows.length;
-        row.searched = plain([row.title, row.authors, row.short, row.summary, row.file, row.error].join("\n"));
+        row.searched = plain([row.title, row.authors, row.short, row.summary, ...row.files, row.error].join("\n"));
         delete row.summary;
         rows.push(row);
       }

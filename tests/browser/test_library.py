@@ -9,7 +9,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.corpus.index import write_index
-from tests.app.corpus.tables import ERROR, make_table
+from app.corpus.ledger import Ledger, parts_of
+from app.corpus.rows import failure_row
+from app.corpus.sources import SourceFile
+from tests.app.corpus.tables import ERROR, made_up_row, make_table
 
 pytestmark = pytest.mark.browser
 
@@ -29,13 +32,13 @@ def opened(library: Path, browser: Browser) -> Iterator[Callable[..., Page]]:
     complaints: list[str] = []
     contexts = []
 
-    def one(fragment: str = "", width: int = 1280) -> Page:
+    def one(fragment: str = "", width: int = 1280, folder: Path = library) -> Page:
         contexts.append(browser.new_context(viewport={"width": width, "height": 800}))
         page = contexts[-1].new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{library.as_uri()}/index.html{fragment}")
-        expect(page.locator("#count")).to_have_text("1,000 papers")
+        page.goto(f"{folder.as_uri()}/index.html{fragment}")
+        expect(page.locator("#count")).to_contain_text("papers")
         return page
 
     yield one
@@ -102,6 +105,50 @@ def test_an_address_leads_to_a_paper_and_hostile_text_is_text(opened: Callable[.
     again = opened(fragment)
     expect(again.locator("#paper h2")).to_contain_text("<img src=x")
     assert again.locator("#paper img").count() == 0
+
+
+UNREAD = (
+    "/a/a b.pdf",
+    "/b/a b.pdf",
+    "/b/é.pdf",
+    "/b/100%.pdf",
+    "/b/a#b?c.pdf",
+    "/b/\u202efdp.a.pdf",
+    "/b/a\nb.pdf",
+)
+
+
+@pytest.fixture(scope="module")
+def odd_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A paper with two names, and files that can't be read, with names that browsers spell in their own way."""
+    folder = tmp_path_factory.mktemp("odd")
+    with Ledger(folder, {}, resume=False) as ledger:
+        ledger.add(made_up_row(1))
+        ledger.add_name(made_up_row(1)["sha256"], SourceFile("/elsewhere/Zwölf.pdf", "1"))
+        for name in UNREAD:
+            ledger.add(failure_row(SourceFile(name), None, ERROR))
+    write_index(folder, parts_of(folder), [])
+    return folder
+
+
+def test_every_name_of_a_paper_is_found(opened: Callable[..., Page], odd_library: Path) -> None:
+    page = opened(folder=odd_library)
+    page.fill("#words", "zwolf")
+    expect(page.locator("#rows strong")).to_have_text(["Paper 1"])
+    expect(page.locator("#rows small")).to_contain_text("paper-0001.pdf and 1 more")
+    page.locator("#rows button").click()
+    expect(page.locator("#paper")).to_contain_text("/elsewhere/Zwölf.pdf")
+
+
+def test_an_address_leads_to_a_file_of_any_name(opened: Callable[..., Page], odd_library: Path) -> None:
+    page = opened(folder=odd_library)
+    for place, name in enumerate(UNREAD, 1):
+        page.locator("#rows button").nth(place).click()
+        expect(page.locator("#paper .error")).to_have_text(ERROR)
+        again = opened(page.evaluate("location.hash"), folder=odd_library)
+        expect(again.locator("#paper .about").first).to_have_text(" ".join(name.split()))
+        link = again.locator("#paper a").first
+        assert link.evaluate("link => decodeURIComponent(new URL(link.href).pathname)") == name
 
 
 def test_narrow_it_shows_one_thing_at_a_time(opened: Callable[..., Page]) -> None:

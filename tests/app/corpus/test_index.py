@@ -11,6 +11,9 @@ import pytest
 
 from app.corpus import index
 from app.corpus.index import write_index
+from app.corpus.ledger import Ledger, parts_of
+from app.corpus.rows import failure_row
+from app.corpus.sources import SourceFile
 from tests.app.corpus.tables import ERROR, made_up_row, make_table
 
 
@@ -40,6 +43,21 @@ def test_every_row_is_in_the_list_and_leads_to_its_paper(
         assert ([name for name, _ in paper["links"][1:]] == ["with the text of the paper"]) is bool(texts)
 
 
+def test_every_name_is_in_the_list_and_every_row_has_an_address_of_letters(tmp_path: Path) -> None:
+    unread = ["/a/a b.pdf", "/b/a b.pdf", "/b/é#%.pdf", "file:///b/%FF.pdf"]
+    with Ledger(tmp_path, {}, resume=False) as ledger:
+        ledger.add(made_up_row(0))
+        ledger.add_name(made_up_row(0)["sha256"], SourceFile("/other/name.pdf", "1"))
+        for name in unread:
+            ledger.add(failure_row(SourceFile(name), None, ERROR))
+    write_index(tmp_path, parts_of(tmp_path), [])
+    [lines] = called(tmp_path / "index" / "rows-0.js")
+    assert lines[0]["files"] == ["paper-0000.pdf", "name.pdf"]
+    assert [line["title"] for line in lines[1:]] == ["a b.pdf", "a b.pdf", "é#%.pdf", "%FF.pdf"]
+    assert len({line["key"] for line in lines}) == len(lines)
+    assert all(re.fullmatch("[0-9a-f]{16}", line["key"]) for line in lines)
+
+
 def test_passages_that_nobody_would_see_are_left_out(tmp_path: Path) -> None:
     write_index(tmp_path, make_table(tmp_path, 1), [])
     [paper] = called(tmp_path / "index" / "papers-0.js")[1]
@@ -66,6 +84,8 @@ def test_an_index_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ("file", "address"),
     [
         ("/a b/ü.pdf", "file:///a%20b/%C3%BC.pdf"),
+        ('/a\nb#?%41"\u202e.pdf', "file:///a%0Ab%23%3F%2541%22%E2%80%AE.pdf"),
+        ("file:///a/%FF.pdf", "file:///a/%FF.pdf"),
         ("https://example.org/a.pdf", "https://example.org/a.pdf"),
         ("s3://bucket/a.pdf", None),
         ("javascript://example.org/%0aalert(1)", None),

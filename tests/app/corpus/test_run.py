@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -119,6 +121,36 @@ def test_a_stop_leaves_a_run_to_go_on_with(
     assert {name: rows[name]["seconds"] for name in before} == {
         name: row["seconds"] for name, row in before.items()
     }
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="names are always text elsewhere")
+def test_what_has_changed_is_read_again_and_pages_of_a_run_are_no_papers(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    papers = write_papers(tmp_path / "papers", 4)
+    (papers / "paper-3.pdf").rename(os.fsdecode(bytes(papers / "odd") + b"\xff.pdf"))
+    out = papers / "library"
+    command = partial(start, [papers / "**" / "*"], out, model_folder, "--pages", "md", module="app.corpus")
+    code, said = finish(command())
+    assert code == 0, said
+    before = rows_of(out)
+    assert before.keys() == {"paper-0.pdf", "paper-1.pdf", "paper-2.pdf", "odd%FF.pdf"}
+    assert not any(row["error"] for row in before.values())
+
+    os.utime(papers / "paper-0.pdf", (1, 1))
+    make_pdf(papers / "paper-1.pdf", [wrapped(paragraphs(3, seed=77))])
+    for summaries, known in ((1, 3), (0, 4)):
+        code, said = finish(command("--resume"))
+        assert code == 0, said
+        assert re.search(rf"summaries +{summaries} ", said) and re.search(rf"earlier runs +{known}\n", said)
+        assert re.search(r"other names of the same papers +0\n", said)
+    after = rows_of(out)
+    assert after.keys() == before.keys()
+    assert after["paper-1.pdf"]["sha256"] != before["paper-1.pdf"]["sha256"]
+    assert after["paper-0.pdf"].pop("versions") != before["paper-0.pdf"].pop("versions")
+    for name in before.keys() - {"paper-1.pdf"}:
+        assert after[name] == before[name]
 
 
 @pytest.fixture

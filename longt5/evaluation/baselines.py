@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rouge_score.tokenizers import DefaultTokenizer
 from sumy.models.dom import ObjectDocumentModel, Paragraph, Sentence
 from sumy.nlp.stemmers import Stemmer
 from sumy.summarizers.lex_rank import LexRankSummarizer
@@ -22,7 +21,7 @@ from sumy.summarizers.lsa import LsaSummarizer
 from sumy.summarizers.text_rank import TextRankSummarizer
 from sumy.utils import get_stop_words
 
-from longt5.evaluation.metrics import WORD, words_of
+from longt5.evaluation.metrics import WORD, rouge_tokenizer, words_of
 from longt5.text.papers import Paper
 from longt5.text.sentences import is_whole_sentence, split_sentences
 
@@ -99,7 +98,7 @@ def oracle(sentences: Sequence[str], abstract: str, words: int) -> str:
 
     Sentences are whole, and none is taken that lowers the score: it may be shorter than `words`, even empty.
     """
-    tokenizer = DefaultTokenizer(use_stemmer=True)
+    tokenizer = rouge_tokenizer(abstract)
     numbers: dict[str, int] = {}
     reference, *units = (
         np.array(

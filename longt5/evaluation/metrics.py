@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rouge_score import rouge_scorer
-from rouge_score.tokenizers import Tokenizer
+from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 from sumy.utils import get_stop_words
 
 from longt5.evaluation.faithfulness import ReadText
@@ -52,14 +52,11 @@ class Scorer:
     """Measures summaries."""
 
     def __init__(self) -> None:
-        self._rouge = rouge_scorer.RougeScorer(list(ROUGE), use_stemmer=True)
-        self._rouge_of_other_scripts = rouge_scorer.RougeScorer(list(ROUGE), tokenizer=_WordsOfAnyScript())
         self._read = lru_cache(maxsize=1)(ReadText)  # all systems summarize one paper after the other
 
     def __call__(self, summary: str, paper: Paper, seconds: float = 0.0) -> Scores:
         """Measures `summary` against the paper's abstract and its text."""
-        # The usual words of ROUGE are made of a-z and 0-9: it would count none of a text in Russian or Chinese.
-        scorer = self._rouge if _is_latin(paper.abstract) else self._rouge_of_other_scripts
+        scorer = rouge_scorer.RougeScorer(list(ROUGE), tokenizer=rouge_tokenizer(paper.abstract))
         rouge = scorer.score(_one_sentence_a_line(paper.abstract), _one_sentence_a_line(summary))
         written, read = words_of(summary), words_of(paper.text)
         known = set(read)
@@ -88,6 +85,12 @@ class _WordsOfAnyScript(Tokenizer):
         return _SIGNS_AND_WORDS.findall(text.lower())
 
 
+def rouge_tokenizer(reference: str) -> Tokenizer:
+    """What ROUGE against `reference` takes for words, in both texts."""
+    # The usual words of ROUGE are made of a-z and 0-9: it would count none of a text in Russian or Chinese.
+    return DefaultTokenizer(use_stemmer=True) if _is_latin(reference) else _WordsOfAnyScript()
+
+
 def _is_latin(text: str) -> bool:
     """Whether most letters of a text are those that ROUGE counts."""
     letters = sum(map(str.isalpha, text))
@@ -110,8 +113,8 @@ STOP_WORDS = frozenset(word for entry in get_stop_words("english") for word in w
 
 
 def _one_sentence_a_line(text: str) -> str:
-    """ROUGE-Lsum compares line by line."""
-    return "\n".join(text[start:end] for start, end in split_sentences(text))
+    """ROUGE-Lsum compares line by line, so that a sentence that runs over two of them is put on one."""
+    return "\n".join(" ".join(text[start:end].split()) for start, end in split_sentences(text))
 
 
 def _share(items: Sequence[object], known: set[str] | set[tuple[str, ...]]) -> float:

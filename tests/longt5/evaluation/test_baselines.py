@@ -129,6 +129,17 @@ def test_oracle_by_hand() -> None:
     assert oracle(sentences, abstract, 1) == ""
 
 
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["В работе рассматривается задача.", "Память растёт линейно с длиной.", "Кот спит."],
+        ["本文研究长文档摘要问题。", "内存消耗随长度线性增长。", "猫在睡觉。"],
+    ],
+)
+def test_oracle_knows_the_words_of_other_scripts(sentences: list[str]) -> None:
+    assert oracle(sentences, " ".join(sentences[:2]), 100) == " ".join(sentences[:2])
+
+
 def units(*sentences: str) -> list[np.ndarray]:
     """Each letter is a unit."""
     return [np.array([ord(letter) for letter in sentence], dtype=np.int64) for sentence in sentences]

@@ -64,3 +64,14 @@ def test_rouge_counts_words_of_other_scripts(abstract: str) -> None:
     paper = Paper(id="a", title="", text=abstract, abstract=abstract)
     assert Scorer()(abstract, paper).rouge1 == Scorer()(abstract, paper).rougeLsum == 1.0
     assert 0.0 < Scorer()(abstract[: len(abstract) // 2], paper).rouge1 < 1.0
+
+
+def test_a_line_end_within_a_sentence_counts_as_a_space() -> None:
+    abstract = "A band of tokens is what the encoder reads. It also reads the sums of blocks."
+    wrapped = abstract.replace("tokens is", "tokens\nis").replace("the sums", "the\nsums")
+    summary = "What the encoder reads is a band of tokens. The sums of blocks it also reads."
+    expected = Scorer()(summary, Paper(id="a", title="", text=TEXT, abstract=abstract))
+    assert expected.rougeLsum < expected.rouge1
+    assert Scorer()(summary, Paper(id="a", title="", text=TEXT, abstract=wrapped)) == expected
+    other = Scorer()(summary.replace("reads is", "reads\nis"), Paper("a", "", TEXT, abstract))
+    assert other.rougeLsum == expected.rougeLsum

@@ -33,7 +33,7 @@ from app.documents.page_lines import Pages
 from app.documents.pdf import LINE_CHARACTERS, read_pdf, too_many_pages
 from app.documents.running_text import run_together
 from app.documents.text_cleaning import clean_characters
-from app.documents.text_files import NotText, decode, split_pages
+from app.documents.text_files import NotText, count_lines, count_pages, decode, split_pages
 from app.work import check
 
 NAME_CHARACTERS = 120
@@ -57,7 +57,8 @@ _KINDS = (
 _UNSUPPORTED = "This is neither a PDF nor a text file; choose the paper as PDF, .txt or .md."
 _WEB_PAGE = "This is a web page, not the paper; open the link in a browser and download the PDF itself."
 _HTML = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)[\s>]",
+    rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?"
+    rb"<(?:!doctype\s+html|html|head|body)[\s>]",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -156,7 +157,7 @@ def _refuse_other_kinds(head: bytes) -> None:
     for magic, sentence in _KINDS:
         if head.startswith(magic):
             raise DocumentError(sentence)
-    if _HTML.match(head):
+    if _HTML.match(head.replace(b"\0", b"")):  # which UTF-16 puts beside every letter
         raise DocumentError(_WEB_PAGE)
 
 
@@ -175,11 +176,12 @@ def _read_text(
         notes.append(
             f"Only the first {limits.max_characters:,} characters were read, because it is too long."
         )
-    if text.count("\n") > limits.max_characters // LINE_CHARACTERS:
+    # Before anything is made of each.
+    if (count := count_pages(text)) > limits.max_pages:
+        raise DocumentError(too_many_pages(f"file has {count:,} pages", limits))
+    if count_lines(text) > limits.max_characters // LINE_CHARACTERS:
         raise DocumentError("This file has far too many lines for a paper; choose a shorter one.")
     title, pages = split_pages(text, markdown=name.lower().endswith((".md", ".markdown")))
-    if len(pages) > limits.max_pages:
-        raise DocumentError(too_many_pages(f"file has {len(pages):,} pages", limits))
     if not readable([line.text for page in pages for line in page]):
         raise DocumentError(_UNSUPPORTED)
     for number in range(1, len(pages) + 1):
@@ -188,19 +190,21 @@ def _read_text(
         for number, line in enumerate(page):
             check(stop)
             page[number] = replace(line, text=clean_characters(line.text))
-    return _document(name, title, pages, None, notes, stop)
+    return _document(name, None, pages, None, notes, stop, title=title)
 
 
 def _document(
     name: str,
-    title: str | None,
+    stated_title: str | None,
     pages: Pages,
     labels: Sequence[str] | None,
     notes: Sequence[str],
     stop: threading.Event | None,
+    *,
+    title: str | None = None,
 ) -> Document:
     labels = page_labels(labels, pages)
-    result = run_together(pages, title, fallback_title=name, check=partial(check, stop))
+    result = run_together(pages, stated_title, title=title, fallback_title=name, check=partial(check, stop))
     document = Document(
         name,
         result.title,

@@ -12,7 +12,7 @@ from app.documents.page_lines import Pages, without_furniture
 from app.documents.paragraphs import Paragraph, goes_on_after, split_paragraphs
 from app.documents.sections import Part, divide
 from app.documents.text_cleaning import count_words, goes_on_without_space, keeps_hyphen
-from app.documents.titles import find_title
+from app.documents.titles import find_title, marked_title
 from app.documents.type_styles import body_style
 
 
@@ -29,16 +29,24 @@ class RunningText:
 
 
 def run_together(
-    pages: Pages, stated_title: str | None, *, fallback_title: str, check: Callable[[], None]
+    pages: Pages,
+    stated_title: str | None,
+    *,
+    title: str | None = None,
+    fallback_title: str,
+    check: Callable[[], None],
 ) -> RunningText:
     """Drops the furniture and joins the paragraphs of pages whose lines are clean (`clean_characters`).
 
-    `stated_title` is what the file says of itself. `check` is called often and may raise to stop the work.
+    Args:
+        stated_title: what the file says of itself, be it true or not.
+        title: as the text marks it, which is not doubted.
+        check: called often, and may raise to stop the work.
     """
     if any(line.size for page in pages for line in page):
         pages = [[line for line in page if line.text] for page in pages]
         pages = without_furniture(pages)
-    title = find_title(stated_title, pages, fallback_title)
+    title = marked_title(title) or find_title(stated_title, pages, fallback_title)
     words = count_words(line.text for page in pages for line in page)
     body = body_style(pages)
 

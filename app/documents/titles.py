@@ -88,6 +88,11 @@ def find_title(metadata: str | None, pages: Sequence[Sequence[Line]], fallback: 
     return _shorten(_agreed(stated, printed, [block for page in blocks for block in page], body))
 
 
+def marked_title(title: str | None) -> str:
+    """A title as the text itself marks it, fit to be shown; empty if there is none."""
+    return _shorten(clean_characters(title or ""))
+
+
 def _agreed(stated: str, printed: str, blocks: Sequence[_Block], body: float) -> str:
     """The better of two titles, of which the stated one stands somewhere on the first pages."""
     ours, theirs = _letters(printed), _letters(stated)

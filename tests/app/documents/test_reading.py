@@ -7,6 +7,7 @@ import io
 import os
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,83 @@ def test_markdown(tmp_path: Path) -> None:
     assert document.text.split("\n") == ["A title", "Text that goes on.", "Part", "- one", "- two"]
 
 
+def markdown(text: str, tmp_path: Path) -> Document:
+    document = load(write(tmp_path, text.encode(), "paper.md"))
+    assert_sound(document)
+    return document
+
+
+def headings(document: Document) -> list[str]:
+    return [section.heading for section in document.sections if section.heading]
+
+
+PROSE = f"{LOREM} {LOREM} {LOREM}"
+SECTIONS = f"\n\n{PROSE}\n\n# Methods\n\n{PROSE}\n\n# Results\n\n{PROSE}\n"
+
+
+@pytest.mark.parametrize(
+    ("begins", "title"),
+    [
+        ("---\ntitle: 'Gala: A ''Python'' package'\ntags:\n  - Python\n---\n\n", "Gala: A 'Python' package"),
+        ('---\nauthor: Jane Doe\ntitle: "Gala: \\"A\\" package"\n...\n', 'Gala: "A" package'),
+        (
+            "---\ntitle: >-\n  Gala: a package\n  for astronomers\ndate: 2020\n---\n",
+            "Gala: a package for astronomers",
+        ),
+        ("---\r\ntitle: Gala, a package\r\n---\r\n", "Gala, a package"),
+        ("# BERT\n\n", "BERT"),
+        ("# A survey of surveys #\n\n", "A survey of surveys"),
+        ("BERT\n====\n\n", "BERT"),
+        ("# Contents\n\n# Gala, a package\n\n", "Gala, a package"),
+    ],
+)
+@pytest.mark.parametrize("first", ["Summary", "Introduction", "1 Introduction", "1. Gala in use"])
+def test_title_of_markdown_is_no_section(begins: str, title: str, first: str, tmp_path: Path) -> None:
+    document = markdown(f"{begins}# {first}{SECTIONS}", tmp_path)
+    assert document.title == title
+    assert headings(document)[-3:] == [first, "Methods", "Results"]
+    assert "---" not in document.text and "Jane Doe" not in document.text and "====" not in document.text
+
+
+def test_markdown_without_a_title_keeps_its_sections(tmp_path: Path) -> None:
+    document = markdown(f"# Summary{SECTIONS}", tmp_path)
+    assert headings(document) == ["Summary", "Methods", "Results"]
+    assert headings(markdown(f"---\n\n# Summary{SECTIONS}", tmp_path)) == ["Summary", "Methods", "Results"]
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes"),
+    [("```", "```"), ("~~~ {.r}", "~~~~"), ("```python", "```  "), ("  ````sh\n```", "````")],
+)
+def test_comments_in_code_are_no_headings(opens: str, closes: str, tmp_path: Path) -> None:
+    code = f"{opens}\n# Load the data\nx = 1\n# Results\n---\n{closes}\n\n"
+    document = markdown(
+        f"{code}# Gala, a package\n\n{code}# Introduction\n\n{PROSE}\n\n{code}{SECTIONS}", tmp_path
+    )
+    assert document.title == "Gala, a package"
+    assert headings(document) == ["Introduction", "Methods", "Results"]
+    assert document.text.count("# Load the data") == 3
+
+
+def test_code_that_nothing_closes_takes_no_sections(tmp_path: Path) -> None:
+    document = markdown(f"# Gala, a package\n\n```\nx = 1\n\n# Introduction{SECTIONS}", tmp_path)
+    assert headings(document) == ["Introduction", "Methods", "Results"]
+
+
+def test_attributes_and_underlines_of_headings_are_no_text(tmp_path: Path) -> None:
+    text = (
+        f"A title of a paper\nin two lines\n===\n\nIntroduction\n------------\n{PROSE}\n\n"
+        f"Methods {{#sec:methods}}\n---\n\n{PROSE}\n\n- an item\n---\n\n## Sets {{1, 2}}\n\n{PROSE}\n\n---\n\n"
+        f"## Results {{-}}\n\n{PROSE}\n\n## References {{.unnumbered #refs}}\n\n"
+        "Doe, J. (2020). A paper. Journal of Things, 12, 45-67.\n\nRoe, R. (2021). A book. Press.\n"
+    )
+    document = markdown(text, tmp_path)
+    assert document.title == "A title of a paper in two lines"
+    assert headings(document) == ["Introduction", "Methods", "Sets {1, 2}", "Results", "References"]
+    assert document.references is not None
+    assert document.text.count("---") == 2 and "===" not in document.text  # behind the item, and alone
+
+
 # -- passwords
 
 
@@ -257,6 +335,8 @@ def test_unknown_encryption(tmp_path: Path) -> None:
         (b" \n\t ", "empty"),
         (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "web page"),
         (b"\n  <html lang='en'><head>", "web page"),
+        (b"\xef\xbb\xbf<!DOCTYPE html><html><body>404 Not Found</body></html>", "web page"),
+        ("\ufeff<html><body>404 Not Found</body></html>".encode("utf-16-le"), "web page"),
         (b"PK\x03\x04" + bytes(100), "Word"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "picture"),
         (b"\xff\xd8\xff\xe0" + bytes(100), "picture"),
@@ -319,8 +399,21 @@ def test_too_little_memory(tmp_path: Path) -> None:
 
 
 def test_text_of_too_many_lines(tmp_path: Path) -> None:
-    path = write(tmp_path, b"a\n" * 1000, "a.txt")
-    assert "lines" in refusal(path, limits=ReadingLimits(max_characters=1000))
+    for end in ("\n", "\r", "\r\n", "\v", "\x85", "\u2028", "\u2029"):
+        path = write(tmp_path, f"a{end}".encode() * 1000, "a.txt")
+        assert "lines" in refusal(path, limits=ReadingLimits(max_characters=1000))
+
+
+@pytest.mark.parametrize("data", [b"x\r" * 1_400_000, b"\f" * 2_900_000 + b"x"])
+def test_text_of_millions_of_lines_or_pages_is_refused_before_it_is_split(
+    data: bytes, tmp_path: Path
+) -> None:
+    path = write(tmp_path, data, "a.txt")
+    tracemalloc.start()
+    refusal(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 * len(data)
 
 
 def test_not_a_file(tmp_path: Path) -> None:

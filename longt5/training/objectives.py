@@ -126,12 +126,16 @@ def gap_sentences(
     window = _random_window(paper, rng, length)
     ranked = _draw_by_overlap(window, paper.abstract, vocabulary, rng, GAP_TEMPERATURE)
     chosen = np.sort(_that_fit(window, ranked, budget - 1))
+    is_masked = rng.random(len(chosen)) < (1.0 if mask_all else 0.5)
+    source = _with_masks(window, chosen[is_masked], vocabulary.mask)
+    # More room was made than masks took up where few were: what is cut off can neither be found nor inferred.
+    ends = window.starts[chosen + 1]
+    saved = np.cumsum(np.where(is_masked, ends - window.starts[chosen] - 1, 0))
+    chosen = chosen[ends - saved < source_tokens]
     if not len(chosen):
         return None
     target = np.concatenate([window.sentence(index) for index in chosen])
-    masked = chosen[rng.random(len(chosen)) < (1.0 if mask_all else 0.5)]
-    source = _with_masks(window, masked, vocabulary.mask)[: source_tokens - 1]
-    return _example(source, target, vocabulary)
+    return _example(source[: source_tokens - 1], target, vocabulary)
 
 
 def extract(

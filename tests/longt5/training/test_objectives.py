@@ -78,6 +78,22 @@ def test_gap_sentences_masked_wholly_or_in_part() -> None:
     assert asked[True] > asked[False]  # what the abstract says is asked for most
 
 
+def test_gap_sentences_that_were_cut_out_of_the_input_are_not_asked_for() -> None:
+    """The target may be half as long as the input, and few of the sentences that make room for it are masked."""
+    cut = 0
+    for seed in range(400):
+        example = OBJECTIVES["gap"](PAPER, HAND, np.random.default_rng(seed), 62, 40)
+        if example is None:
+            continue
+        source, target = example.input_ids[:-1].tolist(), example.labels[:-1].tolist()
+        cut += len(source) == 61
+        left = _sentences(source)
+        places = [TEN.index(target[start : start + 10]) for start in range(0, len(target), 10)]
+        # Each is either whole in the input, or has one of its masks.
+        assert sum(TEN[place] not in left for place in places) == source.count(MASK)
+    assert cut > 100
+
+
 def _sentences(tokens: list[int]) -> list[list[int]]:
     found: list[list[int]] = [[]]
     for token in tokens:

@@ -3,7 +3,7 @@
 Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) replaces a matrix's gradient by the nearest orthogonal
 matrix, found by a few steps of Newton-Schulz. T5's weights have very different sizes (embeddings 1, queries 0.01), so
 that no one rate suits all: as Adafactor does (Shazeer and Stern 2018, section 8), a step here moves each parameter by a
-share of its root mean square. Embeddings and position biases are tables, not maps: Adam.
+share of its root mean square. Embeddings, the head and position biases are tables, not maps: Adam.
 """
 
 from __future__ import annotations
@@ -114,10 +114,10 @@ def orthogonalized(matrices: Tensor) -> Tensor:
 
 
 def muon(model: nn.Module, lr: float) -> Muon:
-    """Muon for the projections of a LongT5, Adam for its embeddings, position biases and norms."""
+    """Muon for the projections of a LongT5, Adam for its embeddings, a head of its own, position biases and norms."""
     orthogonal: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        is_table = "shared" in name or "bias" in name
+        is_table = any(table in name for table in ("shared", "lm_head", "bias"))
         (orthogonal if parameter.ndim == 2 and not is_table else others).append(parameter)
     return Muon([{"params": orthogonal, "orthogonal": True}, {"params": others, "orthogonal": False}], lr=lr)

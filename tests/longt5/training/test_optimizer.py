@@ -59,6 +59,14 @@ def test_projections_are_orthogonalized_and_tables_are_not() -> None:
     assert "shared" in kinds and not kinds & {"q", "k", "v", "o", "wi", "wo"}
 
 
+def test_a_head_of_its_own_is_a_table() -> None:
+    model = LongT5ForConditionalGeneration(tiny_config())
+    model.lm_head.weight = torch.nn.Parameter(model.shared.weight.detach().clone())
+    orthogonal, others = (group["params"] for group in muon(model, 0.1).param_groups)
+    assert any(parameter is model.lm_head.weight for parameter in others)
+    assert not any(parameter is model.lm_head.weight for parameter in orthogonal)
+
+
 def test_state_survives_saving() -> None:
     def steps(optimizer, parameters, seed):
         rng = torch.Generator().manual_seed(seed)

@@ -106,13 +106,32 @@ class StageBatches(Dataset[Batch]):
         self.objective_shares = shares / shares.sum()
 
     def __getitem__(self, index: int) -> Batch:
-        """Raises DataError where no paper gives an example."""
+        """Raises DataError where papers of no length give examples."""
         rng = np.random.default_rng([*self.seed, index])
-        group = int(rng.choice(len(self.groups), p=self.group_shares))
-        examples = [self._example(group, rng) for _ in range(self.sizes[group])]
-        return collate(examples, self.pad_token_id, self.lengths[group], self.target_tokens)
+        shares = self.group_shares.copy()
+        # Short papers give no continuation, those with long abstracts none of them: another length may do.
+        while shares.any():
+            group = int(rng.choice(len(self.groups), p=shares / shares.sum()))
+            examples = self._examples(group, rng)
+            if examples is not None:
+                return collate(examples, self.pad_token_id, self.lengths[group], self.target_tokens)
+            shares[group] = 0.0
+        raise DataError(
+            f"The papers give no example of {' or '.join(self.objectives)}: allow longer targets or shorter inputs, or "
+            "prepare other papers."
+        )
 
-    def _example(self, group: int, rng: np.random.Generator) -> Example:
+    def _examples(self, group: int, rng: np.random.Generator) -> list[Example] | None:
+        """A batch of papers of one length; None where they hardly give examples."""
+        examples: list[Example] = []
+        while len(examples) < self.sizes[group]:
+            example = self._example(group, rng)
+            if example is None:
+                return None
+            examples.append(example)
+        return examples
+
+    def _example(self, group: int, rng: np.random.Generator) -> Example | None:
         members, cumulative = self.groups[group], self.cumulative[group]
         for _ in range(MOST_TRIES):
             objective = OBJECTIVES[self.objectives[rng.choice(len(self.objectives), p=self.objective_shares)]]
@@ -126,9 +145,7 @@ class StageBatches(Dataset[Batch]):
             )
             if example is not None:
                 return example
-        raise DataError(
-            "Papers of one length give no example: allow longer targets, or prepare other papers."
-        )
+        return None
 
 
 def collate(examples: Sequence[Example], pad_token_id: int, source_tokens: int, target_tokens: int) -> Batch:
@@ -143,6 +160,19 @@ def collate(examples: Sequence[Example], pad_token_id: int, source_tokens: int, 
     return Batch(input_ids, attention_mask, labels)
 
 
+class _OrError(Dataset["Batch | DataError"]):
+    """The batches of another dataset, or why there is none: what a worker raises comes with all of its traceback."""
+
+    def __init__(self, batches: Dataset[Batch]) -> None:
+        self.batches = batches
+
+    def __getitem__(self, index: int) -> Batch | DataError:
+        try:
+            return self.batches[index]
+        except DataError as error:
+            return error
+
+
 class _From(Sampler[int]):
     """All indices from `first` on."""
 
@@ -154,18 +184,24 @@ class _From(Sampler[int]):
 
 
 def batches_from(dataset: Dataset[Batch], first: int, workers: int) -> Iterator[Batch]:
-    """The batches from index `first` on, without end, made ahead of time by `workers` processes."""
-    return iter(
-        DataLoader(
-            dataset,
-            batch_size=None,
-            sampler=_From(first),
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # or a resumed run, which starts one more, would draw other dropout
-        )
+    """The batches from index `first` on, without end, made ahead of time by `workers` processes.
+
+    Raises:
+        DataError: the dataset raised it, in whichever process.
+    """
+    loader = DataLoader(
+        _OrError(dataset),
+        batch_size=None,
+        sampler=_From(first),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # or a resumed run, which starts one more, would draw other dropout
     )
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch
 
 
 def stage_batches(

@@ -118,8 +118,34 @@ def test_papers_of_every_length_fit_their_batches(objective: str) -> None:
                 collate([example], 0, batches.lengths[group], 100)
 
 
-def test_papers_that_give_nothing_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lengths", [[30], [30, 60, 150, 900]])
+def test_papers_that_give_nothing_are_a_sentence(monkeypatch: pytest.MonkeyPatch, lengths: list[int]) -> None:
     monkeypatch.setitem(OBJECTIVES, "gap", lambda *_: None)
     options = {"target_tokens": 20, "batch_tokens": 400, "pad_token_id": 0, "seed": (1,)}
-    with pytest.raises(DataError, match="give no example"):
-        hand_made([30], [1.0], **options)[0]
+    with pytest.raises(DataError, match="no example of gap"):
+        hand_made(lengths, [1.0] * len(lengths), **options)[0]
+
+
+def test_another_length_is_drawn_where_one_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As short papers give no continuation; what is drawn depends on the index alone."""
+
+    def objective(paper, vocabulary, rng, source_tokens, target_tokens):
+        return Example(np.full(4, paper), np.full(4, rng.integers(1000))) if paper in (2, 3) else None
+
+    options = {"target_tokens": 20, "batch_tokens": 400, "pad_token_id": 0, "seed": (1,)}
+    weights = [50.0, 5.0, 1.0, 1.0]
+    monkeypatch.setitem(OBJECTIVES, "gap", objective)
+    batches = hand_made([30, 60, 150, 900], weights, **options)
+    drawn = [batches[index] for index in range(40)]
+    assert {int(batch.input_ids[0, 0]) for batch in drawn} == {2, 3}
+    assert all(
+        same(hand_made([30, 60, 150, 900], weights, **options)[index], drawn[index]) for index in (39, 7)
+    )
+
+
+def test_a_worker_without_an_example_is_a_sentence_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OBJECTIVES, "gap", lambda *_: None)
+    options = {"target_tokens": 20, "batch_tokens": 400, "pad_token_id": 0, "seed": (1,)}
+    with pytest.raises(DataError, match="no example of gap") as caught:
+        next(batches_from(hand_made([30], [1.0], **options), 0, workers=1))
+    assert "\n" not in str(caught.value)

@@ -317,7 +317,7 @@ class Job:
         """What in a sentence stands nowhere in the paper."""
         if self._read_text is None:
             self._read_text = ReadText(f"{self.document.title}\n{self.document.text}")
-        return tuple((item.start, item.end) for item in self._read_text.check(sentence).unsupported)
+        return unsupported_ranges(self._read_text, sentence)
 
     # Telling
 
@@ -482,6 +482,18 @@ def _best_supported(sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:
 
     best = sorted(range(len(sentences)), key=strength, reverse=True)[:MOST_SECTION_SENTENCES]
     return tuple(sentences[number] for number in sorted(best))
+
+
+def unsupported_ranges(read: ReadText, sentence: str) -> tuple[tuple[int, int], ...]:
+    """The ranges of a sentence that stand nowhere in what was read, in order, none of which overlap."""
+    # Units come after all else, and some are names too.
+    ranges: list[tuple[int, int]] = []
+    for start, end in sorted((item.start, item.end) for item in read.check(sentence).unsupported):
+        if ranges and start < ranges[-1][1]:
+            ranges[-1] = ranges[-1][0], max(end, ranges[-1][1])
+        else:
+            ranges.append((start, end))
+    return tuple(ranges)
 
 
 def _steps(plan: Plan, max_input_tokens: int) -> list[Step]:

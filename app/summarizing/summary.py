@@ -85,7 +85,8 @@ class Sentence:
     evidence: tuple[Evidence, ...] = ()
     """At most three passages, best first; of a quote itself, with the score 1."""
     unsupported: tuple[tuple[int, int], ...] = ()
-    """Half-open ranges of `text`: numbers, units and names that stand nowhere in what the model read."""
+    """Half-open ranges of `text`: numbers, units and names that stand nowhere in what the model read. In order, none of
+    which overlap."""
 
     @property
     def quoted(self) -> bool:

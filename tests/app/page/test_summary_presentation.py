@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from app.documents import Document, Page, Section
 from app.page import summary_presentation
 from app.page.summary_presentation import UNSUPPORTED, found, listed, parts
+from app.summarizing.job import unsupported_ranges
 from app.summarizing.settings import SummarySettings
 from app.summarizing.summary import Evidence, Part, Sentence
+from longt5.evaluation.faithfulness import ReadText
 from tests.app.page.html import read_html
 from tests.app.page.papers import TEXT, document, summary
 from tests.page_server import HOSTILE
@@ -104,6 +106,23 @@ def test_what_is_not_in_the_paper_is_marked_and_nothing_is_lost(words: str, cuts
     assert all(each["title"] == UNSUPPORTED for each in shown.of_class("unsupported"))
     plain = read_html(parts((Part("summary", (replace(sentence, unsupported=()),)),), document(), "id"))
     assert shown.text.replace(f" ({UNSUPPORTED})", "") == plain.text
+
+
+@pytest.mark.parametrize(
+    ("sentence", "marked"),
+    [
+        ("It took 7 mg in Paris and Rome.", ["7", "mg", "Paris", "Rome"]),
+        (
+            "It took 5 MHz and 5 mg/L-Rome.",
+            ["5", "MHz", "5", "mg/L-Rome"],
+        ),  # units, and names or parts of such
+    ],
+)
+def test_what_a_model_made_up_is_marked_once_where_it_stands(sentence: str, marked: list[str]) -> None:
+    ranges = unsupported_ranges(ReadText("It is so."), sentence)
+    assert [sentence[start:end] for start, end in ranges] == marked
+    shown = read_html(parts((Part("summary", (Sentence(sentence, 0, 0, 2, (), ranges),)),), document(), "id"))
+    assert sentence in shown.text.replace(f" ({UNSUPPORTED})", "")
 
 
 def test_what_will_be_read_is_said_with_a_switch_for_what_is_left_out() -> None:

@@ -65,8 +65,11 @@ _UNWANTED = re.compile(
 _JOINER = re.compile(
     "(?<![\u0600-\u06ff\u0900-\u0dff])[\u200c\u200d]|[\u200c\u200d](?![\u0600-\u06ff\u0900-\u0dff])"
 )
-# TeX's accents stand as characters of their own before their letter.
-_ACCENT = re.compile("([\u00a8\u00b4\u02c6\u02dc\u02c7\u02da\u00b8])([A-Za-z\u0131])")
+# TeX's accents stand as characters of their own before their letter. The acute is also typed as a prime and as an
+# apostrophe: 5\u00b4UTR, Student\u00b4s, we\u00b4re.
+_ACCENT = re.compile(
+    "([\u00a8\u02c6\u02dc\u02c7\u02da\u00b8]|(?<!\\d)\u00b4(?!(?:[sm]|re|ll)\\b))([A-Za-z\u0131])"
+)
 _COMBINING = {
     "\u00a8": "\u0308",
     "\u00b4": "\u0301",
@@ -96,6 +99,8 @@ MAX_MARKS = 5
 ADDRESS_CHARACTERS = 300
 # An address or a range of numbers that goes on in the next line.
 _BROKEN_ADDRESS = re.compile(r"(?:https?://|www\.|doi\.org/)\S*[/._\-=&?]$")
+# Behind a full stop or a question mark, which may end a sentence too, only what begins none goes on with it.
+_REST_OF_ADDRESS = re.compile(r"[a-z\d_~%/#?&=]|\w[\w-]*(?:[/_=]|\.\d)")
 _BROKEN_RANGE = re.compile(r"\d[-–]$")
 # Shorter halves are rather syllables.
 LEAST_SECOND_PART = 4
@@ -222,7 +227,7 @@ def goes_on_without_space(last: str, line: str) -> bool:
         return True
     if is_wide(last[-1]) and is_wide(line[0]):
         return True
-    return _ends_in_address(last)
+    return _ends_in_address(last) and (last[-1] not in ".?" or _REST_OF_ADDRESS.match(line) is not None)
 
 
 def is_wide(character: str) -> bool:

@@ -12,7 +12,10 @@ _BY_AUTHOR = re.compile(
     rf"\s*(?:{_SIGNAL})*(?!(?:{_MONTHS})\b)[^\W\d_][^\d()\[\];]{{0,80}}"
     rf"(?:et al\.?|,|\band [^\W\d_]+|& ?[^\W\d_]+),?\s*{_YEARS}(?:,?\s*pp?\.\s?[\d–-]+)?\s*"
 )
-_BY_NUMBER = re.compile(r"\s*[1-9]\d{0,2}(?:\s?[,;–—-]\s?[1-9]\d{0,2})*\s*")
+_NUMBERS = r"\s*[1-9]\d{0,2}(?:\s?[,;–—-]\s?[1-9]\d{0,2})*\s*"
+_BY_NUMBER = re.compile(_NUMBERS)
+# "[1], [2] and [4]–[6]": one citation, taken out or left in as a whole.
+_CHAIN = rf"\[{_NUMBERS}\](?:\s?(?:[,;–—-]|(?:,\s?)?(?:and|&))?\s?\[{_NUMBERS}\])+"
 _NUMBERED = r"appendix|fig(?:ure|s|\.)?s?|tab(?:le|\.)s?|sec(?:tion|t\.|\.)s?|chapters?|eqs?\.?|equations?|algorithms?"
 _POINTER = re.compile(
     rf"\s*(?:{_SIGNAL})*(?:panels?|supplementary|additional|extended data|online|{_NUMBERED}|files?|data)\b"
@@ -29,16 +32,17 @@ _POINTS = re.compile(
 )
 # A model that may not write square brackets opens with a round one what it closes with a square one.
 _BRACKETS = re.compile(
-    r"\s?(?:\[([^\[\]]{1,200})\]|\((?P<mixed>[\d\s,;–—-]{1,100})\]"
-    r"|\(([^()]{1,300}(?:\([^()]{0,20}\)[^()]{0,100})?)\))"
+    rf"\s?(?:(?P<chain>{_CHAIN})|\[(?P<square>[^\[\]]{{1,200}})\]|\((?P<mixed>[\d\s,;–—-]{{1,100}})\]"
+    r"|\((?P<round>[^()]{1,300}(?:\([^()]{0,20}\)[^()]{0,100})?)\))(?P<stop>\.?)"
 )
 # After these a citation is what the sentence speaks of: "the approach of (Guo et al., 2022)".
 _GOVERNS = re.compile(
-    r"\b(?:in|of|by|with|from|to|than|see|following|over|within|range|interval|∈)$", re.IGNORECASE
+    r"\b(?:in|of|by|with|from|to|than|as|like|see|following|over|within|range|interval|∈|(?:e\.g|cf)\.,?)$",
+    re.IGNORECASE,
 )
 # What a number that cites follows: a word, a mark or another citation, not an operator, a letter or a digit.
 _FOLLOWS = re.compile(r"[^\W\d_]{2,}[.,;:”\")]?$|[.,;\])]$")
-_YEAR_ALONE = re.compile(r"(?<=et al\.)\s?,?\s?\((?:1[89]|20)\d\d[a-z]?\)")
+_YEAR_ALONE = re.compile(r"(?<=et al\.)\s?,?\s?\((?:1[89]|20)\d\d[a-z]?\)\.?")
 
 
 def without_citations(sentence: str) -> str:
@@ -53,15 +57,20 @@ def without_citations(sentence: str) -> str:
         before = sentence[: match.start()].rstrip()
         if _GOVERNS.search(before):
             return match[0]
-        numbers = match[1] or match["mixed"]
-        if numbers and _BY_NUMBER.fullmatch(numbers):
-            return "" if _FOLLOWS.search(before) else match[0]
-        chunks = (numbers or match[3]).split(";")
+        # Behind an abbreviation the full stop stands already: "Guo et al. [3]."
+        stop = "" if before.endswith(".") else match["stop"]
+        numbers = match["square"] or match["mixed"]
+        if match["chain"] or (numbers and _BY_NUMBER.fullmatch(numbers)):
+            return stop if _FOLLOWS.search(before) else match[0]
+        chunks = (numbers or match["round"]).split(";")
         said = [chunk for chunk in chunks if not (_BY_AUTHOR.fullmatch(chunk) or _POINTER.fullmatch(chunk))]
         if len(said) == len(chunks):
             return match[0]
-        opening = match[0][: len(match[0]) - len(match[0].lstrip()) + 1]
-        return f"{opening}{';'.join(said).strip()}{match[0][-1]}" if said else ""
+        if not said:
+            return stop
+        bracket = match[0].removesuffix(".") if match["stop"] else match[0]
+        opening = bracket[: len(bracket) - len(bracket.lstrip()) + 1]
+        return f"{opening}{';'.join(said).strip()}{bracket[-1]}{match['stop']}"
 
     return _AS_SHOWN.sub("", _YEAR_ALONE.sub("", _BRACKETS.sub(replaced, sentence))).strip()
 

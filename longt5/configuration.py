@@ -5,6 +5,17 @@ import copy
 from huggingface_hub.dataclasses import strict
 from transformers.models.longt5 import configuration_longt5
 
+SIZES = (
+    "d_model",
+    "d_kv",
+    "d_ff",
+    "num_layers",
+    "num_decoder_layers",
+    "num_heads",
+    "local_radius",
+    "global_block_size",
+)
+
 
 @strict
 class LongT5Config(configuration_longt5.LongT5Config):
@@ -39,7 +50,7 @@ class LongT5Config(configuration_longt5.LongT5Config):
         """Holds what LongT5 adds against what can be computed.
 
         Raises:
-            ValueError: there is no such attention type, or a radius or block size is below 1.
+            ValueError: there is no such attention type, or a size or a share is out of range.
         """
         super().validate_architecture()
         if self.encoder_attention_type not in ("local", "transient-global"):
@@ -47,5 +58,23 @@ class LongT5Config(configuration_longt5.LongT5Config):
                 "encoder_attention_type must be 'local' or 'transient-global', not "
                 f"'{self.encoder_attention_type}'."
             )
-        if self.local_radius < 1 or self.global_block_size < 1:
-            raise ValueError("local_radius and global_block_size must be at least 1.")
+        for name in SIZES:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if not 0 <= self.dropout_rate <= 1:
+            raise ValueError(f"dropout_rate must be from 0 to 1, not {self.dropout_rate}.")
+        if not self.layer_norm_epsilon >= 0:
+            raise ValueError(f"layer_norm_epsilon must not be below 0, as {self.layer_norm_epsilon} is.")
+        if (
+            self.relative_attention_num_buckets < 4
+        ):  # a half for each direction, half of that for one distance each
+            raise ValueError(
+                f"relative_attention_num_buckets must be at least 4, not {self.relative_attention_num_buckets}."
+            )
+        # The decoder, which looks back only, has as many buckets of one distance each; the encoder has half of these.
+        exact = self.relative_attention_num_buckets // 2
+        if self.relative_attention_max_distance <= exact:
+            raise ValueError(
+                f"relative_attention_max_distance must be above {exact}, half of relative_attention_num_buckets, and "
+                f"not {self.relative_attention_max_distance}."
+            )

@@ -65,7 +65,7 @@ def _read_bin(name: str, file: Path) -> dict[str, torch.Tensor]:
             f"{file.name} of '{name}' is damaged or holds code instead of tensors, which is never run: "
             "look for a safetensors version of the model."
         ) from error
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
+    except Exception as error:  # whatever the unpickler stumbles over first where a file is cut off
         raise LoadingError(f"{file.name} of '{name}' is damaged or cut off: get it again.") from error
     if not isinstance(state_dict, dict) or not all(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state_dict.items()

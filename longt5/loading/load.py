@@ -4,6 +4,7 @@ import os
 
 import torch
 from transformers import PreTrainedTokenizerFast
+from transformers.activations import ACT2FN
 
 from longt5.configuration import LongT5Config
 from longt5.loading.checkpoints import equal, stored_tensors
@@ -50,6 +51,11 @@ def load_model(
     """
     checkpoint = find_checkpoint(os.fspath(name_or_path), revision, token)
     config = read_config(checkpoint)
+    if str(config.dense_act_fn) not in ACT2FN:
+        raise LoadingError(
+            f"The config.json of '{checkpoint.name}' asks for the activation '{config.dense_act_fn}', which there is "
+            "not: correct its feed_forward_proj or dense_act_fn."
+        )
     generation_config = read_generation_config(checkpoint, config)
     if device_map is None and max_memory is not None:
         device_map = "auto"
@@ -65,7 +71,8 @@ def load_model(
     compare(checkpoint.name, config, expected, tensors)
     try:
         place(model, tensors, device_map, max_memory, offload_folder)
-    except (ValueError, RuntimeError, MemoryError, OSError) as error:
+    # TypeError: what is no device. AssertionError: a device that this build of PyTorch knows nothing of.
+    except (ValueError, RuntimeError, MemoryError, OSError, TypeError, AssertionError) as error:
         raise LoadingError(_placement_failure(checkpoint.name, error)) from error
     _check_numbers(checkpoint.name, model)
     if in_int8:

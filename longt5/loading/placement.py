@@ -43,7 +43,7 @@ def place(
         device_map, max_memory, offload_folder: see `longt5.loading.load_model`.
 
     Raises:
-        ValueError, RuntimeError: impossible maps and devices.
+        ValueError, RuntimeError, TypeError, AssertionError: impossible maps and devices.
         MemoryError, RuntimeError, OSError: not enough room.
     """
     devices = full_map(model, "cpu" if device_map is None else device_map, max_memory)
@@ -99,7 +99,7 @@ def full_map(model: PreTrainedModel, device_map: DeviceMap, max_memory: MaxMemor
     """A device for every module: no entry of the result lies within another, and tied weights have one device.
 
     Raises:
-        ValueError, RuntimeError: a module has no device, or a device does not exist.
+        ValueError, RuntimeError, TypeError: a module has no device, or a device does not exist.
     """
     if device_map == "auto":
         whole = model._no_split_modules

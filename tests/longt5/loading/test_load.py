@@ -404,6 +404,37 @@ REFUSALS: dict[str, tuple[Callable[[Path], object], str]] = {
     "quantized": (change_config(quantization_config={"load_in_8bit": True}), "quantized"),
     "no such attention": (change_config(encoder_attention_type="sparse"), "sparse"),
     "type of a value": (change_config(d_model="big"), "d_model"),
+    "no such activation": (
+        lambda folder: (folder / "config.json").write_text(
+            json.dumps(
+                {
+                    key: value
+                    for key, value in OLD_CONFIG.items()
+                    if key not in ("dense_act_fn", "is_gated_act")
+                }
+                | {"feed_forward_proj": "gated-swishy"}
+            )
+        ),
+        "'swishy'",
+    ),
+    "no such activation in an old config": (change_config(dense_act_fn="swishy"), "'swishy'"),
+    **{
+        f"{name} of {value}": (change_config(**{name: value}), name)
+        for name, value in (
+            ("dropout_rate", 1.5),
+            ("dropout_rate", -0.1),
+            ("num_heads", -4),
+            ("num_heads", 0),
+            ("d_ff", 0),
+            ("d_kv", -8),
+            ("num_layers", -1),
+            ("local_radius", 0),
+            ("layer_norm_epsilon", -1.0),
+            ("relative_attention_num_buckets", 3),
+            ("relative_attention_max_distance", 0),
+            ("relative_attention_max_distance", 16),  # what the decoder has buckets of one distance for
+        )
+    },
     "odd defaults": (change_config(early_stopping="perhaps"), "defaults for generation"),
     "no weights": (
         lambda folder: (folder / "model.safetensors").unlink(),
@@ -479,6 +510,29 @@ def test_refusals_are_one_sentence(tmp_path, case):
     sentence = str(caught.value)
     assert "\n" not in sentence
     assert str(folder) in sentence
+
+
+@pytest.mark.parametrize("form", ["zip", "old"])
+def test_a_bin_file_cut_anywhere_is_one_sentence(tmp_path, model, form):
+    folder = write(tmp_path, file="pytorch_model.bin")
+    file = folder / "pytorch_model.bin"
+    torch.save(weights(model), file, _use_new_zipfile_serialization=form == "zip")
+    whole = file.read_bytes()
+    for share in [*(step / 40 for step in range(40)), *(step / 4000 for step in range(40))]:
+        file.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(LoadingError, match="damaged") as caught:
+            load_model(folder)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a device that is not there")
+@pytest.mark.parametrize(
+    "device_map", ["cuda", 0, "xpu", "mps", "npu", "nothing", {"": "cuda:1"}, {"": None}, ["cpu"]], ids=str
+)
+def test_devices_that_are_not_there_are_one_sentence(tmp_path, device_map):
+    with pytest.raises(LoadingError, match="could not be placed") as caught:
+        load_model(write(tmp_path), device_map=device_map)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["no/such/folder", "/no/such", "./model", "../x", "a b", "", "a//b"])

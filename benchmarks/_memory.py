@@ -1,11 +1,19 @@
-"""Peak memory of this process beyond what it held at first. Linux, or PyTorch's allocator on a GPU."""
+"""Memory: the peak of this process beyond what it held at first, or what its children have over time.
+
+Linux, or PyTorch's allocator on a GPU.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import torch
 
 
@@ -32,6 +40,32 @@ class PeakMemory:
         return max(0, peak - self._before)
 
 
+@contextmanager
+def children_watched(every: float = 2.0) -> Iterator[list[tuple[float, int]]]:
+    """Looks now and then at the memory of all processes that this one has started, pages they share counted once.
+
+    Args:
+        every: seconds between two looks.
+
+    Yields:
+        what was seen so far: seconds since the beginning, and bytes.
+    """
+    seen: list[tuple[float, int]] = []
+    started, done = time.monotonic(), threading.Event()
+
+    def look() -> None:
+        while not done.wait(every):
+            seen.append((time.monotonic() - started, _children_bytes()))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+
+
 def _give_back() -> None:
     """Returns freed memory to the system: it must not count for what comes next."""
     gc.collect()
@@ -44,3 +78,11 @@ def _status(field: str) -> int:
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
     raise OSError(f"/proc/self/status has no {field}: this benchmark needs Linux.")
+
+
+def _children_bytes() -> int:
+    total = 0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            total += process.memory_full_info().pss
+    return total

@@ -1,12 +1,14 @@
-"""Papers a minute of `python -m app.corpus` against `python -m app` over the same papers.
+"""Papers a minute of `python -m app.corpus` against `python -m app` over the same papers, and how a run goes on.
 
 python -m benchmarks.corpus
 python -m benchmarks.corpus --papers FOLDER --model M --repeats 3
+python -m benchmarks.corpus --papers FOLDER --alone
 
 `python -m app` is run in both ways: with one paper after the other, as a loop of a shell does, and with all of them.
 All sides run the same papers with the same settings in turn. Interpreter, libraries and model are started for every
 paper in the first, once in the second, and in the third by Ray and in every worker. `whole` counts all of that,
-`steady` only the time from the first finished paper to the last.
+`steady` only the time from the first finished paper to the last. Memory is that of all processes of a side, what they
+share counted once. A last table follows the corpus through its last turn: papers a minute and memory for each tenth.
 """
 
 from __future__ import annotations
@@ -20,25 +22,39 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 from tqdm import tqdm
 
 from app.settings import EMBEDDED_MODEL
 from benchmarks._job import ROOT
+from benchmarks._memory import children_watched
 from benchmarks._report import digits, machine, spread
 
 TICK_SECONDS = 0.05
+PARTS = 10
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of a run."""
+    """A run; all times are seconds since its start."""
 
     whole: float
-    steady: float
-    """From the first finished paper to the last."""
+    finished: list[float]
+    """When each paper was, in that order."""
+    memory: list[tuple[float, int]] = field(default_factory=list)
+    """Bytes that its processes had at some times."""
+
+    @property
+    def steady(self) -> float:
+        """From the first finished paper to the last."""
+        return self.finished[-1] - self.finished[0]
+
+    def most_memory(self, since: float = 0, until: float = float("inf")) -> float:
+        """The most GiB that were seen between two times, NaN where nobody looked."""
+        return max((taken / 2**30 for at, taken in self.memory if since <= at <= until), default=float("nan"))
 
 
 def arguments() -> argparse.Namespace:
@@ -58,6 +74,7 @@ def arguments() -> argparse.Namespace:
     )
     options.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     options.add_argument("--repeats", type=int, default=3)
+    options.add_argument("--alone", action="store_true", help="leave `python -m app` out")
     return options.parse_args()
 
 
@@ -67,9 +84,12 @@ def main() -> None:
         folder = Path(name)
         papers = options.papers or make_papers(folder / "papers", options.count, options.words)
         files = sorted(path for path in papers.iterdir() if path.suffix in (".pdf", ".txt", ".md"))
-        sides: dict[str, Callable[[int], Timed]] = {
+        terminal: dict[str, Callable[[int], Timed]] = {
             f"a process for each paper, {options.workers} threads": lambda _: loop(files, options),
             f"one process, {options.workers} threads": lambda _: at_once(files, options),
+        }
+        sides: dict[str, Callable[[int], Timed]] = {
+            **({} if options.alone else terminal),
             f"corpus, {options.workers} workers of 1 thread": lambda turn: corpus(
                 papers, folder / f"out-{turn}", options, len(files)
             ),
@@ -77,19 +97,23 @@ def main() -> None:
         timed: dict[str, list[Timed]] = {side: [] for side in sides}
         for turn in tqdm(range(options.repeats), desc="turns of all sides", leave=False):
             for side, run in sides.items():
-                timed[side].append(run(turn))
+                with children_watched() as memory:
+                    times = run(turn)
+                timed[side].append(replace(times, memory=memory))
     print(
         f"{machine()}, load {os.getloadavg()[0]:.0f}. {len(files)} papers, {options.repeats} turns, ", end=""
     )
     print(f"{Path(options.model).name}, {options.beams} beams. Median (least to most).\n")
     print(
-        "| | whole, s | papers a minute | steady, s | papers a minute |\n| --- | ---: | ---: | ---: | ---: |"
+        "| | whole, s | papers a minute | steady, s | papers a minute | most memory, GiB |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: |"
     )
     for side, runs in timed.items():
         whole, steady = [run.whole for run in runs], [run.steady for run in runs]
         print(
             f"| {side} | {spread(whole)} | {digits(60 * len(files) / statistics.median(whole))} | {spread(steady)} | "
-            f"{digits(60 * (len(files) - 1) / statistics.median(steady))} |"
+            f"{digits(60 * (len(files) - 1) / statistics.median(steady))} | "
+            f"{spread([run.most_memory() for run in runs])} |"
         )
     print()
     *others, (_, ours) = timed.items()
@@ -102,6 +126,21 @@ def main() -> None:
             f"The corpus is {whole:.2f} times as fast as {side}, "
             f"{steady:.2f} times from the first finished paper to the last."
         )
+    print(f"\n{course(ours[-1])}")
+
+
+def course(run: Timed) -> str:
+    """Papers a minute and the most memory in each tenth of the papers after the first, as a table."""
+    count = len(run.finished)
+    ends = sorted({round(part * (count - 1) / PARTS) for part in range(PARTS + 1)})
+    lines = ["| papers | minutes | papers a minute | most memory, GiB |", "| --- | ---: | ---: | ---: |"]
+    for begin, end in pairwise(ends):
+        since, until = run.finished[begin], run.finished[end]
+        pace = 60 * (end - begin) / max(until - since, TICK_SECONDS)
+        lines.append(
+            f"| {begin + 2}–{end + 1} | {until / 60:.1f} | {digits(pace)} | {digits(run.most_memory(since, until))} |"
+        )
+    return "\n".join(lines)
 
 
 def make_papers(folder: Path, count: int, words: int) -> Path:
@@ -173,7 +212,7 @@ def _timed(run: subprocess.Popen[bytes], started: float, at: list[float], count:
     whole = time.monotonic() - started
     if run.returncode or len(at) != count:
         raise SystemExit(f"A side failed (code {run.returncode}, {len(at)} of {count} papers).")
-    return Timed(whole, at[-1] - at[0])
+    return Timed(whole, [when - started for when in at])
 
 
 if __name__ == "__main__":

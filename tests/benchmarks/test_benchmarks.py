@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from app.summarizing.windows import TokenizedText
 from benchmarks import _floor, evidence
 from benchmarks._floor import encoding_floor
 from benchmarks._job import EXAMPLE_TEXT, OURS, REFERENCE, Job, build
+from benchmarks._memory import children_watched
 from benchmarks._report import row
 from benchmarks._turns import Measured, take_turns
+from benchmarks.corpus import Timed, course
 from benchmarks.encoder import agreement, growth
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +59,40 @@ def test_a_library_of_papers_is_compared_with_both_ways_of_the_terminal() -> Non
     table = [line for line in lines if line.startswith(("| a process for each", "| one process", "| corpus"))]
     assert len(table) == 3
     assert sum(line.startswith("The corpus is ") for line in lines) == 2
+    assert any(line.startswith("| 2–2 | ") for line in lines)
+
+
+def test_a_run_is_followed_by_tenths_of_its_papers() -> None:
+    run = Timed(
+        whole=130,
+        finished=[10.0, *(15.0 + 5 * number for number in range(20))],
+        memory=[(9, 3 * 2**30), (12, 2**30), (18, 2**31), (109, 2**29), (120, 2**32)],
+    )
+    head, _, first, *_, last = course(run).splitlines()
+    assert head == "| papers | minutes | papers a minute | most memory, GiB |"
+    assert first == "| 2–3 | 0.3 | 12 | 2 |"  # finished after 15 and 20 s
+    assert last == "| 20–21 | 1.8 | 12 | 0.5 |"
+    assert "| 4–5 | 0.5 | 12 | nan |" in course(run)  # nobody looked between 20 and 30 s
+    assert run.most_memory() == 4
+
+
+def test_memory_of_children_is_seen_while_they_live() -> None:
+    holds = "import sys; held = bytearray(b'x' * 200_000_000); print(flush=True); sys.stdin.read()"
+    with (
+        children_watched(every=0.05) as seen,
+        subprocess.Popen(
+            [sys.executable, "-c", holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as child,
+    ):
+        assert child.stdin is not None and child.stdout is not None
+        child.stdout.readline()
+        before = len(seen)
+        deadline = time.monotonic() + 30
+        while len(seen) < before + 2:  # one look may have begun before
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        child.stdin.close()
+    assert 200e6 < seen[before + 1][1] < 600e6
 
 
 @pytest.mark.slow

@@ -63,10 +63,11 @@ class Programs:
     ) -> Generator[Event | dict[str, Any], None, None]:
         """Yields the events on the way, and last what `export.to_dict` says of the summary, with its summary_id."""
         with _plainly():
-            if not isinstance(settings or {}, Mapping):
+            given = {} if settings is None else settings
+            if not isinstance(given, Mapping):
                 raise SummaryError("settings must be an object of names and values.")
             defaults = self._store.profile(_text("model", model) or self._store.choices[0]).defaults
-            wanted = changed(defaults, settings or {})
+            wanted = changed(defaults, given)
             key = _text("password", password) or None
             events = summarize(path, wanted, self._store, name=name, password=key, caller=caller, stop=stop)
             with closing(events):
@@ -78,9 +79,20 @@ class Programs:
                         yield event
 
     def models(self) -> list[dict[str, Any]]:
-        """The models on offer, the default first: name, longest input in tokens, default settings."""
+        """The models on offer, the default first: name, longest input in tokens, default settings.
+
+        Those whose files can't be read are left out, unless there is no other.
+        """
+        profiles, problem = [], None
         with _plainly():
-            profiles = [self._store.profile(name) for name in self._store.choices]
+            for name in self._store.choices:
+                try:
+                    profiles.append(self._store.profile(name))
+                except SummaryError as error:
+                    log.warning("A model is not on offer: %s", error)
+                    problem = problem or error
+            if problem is not None and not profiles:
+                raise problem
         return [
             {"name": p.name, "max_input_tokens": p.max_input_tokens, "defaults": asdict(p.defaults)}
             for p in profiles

@@ -215,6 +215,11 @@ class Settings:
     json_log: bool = _setting(_switch, "0", "Write the log as a JSON object a line.")
 
     @property
+    def most_requests(self) -> int:
+        """How many requests are at work or waiting at the same time, each of which holds a thread."""
+        return 40 + 4 * self.queue_size
+
+    @property
     def reading_limits(self) -> ReadingLimits:
         """The limits for reading one file."""
         return ReadingLimits(

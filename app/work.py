@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import os
@@ -64,7 +65,8 @@ def follow(work: Callable[[Callable[[T], None]], None], stop: threading.Event) -
     """Runs `work(report)` in a thread of its own and yields what it reports.
 
     The work has to `check(stop)` often: `stop` is also set when the generator is closed, which then waits for the end
-    of the work.
+    of the work; but not where an event loop closes it, as Gradio's does when a caller has gone, for everybody else
+    would wait too.
 
     Raises:
         Stopped: `stop` was set; nothing is yielded any more.
@@ -104,4 +106,14 @@ def follow(work: Callable[[Callable[[T], None]], None], stop: threading.Event) -
     finally:
         if not finished:
             stop.set()
-        thread.join()
+        if finished or not _in_event_loop():
+            thread.join()
+
+
+def _in_event_loop() -> bool:
+    """Whether this thread runs one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

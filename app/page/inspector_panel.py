@@ -39,6 +39,7 @@ from app.page.desk import BROKEN
 from app.page.following import WAIT
 from app.page.parcels import parcel
 from app.page.presentation import Status
+from app.page.sent import said_by
 from app.page.settings_panel import PAGE_EVENT
 from app.page.streaming import Update, cumulative
 from app.page.summary_panel import SummaryPanel
@@ -119,10 +120,9 @@ class InspectorPanel:
 
     def wire(self, tab: gr.Tab, tabs: gr.Tabs, summary: SummaryPanel) -> None:
         """Connects the controls to one another, to the tab and to the chosen sentence."""
-        self._chosen = summary.chosen
         asked = {
             self._part, self._view, self._option, self._sort, self._named, self._layer, self._head, self._sentence,
-            self._scale, self._from, self._count, self._page, self._chosen,
+            self._scale, self._from, self._count, self._page,
         }  # fmt: skip
         shown = [
             self._status, self._all, self._part, self._view, self._option, self._sort, self._named, self._layer,
@@ -142,7 +142,7 @@ class InspectorPanel:
 
         on(tab.select, self._enter)
         # A browser may or may not call that a selection of the tab, so both ways lead in.
-        on(summary.inspect.click(self._want, self._chosen, tabs, **PAGE_EVENT).then, self._enter)
+        on(summary.inspect.click(self._want, None, tabs, **PAGE_EVENT).then, self._enter)
         on(self._part.input, self._change_part)
         on(self._view.input, self._change_view)
         for control in (self._option, self._sort, self._named, self._layer, self._head, self._sentence):
@@ -165,9 +165,10 @@ class InspectorPanel:
 
     # What events ask for
 
-    def _want(self, chosen: int, request: gr.Request) -> dict[str, Any]:
-        """From a chosen sentence to its cross-attention, by way of `_enter`."""
-        self._visitors.tab(key_of(request)).wanted = chosen
+    def _want(self, request: gr.Request) -> dict[str, Any]:
+        """From the sentence that was chosen to its cross-attention, by way of `_enter`."""
+        tab = self._visitors.tab(key_of(request))
+        tab.wanted = tab.paper.look.sentence if tab.paper else None
         return gr.update(selected="attention")
 
     def _enter(self, session: Tab, values: Update) -> Iterator[Update]:
@@ -194,7 +195,7 @@ class InspectorPanel:
 
     def _change_part(self, session: Tab, values: Update) -> Iterator[Update]:
         held, part = session.inspection, values[self._part]
-        if held is not None and part in range(len(held.summary.windows)):
+        if held is not None and isinstance(part, int) and 0 <= part < len(held.summary.windows):
             said = {"view": held.question.view, "layer": held.question.layer, "head": held.question.head}
             yield from self._open(session, held.summary, {"window": part, **said}, values)
 
@@ -230,16 +231,18 @@ class InspectorPanel:
         held = session.inspection
         if held is not None:
             spans = {page: (start, end) for page, start, end in held.outline.pages}
-            start, end = spans.get(values[self._page], (0, held.outline.tokens))
+            page = values[self._page]
+            start, end = spans.get(page if isinstance(page, int) else 0, (0, held.outline.tokens))
             asked = replace(self._question(held, values), start=start, count=end - start)
             yield from self._show(session, held, asked, values)
 
     def _click(self, values: Update, request: gr.Request, event: gr.EventData) -> Iterator[Update]:
-        said = {name: getattr(event, name, None) for name in ("figure", "row", "column", "link")}
-        if said["figure"] == "link":
-            self._visitors.tab(key_of(request)).link = str(said["link"])
-        if isinstance(said["row"], int) and isinstance(said["column"], int):
-            change = partial(_clicked, said["row"], said["column"])
+        said = said_by(event)
+        row, column = said.get("row"), said.get("column")
+        if said.get("figure") == "link":
+            self._visitors.tab(key_of(request)).link = str(said.get("link"))
+        if isinstance(row, int) and isinstance(column, int):
+            change = partial(_clicked, row, column)
             yield from self._guarded(partial(self._ask, change))(values, request)
         else:
             yield {self._status: gr.skip()}
@@ -353,7 +356,7 @@ class InspectorPanel:
                 self._stop: gr.update(visible=True),
             }
         held.answered, held.question = found[0], asked
-        figure = drawing(held, values[self._scale] or "log")
+        figure = drawing(held, _scale(values[self._scale]))
         yield {
             **self._line(held.summary.document.title, "idle"),
             self._stop: gr.update(visible=False),
@@ -386,8 +389,8 @@ class InspectorPanel:
     # Files
 
     def _saver(self, kind: str) -> Callable[..., str]:
-        def save(scale: Scale | None, request: gr.Request) -> str:
-            return parcel(*files.file(self._drawn(request), kind, scale or "log"))
+        def save(scale: Any, request: gr.Request) -> str:
+            return parcel(*files.file(self._drawn(request), kind, _scale(scale)))
 
         return save
 
@@ -438,6 +441,11 @@ class InspectorPanel:
         return cumulated
 
 
+def _scale(said: Any) -> Scale:
+    """The scale of the colours that was chosen."""
+    return "linear" if said == "linear" else "log"
+
+
 def _if_changed(held: Inspection, asked: Question) -> Question | None:
     """Leaving a field that was not changed asks for nothing."""
     return asked if asked != held.question else None
@@ -465,6 +473,7 @@ def _toured(said: dict[str, Any], held: Inspection, asked: Question) -> Question
 
 
 def _zoomed(times: float, held: Inspection, asked: Question) -> Question:
+    asked = within(held.outline, asked)  # the numbers may be anything
     middle = asked.start + asked.count // 2
     return around(held.outline, asked, middle, round(asked.count * times))
 

@@ -50,17 +50,11 @@ def build(
             visitors.leave(key_of(request))
 
         page.unload(leave)
-    # People see and wait in our own queues (`ModelStore.turns` and `readers`); this one only bounds requests. Each that
-    # waits holds a thread, and so does whoever looks at what was made meanwhile.
-    page.max_threads = most_threads(settings)
+    # Each request that waits holds a thread, and so does whoever looks at what was made meanwhile.
+    page.max_threads = settings.most_requests
     page.state_session_capacity = MOST_SESSIONS
-    page.queue(max_size=8 * settings.queue_size, default_concurrency_limit=4)
+    page.queue(api_open=False)  # nobody goes past it
     return page
-
-
-def most_threads(settings: Settings) -> int:
-    """How many requests are at work or waiting at the same time."""
-    return 40 + 4 * settings.queue_size
 
 
 def mount_options(settings: Settings) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastapi import HTTPException
+
 from app.documents import (
     Document,
     DocumentError,
@@ -28,6 +30,13 @@ SCALES = (1.0, 1.5, 2.0, 3.0)
 MOST_HITS = 500
 MOST_RANGES = 600
 Json = dict[str, Any]
+
+
+class NoSuchPlace(HTTPException, ValueError):
+    """A page or position was asked for that there is not, or it was no number at all; a browser gets status 400."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(400, sentence)
 
 
 @dataclass(frozen=True)
@@ -121,17 +130,19 @@ class OpenPaper:
 
     def _page(self, number: int) -> Page:
         if not 1 <= number <= len(self.document.pages):
-            raise ValueError(f"There is no page {number}.")
+            raise NoSuchPlace(f"There is no page {number}.")
         return self.document.pages[number - 1]
 
     def _sizes(self) -> list[tuple[float, float]]:
         if self._images is None:
             return []
         try:
-            return [(size.width, size.height) for size in self._images.sizes()]
+            sizes = [(size.width, size.height) for size in self._images.sizes()]
         except DocumentError as error:
             self._problem = str(error)
             return []
+        self._problem = ""  # there may have been one, of a moment in which the machine had no room
+        return sizes
 
     def _characters(self, number: int) -> PageCharacters | None:
         seen = self.document.recognized.get(number)

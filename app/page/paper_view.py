@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import gradio as gr
 
-from app.page.open_paper import MOST_RANGES, Json, OpenPaper, Range, find_open
+from app.page.open_paper import MOST_RANGES, Json, NoSuchPlace, OpenPaper, Range, find_open
 
+_MOST = 1e6  # of a number that makes sense, which NaN is not either
 CLOSED = "This paper was closed; open it again to see its pages."
 LONGEST_SEARCH = 200
 FRAME = """
@@ -82,10 +82,10 @@ def paper_places(asked: Any) -> Json:
     paper = _paper(asked)
     if paper is None:
         return {"gone": CLOSED}
-    ranges = [
-        Range(_integer(start), _integer(end)) for start, end in list(asked.get("ranges", []))[:MOST_RANGES]
-    ]
-    return {"places": paper.places(ranges)}
+    ranges = asked.get("ranges")
+    if not isinstance(ranges, list):
+        raise NoSuchPlace("ranges is no list.")
+    return {"places": paper.places([_range(each) for each in ranges[:MOST_RANGES]])}
 
 
 def paper_search(asked: Any) -> Json:
@@ -107,13 +107,19 @@ def _paper(asked: Any) -> OpenPaper | None:
     return find_open(asked.get("key")) if isinstance(asked, dict) else None
 
 
+def _range(value: Any) -> Range:
+    if not isinstance(value, list) or len(value) != 2:
+        raise NoSuchPlace("A range is a list of its start and its end.")
+    return Range(_integer(value[0]), _integer(value[1]))
+
+
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r} is no whole number.")
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > 2**53:
+        raise NoSuchPlace("Pages and positions are whole numbers.")
     return value
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_MOST <= value <= _MOST:
+        raise NoSuchPlace("Scales and points are numbers.")
     return float(value)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from app.documents import Document
+from app.documents import Document, ReadingLimits
 from app.documents.downloads import Downloading
 from app.page.links import Look
-from app.page.open_paper import OpenPaper
+from app.page.open_paper import OpenPaper, open_paper
 from app.summarizing.summary import Event, Summary
 from app.turns import Caller
 
@@ -60,6 +60,14 @@ class Paper:
     file_bytes: int = 0
     """Of a file of its own."""
     last_used: float = field(default_factory=time.monotonic)
+    _opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def open(self, limits: ReadingLimits) -> OpenPaper | None:
+        """Its pages, the same ones for all who ask at once; None while it has not been read."""
+        with self._opening:
+            if self.document is not None and (self.pages is None or self.pages.document is not self.document):
+                self.pages = open_paper(self.document, self.file, limits, self.password)
+            return self.pages
 
     @property
     def busy(self) -> bool:

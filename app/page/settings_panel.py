@@ -61,14 +61,22 @@ class SettingsPanel:
         return self._by_name[name]
 
     def shown(self, values: Mapping[Any, Any]) -> SummarySettings:
-        """The same as `settings`, for showing: where something can't be used, the model's own."""
+        """The same as `settings`, for showing: where something can't be used, the model's own, or else the first's."""
         try:
             return self.settings(values)
         except SummaryError:
+            pass
+        try:
             return self._store.profile(values[self._model]).defaults
+        except SummaryError:
+            return self._store.profile(self._store.choices[0]).defaults
 
-    def _defaults(self, model: str) -> list[Any]:
-        profile = self._store.profile(model)
+    def _defaults(self, model: Any) -> list[Any]:
+        try:
+            profile = self._store.profile(model)
+        except SummaryError as error:
+            gr.Warning(str(error))
+            return [gr.skip() for _ in self._by_name]
         return [gr.update(**_properties(SETTINGS[name], profile)) for name in self._by_name]
 
     def _show(self, values: Mapping[Any, Any]) -> list[Any]:

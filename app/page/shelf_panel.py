@@ -21,9 +21,9 @@ from app.page.jobs import fetching, reading, summarizing
 from app.page.links import Look, parse, query_of
 from app.page.papers import Paper
 from app.page.parcels import parcel
+from app.page.sent import discard, said_by
 from app.page.settings_panel import PAGE_EVENT, SettingsPanel
 from app.page.streaming import Update
-from app.page.uploads import discard
 from app.page.visitors import MOST_PAPERS, Tab, Visitors, address_of, key_of
 from app.summarizing.settings import SummaryError
 
@@ -281,7 +281,7 @@ class ShelfPanel:
     def _press(self, values: Update, request: gr.Request, event: gr.EventData) -> Iterator[Update]:
         """Opens, stops or deletes the paper whose button was pressed in the list."""
         tab = self.tab(request)
-        said = event._data if isinstance(event._data, dict) else {}
+        said = said_by(event)
         action, paper = said.get("action"), tab.visitor.find(said.get("paper"))
         if paper is None:
             gr.Warning(GONE)

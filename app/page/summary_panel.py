@@ -15,11 +15,11 @@ from app.page import presentation, summary_presentation
 from app.page.example import Example
 from app.page.jobs import reading, summarizing
 from app.page.links import Look
-from app.page.open_paper import open_paper
 from app.page.paper_view import PaperView
 from app.page.papers import Paper
 from app.page.parcels import parcel
 from app.page.presentation import Status
+from app.page.sent import said_by
 from app.page.settings_panel import PAGE_EVENT, SettingsPanel
 from app.page.shelf_panel import GONE, ShelfPanel
 from app.page.streaming import Update
@@ -66,7 +66,6 @@ class SummaryPanel:
                 self._paper = PaperView()
             with gr.Column(scale=5, min_width=320, elem_id="summary-column", elem_classes="summary-scroll"):
                 self._build_summary()
-        self._chosen = gr.State(-1)
         self._wire()
 
     def _build_summary(self) -> None:
@@ -96,7 +95,7 @@ class SummaryPanel:
     def _wire(self) -> None:
         outputs = [
             self._door, self._paper.component, self._found, self._locked, self._start, self._stop, self._status,
-            self._summary, self._exports, self.inspect, self._chosen,
+            self._summary, self._exports, self.inspect,
         ]  # fmt: skip
         shown = [*self.shelf.wire(self._settings, [self.shown], outputs), self._password]
         settings = set(self._settings.controls)
@@ -105,7 +104,7 @@ class SummaryPanel:
             trigger(self._open_locked, {self._password, *settings}, shown, **watching)
         self._start.click(self._summarize, settings, shown, **watching)
         self._stop.click(self._halt, None, None, queue=False, **PAGE_EVENT)
-        chosen = [self.inspect, self._chosen, self.shelf.memory]
+        chosen = [self.inspect, self.shelf.memory]
         self._summary.click(self._choose, None, chosen, queue=False, **PAGE_EVENT)
         switches = [self._settings.control(name) for name in summary_presentation.SWITCHES]
         self._found.click(self._switch, settings, [self._found, *switches], queue=False, **PAGE_EVENT)
@@ -115,11 +114,6 @@ class SummaryPanel:
         for kind, button in self._downloads.items():
             button.click(self._exporter(kind), None, [self._courier, self._status], **PAGE_EVENT)
 
-    @property
-    def chosen(self) -> gr.State:
-        """Index of the chosen sentence, -1 while there is none."""
-        return self._chosen
-
     # What it shows
 
     def shown(self, tab: Tab, values: Update) -> Update:
@@ -127,16 +121,14 @@ class SummaryPanel:
         own = tab.paper
         paper = own or self._sample.paper()
         document = paper.document
-        if document is not None and (paper.pages is None or paper.pages.document is not document):
-            limits = self._store.settings.reading_limits
-            paper.pages = open_paper(document, paper.file, limits, paper.password)
+        pages = paper.open(self._store.settings.reading_limits)
         written = paper.summary is not None and paper.state != "summarizing"
         status = self._status_of(paper)
         if own is None:
             status = Status(tab.notice, kind="error") if tab.notice else EXAMPLE if written else READY
         return {
             self._door: gr.update(elem_classes=["later" if tab.visitor.papers else "first"]),
-            self._paper.component: paper.pages.key if paper.pages else None,
+            self._paper.component: pages.key if pages else None,
             self._found: self._introduced(document, values) if document else "",
             self._locked: gr.update(visible=paper.state == "locked"),
             self._start: gr.update(
@@ -162,7 +154,7 @@ class SummaryPanel:
         index, sentences = paper.look.sentence, paper.summary.sentences if paper.summary else ()
         known = index is not None and 0 <= index < len(sentences)
         inspectable = known and paper.summary is not None and bool(paper.summary.windows)  # not the example's
-        return {self.inspect: gr.update(visible=inspectable), self._chosen: index if known else -1}
+        return {self.inspect: gr.update(visible=inspectable)}
 
     def _written(self, paper: Paper) -> str:
         """What there is of the summary."""
@@ -230,7 +222,7 @@ class SummaryPanel:
     def _choose(self, event: gr.EventData, request: gr.Request) -> Update:
         tab = self.shelf.tab(request)
         paper = tab.paper or self._sample.paper()
-        index = event._data.get("sentence") if isinstance(event._data, dict) else None
+        index = said_by(event).get("sentence")
         if tab.paper is None:  # everybody's: who chose what in it is not kept
             paper = replace(paper)
         if isinstance(index, int) and not isinstance(index, bool):
@@ -241,9 +233,10 @@ class SummaryPanel:
 
     def _switch(self, values: Update, event: gr.EventData, request: gr.Request) -> Update:
         """Turns a setting about, by the link in the line that says what is read."""
-        if event.setting not in summary_presentation.SWITCHES:
+        setting = said_by(event).get("setting")
+        if setting not in summary_presentation.SWITCHES:
             return {self._found: gr.skip()}
-        control = self._settings.control(event.setting)
+        control = self._settings.control(setting)
         turned = not values[control]
         return {control: turned, self._found: self._tell_reading({**values, control: turned}, request)}
 

@@ -141,8 +141,10 @@ class Visitor:
 
         Raises:
             SummaryError: all papers are being worked on.
-            FileNotFoundError: there is no such file.
+            FileNotFoundError: there is no such file: nothing, a folder or a link to elsewhere is at its place.
         """
+        if file is not None and move and (file.is_symlink() or not file.is_file()):
+            raise FileNotFoundError(file)
         while len(self.papers) >= MOST_PAPERS:
             idle = [paper for paper in self.papers if not paper.busy]
             if not idle:
@@ -330,7 +332,9 @@ class Visitors:
         tab.closed = False
         visitor.tabs.move_to_end(key)
         while len(visitor.tabs) > MOST_TABS:
-            visitor.tabs.popitem(last=False)
+            _, idlest = visitor.tabs.popitem(last=False)
+            idlest.closed = True  # whatever event shows something in it ends
+            idlest.maps_stop.set()
         return tab
 
     def _remember(self, key: str, token: str) -> None:

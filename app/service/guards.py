@@ -7,12 +7,16 @@ import binascii
 import contextlib
 import ipaddress
 import secrets
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.page.visitors import BROWSER_COOKIE
 from app.service import mcp_tools
 from app.service.health import Counters
-from app.service.uploads import too_large
+from app.service.uploads import FORM_BYTES, too_large
 from app.settings import Host, Settings
 
 UPLOAD = "/gradio_api/upload"
@@ -28,8 +32,10 @@ HEALTH = "/healthz"
 LOGIN = "/login"
 COOKIE = "access-token-longt5"  # clients of Gradio keep cookies whose names begin like its own
 MOST_BODY_BYTES = 2**20  # of what a page or a client says; files come another way
+SILENT_SECONDS = 60  # in the middle of a body, after which no more of it comes
 RUN_OFF_SECONDS = 5
-FORM_BYTES = 2**16  # what a form adds to its files
+CROWDED = "Your address has {most} requests at work; try again when one of them is done."
+SILENT = "The rest of the request did not come; send it again."
 
 # Gradio's doors that nothing here goes through. Some take in files or code, others give out what they were never asked
 # to: they stay shut.
@@ -47,6 +53,7 @@ CLOSED = (
     "/gradio_api/custom_component",
     "/gradio_api/profiling",
     "/gradio_api/token",
+    "/gradio_api/startup-events",
     "/monitoring",
 )
 
@@ -60,8 +67,12 @@ class _No:
     sentence: str
 
 
-class _TooMuch(Exception):
-    """More body comes than was allowed."""
+class _Ended(Exception):
+    """A body is not read to its end."""
+
+
+class _Crowded(Exception):
+    """An address has as many requests at work as it may."""
 
 
 class Guards:
@@ -69,6 +80,8 @@ class Guards:
 
     def __init__(self, app: ASGIApp, settings: Settings, host: Host, counters: Counters) -> None:
         self._app = app
+        self._share = settings.most_requests // 4  # of an address
+        self._at_work: Counter[str] = Counter()  # requests that ask for something to be done, by address
         self._settings = settings
         self._counters = counters
         self._hosts = {name.lower() for name in (*settings.hosts, *host.names)}
@@ -83,7 +96,7 @@ class Guards:
             return
         headers = Headers(scope=scope)
         path = scope["path"]
-        body = _Body(receive, self._most_bytes(path))
+        body = _Body(receive, self._most_bytes(path), self._size_sentence(path))
 
         async def finish(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -103,22 +116,45 @@ class Guards:
         if no is not None:
             await self._refuse(no, receive, finish)
             return
-        if path == LOGIN and scope["method"] == "POST" and self._settings.auth is not None:
-            await self._login(scope, receive, finish)
-            return
         started = False
 
         async def answer(message: Message) -> None:
             """What the application makes of a body that was cut off is not the answer."""
             nonlocal started
-            if started or not body.too_large:
+            if started or body.ended is None:
                 started = True
                 await finish(message)
 
-        with contextlib.suppress(_TooMuch):
-            await self._app(scope, body.receive, answer)
-        if body.too_large and not started:
-            await self._refuse(_No("size", 413, self._size_sentence(path)), receive, finish)
+        logs_in = path == LOGIN and scope["method"] == "POST" and self._settings.auth is not None
+        address = scope["client"][0] if scope.get("client") else ""
+        try:
+            with self._counted(scope["method"], address), contextlib.suppress(_Ended):
+                await (self._login if logs_in else self._app)(scope, body.receive, answer)
+        except _Crowded:
+            await self._refuse(_No("share", 429, CROWDED.format(most=self._share)), receive, finish)
+            return
+        if body.ended is not None and not started:
+            await self._refuse(body.ended, receive, finish)
+
+    @contextlib.contextmanager
+    def _counted(self, method: str, address: str) -> Iterator[None]:
+        """Counts a request while it is at work.
+
+        Raises:
+            _Crowded: its address has as many as it may.
+        """
+        if method != "POST":
+            yield
+            return
+        if self._at_work[address] >= self._share:
+            raise _Crowded
+        self._at_work[address] += 1
+        try:
+            yield
+        finally:
+            self._at_work[address] -= 1
+            if not self._at_work[address]:
+                del self._at_work[address]
 
     def _refusal(self, method: str, path: str, headers: Headers) -> _No | None:
         if path != HEALTH and not self._is_ours(headers.get("host", "")):
@@ -145,8 +181,8 @@ class Guards:
         answer = PlainTextResponse(no.sentence, no.status, headers)
         await send({"type": "http.response.start", "status": no.status, "headers": answer.raw_headers})
         await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-        rest = _Body(receive, self._settings.max_upload_bytes)
-        with anyio.move_on_after(RUN_OFF_SECONDS), contextlib.suppress(_TooMuch):
+        rest = _Body(receive, self._settings.max_upload_bytes, no.sentence)
+        with anyio.move_on_after(RUN_OFF_SECONDS), contextlib.suppress(_Ended):
             while (await rest.receive()).get("more_body", False):
                 pass
         await send({"type": "http.response.body"})
@@ -196,8 +232,11 @@ class Guards:
 
     async def _login(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Gradio's way for its clients: a form with username and password in, a cookie out."""
-        async with Request(scope, _Body(receive, FORM_BYTES).receive).form(max_files=0, max_fields=8) as form:
-            right = self._right(str(form.get("username", "")), str(form.get("password", "")))
+        try:
+            async with Request(scope, receive).form(max_files=0, max_fields=8) as form:
+                right = self._right(str(form.get("username", "")), str(form.get("password", "")))
+        except (HTTPException, MultiPartException):
+            right = False  # it was no form
         answer: Response = PlainTextResponse(
             "Welcome." if right else "That user or password is wrong.", 200 if right else 400
         )
@@ -208,6 +247,8 @@ class Guards:
         await answer(scope, receive, send)
 
     def _most_bytes(self, path: str) -> int:
+        if path == LOGIN:
+            return FORM_BYTES
         if path.rstrip("/") == UPLOAD:
             return self._settings.max_upload_bytes + FORM_BYTES
         if path.startswith(mcp_tools.PATH) and self._settings.mcp:
@@ -215,29 +256,38 @@ class Guards:
         return MOST_BODY_BYTES
 
     def _size_sentence(self, path: str) -> str:
-        if self._most_bytes(path) == MOST_BODY_BYTES:
-            return f"A request may have {MOST_BODY_BYTES / 2**20:.3g} MB; send files to {UPLOAD}."
+        most = self._most_bytes(path)
+        if most <= MOST_BODY_BYTES:
+            return f"A request may have {most / 2**20:.3g} MB here; send files to {UPLOAD}."
         return too_large(self._settings)
 
 
 class _Body:
-    """The body of a request, which ends in `_TooMuch` where it grows too long: not every client says its length."""
+    """The body of a request, which ends where it grows too long, as not every client says its length, or comes no more.
 
-    def __init__(self, receive: Receive, most: int) -> None:
+    Where it did, `ended` says why, and whoever reads it gets `_Ended`.
+    """
+
+    def __init__(self, receive: Receive, most: int, too_large: str) -> None:
+        self.ended: _No | None = None
         self._receive = receive
         self._most = most
+        self._too_large = too_large
         self._got = 0
-
-    @property
-    def too_large(self) -> bool:
-        """Whether more came than may."""
-        return self._got > self._most
+        self._whole = False
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        # After its end this waits for the caller to go away.
+        with anyio.move_on_after(None if self._whole else SILENT_SECONDS) as waiting:
+            message = await self._receive()
+        if waiting.cancelled_caught:
+            self.ended = _No("silence", 408, SILENT)
+            raise _Ended
         self._got += len(message.get("body", b""))
-        if self.too_large:
-            raise _TooMuch
+        self._whole = not message.get("more_body", False)
+        if self._got > self._most:
+            self.ended = _No("size", 413, self._too_large)
+            raise _Ended
         return message
 
 

@@ -8,9 +8,11 @@ import binascii
 import contextlib
 import io
 import json
+import logging
 import re
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Generator
 from contextlib import closing
 from functools import partial
@@ -23,7 +25,9 @@ from anyio.to_thread import run_sync
 from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from app.documents import DocumentError
@@ -32,15 +36,19 @@ from app.documents.downloads import download
 from app.inspecting.questions import ALL_HEADS
 from app.inspecting.views import VIEWS
 from app.page import presentation
-from app.programs import MAPS, Programs
-from app.service.uploads import Refused, Uploads, too_large
+from app.programs import BROKEN, MAPS, Programs
+from app.service.uploads import Refused, Uploads, too_large, trouble
 from app.settings import Settings
 from app.summarizing.settings import SummaryError, schema
 from app.summarizing.summary import Event
-from app.turns import Caller
+from app.turns import Caller, TurnQueue
 from app.work import Stopped
 
 PATH = "/gradio_api/mcp"
+SMALL_BODY_BYTES = 2**16
+MOST_LARGE_BODIES = 8
+QUESTIONS_AT_ONCE = 2
+CROWDED = "Too many files come in calls of tools just now; try again, or send the file to /gradio_api/upload."
 GONE = "longt5.gone"  # key of a request's scope: the event that is set when its caller has gone
 DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),(.*)", re.DOTALL)
 NO_FILE = (
@@ -48,6 +56,7 @@ NO_FILE = (
     "send the file in one of these ways."
 )
 
+log = logging.getLogger(__name__)
 
 WHOLE = {"type": "integer", "minimum": 0, "default": 0}
 SUMMARY_ID = {"type": "string", "description": "The summary_id that summarize answered."}
@@ -164,6 +173,13 @@ class McpTools:
         self._uploads = uploads
         self._settings = settings
         self._tools = tools(settings)
+        self._questions = TurnQueue(
+            settings.queue_size,
+            turns_at_once=QUESTIONS_AT_ONCE,
+            share=settings.queue_share,
+            of="questions about attention",
+        )
+        self._large: Counter[str] = Counter()  # calls with large bodies, by address
         server: Server[Any, Any] = Server("LongT5 paper summaries")
         server.list_tools()(self._list)
         # Our own sentences say what is wrong with an argument; those of the schema's validator are a program's.
@@ -179,6 +195,25 @@ class McpTools:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a request; a caller who goes away stops the work that was done for him."""
+        declared = Headers(scope=scope).get("content-length", "")
+        small = declared.isdigit() and int(declared) <= SMALL_BODY_BYTES
+        if small or scope["method"] != "POST":
+            await self._serve(scope, receive, send)
+            return
+        # A file in a body stays in memory, some times over, until its call is answered.
+        address = scope["client"][0] if scope.get("client") else ""
+        if self._large.total() >= MOST_LARGE_BODIES or self._large[address] >= MOST_LARGE_BODIES // 2:
+            await PlainTextResponse(CROWDED, 429)(scope, receive, send)
+            return
+        self._large[address] += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._large[address] -= 1
+            if not self._large[address]:
+                del self._large[address]
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         gone = threading.Event()
 
         async def watched() -> Message:
@@ -198,9 +233,10 @@ class McpTools:
         try:
             result = await self._answer(server, name, arguments)
         except (SummaryError, DocumentError, Refused, Stopped) as error:
-            return types.CallToolResult(
-                content=[types.TextContent(type="text", text=str(error))], isError=True
-            )
+            return _refusal(str(error))
+        except Exception:  # whose words are a program's
+            log.exception("unexpected error")
+            return _refusal(BROKEN)
         text = json.dumps(result, ensure_ascii=False)
         structured = result if isinstance(result, dict) else {"result": result}
         return types.CallToolResult(
@@ -225,13 +261,20 @@ class McpTools:
             return await self._summarize(server, arguments)
         if name == "models":
             return await run_sync(self._programs.models)
-        stop = _request(server).scope[GONE]
-        return await run_sync(partial(getattr(self._programs, name), **arguments, stop=stop))
+        return await run_sync(self._inspect, name, arguments, _request(server))
+
+    def _inspect(self, name: str, arguments: dict[str, Any], request: Request) -> Any:
+        """The answer of an attention tool, when it is its turn."""
+        stop = request.scope[GONE]
+        with self._questions.join(Caller(_address(request))) as ticket:
+            for _ in ticket.positions(stop):
+                pass  # a client has no place to show it
+            return getattr(self._programs, name)(**arguments, stop=stop)
 
     async def _summarize(self, server: Server[Any, Any], arguments: dict[str, Any]) -> Any:
         context = server.request_context
         request = _request(server)
-        address = request.client.host if request.client else "unknown"
+        address = _address(request)
         token = context.meta.progressToken if context.meta else None
         stop = request.scope[GONE]
         path = await self._file(arguments["file"], address, stop)
@@ -286,11 +329,14 @@ class McpTools:
     def _fetched(self, url: httpx.URL, address: str, stop: threading.Event) -> Path:
         """A file of the open web."""
         limits = self._settings.reading_limits
-        with self._uploads.admitted(address, limits.max_bytes), tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "paper")
-            name = download(url, file, limits=limits, on_progress=lambda progress: None, stop=stop)
-            with file.open("rb") as content:
-                return self._uploads.keep(content, name)
+        try:
+            with self._uploads.admitted(address, limits.max_bytes), tempfile.TemporaryDirectory() as folder:
+                file = Path(folder, "paper")
+                name = download(url, file, limits=limits, on_progress=lambda progress: None, stop=stop)
+                with file.open("rb") as content:
+                    return self._uploads.keep(content, name, address)
+        except OSError as error:
+            raise trouble(error) from None
 
     async def _keep(self, name: str, content: bytes, address: str) -> Path:
         if len(content) > self._settings.max_upload_bytes:
@@ -298,9 +344,13 @@ class McpTools:
 
         def keep() -> Path:
             with self._uploads.admitted(address, len(content)):
-                return self._uploads.keep(io.BytesIO(content), name)
+                return self._uploads.keep(io.BytesIO(content), name, address)
 
         return await run_sync(keep)
+
+
+def _refusal(sentence: str) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(type="text", text=sentence)], isError=True)
 
 
 def _request(server: Server[Any, Any]) -> Request:
@@ -308,6 +358,10 @@ def _request(server: Server[Any, Any]) -> Request:
     request = server.request_context.request
     assert isinstance(request, Request)
     return request
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
 
 
 def largest_body(settings: Settings) -> int:

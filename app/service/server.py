@@ -20,10 +20,11 @@ from starlette.middleware.cors import CORSMiddleware
 from app import work
 from app.allocator import give_back
 from app.models import ModelStore
-from app.page.interface import build, most_threads, mount_options
+from app.page.interface import build, mount_options
 from app.page.visitors import Visitors
 from app.programs import Programs
 from app.service import mcp_tools
+from app.service.events import Events, understood
 from app.service.guards import HEALTH, UPLOAD, Guards
 from app.service.health import Counters, Health
 from app.service.http import BoundedHttp
@@ -39,6 +40,7 @@ OLDEST_FILE = 3600.0  # seconds: an upload that nobody reads, whatever Gradio fo
 UNUSED_SECONDS = 300.0  # encoder states that nobody looks into
 TIDY_SECONDS = 30.0
 FIRST_PORT, PORTS = 7860, 100
+EVENTS_AT_ONCE = 4  # of a kind that says nothing else
 SWITCH_SECONDS = 0.0001  # for so long a thread that computes in Python may keep the one that answers waiting
 CLOSING_SECONDS = 3  # for answers in progress, of which those of summaries end by themselves
 
@@ -54,8 +56,8 @@ def application(settings: Settings, host: Host, store: ModelStore, scratch: Scra
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = most_threads(settings)
-        tidying = asyncio.create_task(_tidy(settings, scratch, store, visitors, sessions))
+        anyio.to_thread.current_default_thread_limiter().total_tokens = settings.most_requests
+        tidying = asyncio.create_task(_tidy(settings, scratch, store, visitors, sessions, events))
         async with contextlib.AsyncExitStack() as stack:
             if tools is not None:
                 await stack.enter_async_context(tools.running())
@@ -74,6 +76,12 @@ def application(settings: Settings, host: Host, store: ModelStore, scratch: Scra
     app.add_middleware(CORSMiddleware)
     app.add_middleware(Guards, settings=settings, host=host, counters=counters)
     page = build(settings, store, visitors, programs, uploads)
+    # People see and wait in our own queues (`ModelStore.turns` and `readers`); this one only bounds requests.
+    # With the requests that go past it (`Guards`), no address has more than three quarters of all.
+    events = page._queue = Events(
+        page, size=8 * settings.queue_size, share=settings.most_requests // 2, limit=EVENTS_AT_ONCE
+    )
+    page.preprocess_data = understood(page.preprocess_data)
     gr.mount_gradio_app(app, page, "/", **mount_options(settings))
     # What was mounted is not `page.app`, and nothing else leads to it.
     mounted = (getattr(route, "app", None) for route in app.routes)
@@ -135,7 +143,12 @@ class _Uvicorn(uvicorn.Server):
 
 
 async def _tidy(
-    settings: Settings, scratch: Scratch, store: ModelStore, visitors: Visitors, sessions: Sessions
+    settings: Settings,
+    scratch: Scratch,
+    store: ModelStore,
+    visitors: Visitors,
+    sessions: Sessions,
+    events: Events,
 ) -> None:
     """Now and then frees disk and memory that nobody uses any more."""
 
@@ -148,6 +161,7 @@ async def _tidy(
 
     while True:
         await asyncio.sleep(TIDY_SECONDS)
+        events.sweep()  # in the thread that answers, which alone changes them
         await anyio.to_thread.run_sync(tidy)
 
 

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +34,10 @@ LOOK_SECONDS = 1.0
 MOST_FILES = 20  # in one request
 MOST_ADDRESSES = 10_000  # remembered
 NAME_BYTES = 200  # of 255 that file systems take
+ADDRESS_SHARE = (
+    3 / 4
+)  # of the room for files: so much an address may take with what comes and waits to be read
+FORM_BYTES = 2**16  # what a form adds to its files
 BROKEN = "The server cannot take in files just now; please try again later."
 FULL = "There is no room for files on the server just now; please try again later."
 
@@ -55,7 +59,8 @@ class Uploads:
         self._scratch = scratch
         self._settings = settings
         self._lock = threading.Lock()
-        self._coming = 0  # bytes that are on their way
+        self._coming: Counter[str] = Counter()  # bytes that are on their way, by address
+        self._kept: dict[Path, tuple[str, int]] = {}  # address and bytes of what came, by folder
         self._on_disk, self._looked = 0, float("-inf")  # bytes, and when they were counted
         self._since = 0  # bytes that were on their way then, or came later
         self._times: defaultdict[str, deque[float]] = defaultdict(deque)
@@ -69,21 +74,22 @@ class Uploads:
         """
         with self._lock:
             self._count(address)
-            if time.monotonic() - self._looked >= LOOK_SECONDS or not self._has_room(size):
-                self._on_disk, self._looked = self._scratch.size(), time.monotonic()
-                self._since = self._coming
-            if not self._has_room(size):
+            if time.monotonic() - self._looked >= LOOK_SECONDS or not self._has_room(address, size):
+                self._look()
+            if not self._has_room(address, size):
                 raise Refused(507, FULL)
-            self._coming += size
+            self._coming[address] += size
             self._since += size
         try:
             yield
         finally:
             with self._lock:
-                self._coming -= size
+                self._coming[address] -= size
+                if not self._coming[address]:
+                    del self._coming[address]
 
-    def keep(self, content: BinaryIO, name: str) -> Path:
-        """Writes a file into a new folder of its own.
+    def keep(self, content: BinaryIO, name: str, address: str = "") -> Path:
+        """Writes a file of an address into a new folder of its own.
 
         Raises:
             Refused: the disk is full, or does not work.
@@ -96,14 +102,19 @@ class Uploads:
                 shutil.copyfileobj(content, file, 2**20)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise _trouble(error) from None
+            raise trouble(error) from None
+        with self._lock:
+            self._kept[folder] = address, content.tell()
         return path
 
     def find(self, path: str) -> Path | None:
         """The upload at a path, None for any other file."""
         asked = Path(path)
         inside = asked.parent.parent == self._scratch.uploads and ".." not in asked.parts
-        return asked if inside and asked.is_file() and not asked.is_symlink() else None
+        try:
+            return asked if inside and asked.is_file() and not asked.is_symlink() else None
+        except (OSError, ValueError):  # a name that no file can have
+            return None
 
     def discard(self, path: Path) -> None:
         """Deletes an upload and its folder; one that is gone already is well, and any other file stays."""
@@ -117,11 +128,11 @@ class Uploads:
         address = request.client.host if request.client else "unknown"
         try:
             with self.admitted(address, size):
-                return JSONResponse([str(path) for path in await self._received(request)])
+                return JSONResponse([str(path) for path in await self._received(request, address)])
         except Refused as refusal:
             return PlainTextResponse(str(refusal), refusal.status)
 
-    async def _received(self, request: Request) -> list[Path]:
+    async def _received(self, request: Request, address: str) -> list[Path]:
         paths: list[Path] = []
         try:
             # What arrives goes to files without a name, which are gone when somebody breaks off.
@@ -131,19 +142,28 @@ class Uploads:
                         raise Refused(400, "Send files, in a form.")
                     if (part.size or 0) > self._settings.max_upload_bytes:
                         raise Refused(413, too_large(self._settings))
-                    paths.append(await run_sync(self.keep, part.file, part.filename or ""))
+                    paths.append(await run_sync(self.keep, part.file, part.filename or "", address))
         except (Refused, HTTPException, OSError) as error:
             for path in paths:
                 self.discard(path)
             if isinstance(error, HTTPException):
                 raise Refused(400, f"Send at most {MOST_FILES} files at once, in a form.") from None
             if isinstance(error, OSError):
-                raise _trouble(error) from None
+                raise trouble(error) from None
             raise
         return paths
 
-    def _has_room(self, size: int) -> bool:
-        return self._on_disk + self._since + size <= self._settings.max_uploads_bytes
+    def _look(self) -> None:
+        """Looks at the disk anew; the lock is held."""
+        self._on_disk, self._looked = self._scratch.size(), time.monotonic()
+        self._since = self._coming.total()
+        self._kept = {folder: kept for folder, kept in self._kept.items() if folder.exists()}
+
+    def _has_room(self, address: str, size: int) -> bool:
+        """Whether there is so much room, and the address has not had its share of all; a file it may have anyway."""
+        room, of_one = self._settings.max_uploads_bytes, self._settings.max_upload_bytes + FORM_BYTES
+        has = self._coming[address] + sum(kept for sender, kept in self._kept.values() if sender == address)
+        return self._on_disk + self._since + size <= room and has + size <= max(ADDRESS_SHARE * room, of_one)
 
     def _count(self, address: str) -> None:
         """Counts an upload of an address; the lock is held."""
@@ -163,7 +183,7 @@ class Uploads:
             del self._times[next(iter(self._times))]
 
 
-def _trouble(error: OSError) -> Refused:
+def trouble(error: OSError) -> Refused:
     """What an error of the system means for the person; the rest is for the log."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Refused(507, FULL)

@@ -145,42 +145,48 @@ def _summarize(
     ):
         if store.gpu is None:
             job = Job(document, settings, store, turn.take_model(settings.model), stop, turn.watched)
-            summary = _carried_out(job, partial(turn.give_way, job))
+            summary = _carried_out(job, keep is not None, partial(turn.give_way, job))
         else:
             # The GPU is lent once, for all parts of a paper: nobody can be let go first in between.
             summary = store.gpu.call(
                 _on_gpu,
                 document,
                 settings,
+                keep is not None,
                 seconds=_gpu_seconds(store, document, settings),
                 report=turn.watched,
                 stop=stop,
             )
         summary = replace(summary, document=document, seconds=seconds + turn.seconds)
         if not summary.complete:
-            if keep is not None:
-                keep(summary)
+            assert keep is not None
+            keep(summary)
             raise Stopped
     report(Done(summary))
 
 
-def _carried_out(job: Job, between_windows: Callable[[], None] = lambda: None) -> Summary:
-    """What a job comes to; when it is stopped what was written by then, if anything was."""
+def _carried_out(job: Job, keeps_so_far: bool, between_windows: Callable[[], None] = lambda: None) -> Summary:
+    """What a job comes to; when it is stopped what was written by then, if anything was and it is kept."""
     try:
         return job.run(between_windows)
     except Stopped:
-        so_far = job.so_far()
+        so_far = job.so_far() if keeps_so_far else None  # which takes a moment, for its evidence
         if so_far is None:
             raise
         return so_far
 
 
 def _on_gpu(
-    store: ModelStore, report: Report, stop: threading.Event, document: Document, settings: SummarySettings
+    store: ModelStore,
+    report: Report,
+    stop: threading.Event,
+    document: Document,
+    settings: SummarySettings,
+    keeps_so_far: bool,
 ) -> Summary:
     """The same in a process that was lent a GPU."""
     with store.use(settings.model) as loaded:
-        return _carried_out(Job(document, settings, store, loaded, stop, report))
+        return _carried_out(Job(document, settings, store, loaded, stop, report), keeps_so_far)
 
 
 def _gpu_seconds(store: ModelStore, document: Document, settings: SummarySettings) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
@@ -154,3 +155,25 @@ def test_work_lets_the_thread_that_follows_it_go_first() -> None:
 
 def test_who_computes_goes_before_who_reads_files() -> None:
     assert 0 < NICENESS < pdf_reader.NICENESS
+
+
+def test_an_event_loop_does_not_wait_for_the_end_of_work() -> None:
+    """Gradio closes what a caller has left in its own, where everybody else would wait too."""
+    let_go, ended = threading.Event(), threading.Event()
+
+    def work(report: Callable[[int], None]) -> None:
+        report(0)
+        let_go.wait(20)
+        ended.set()
+
+    async def leave() -> bool:
+        stop = threading.Event()
+        reports = follow(work, stop)
+        next(reports)
+        reports.close()
+        return stop.is_set() and not ended.is_set()
+
+    assert asyncio.run(leave())
+    let_go.set()
+    assert ended.wait(20)
+    stop_all(20)

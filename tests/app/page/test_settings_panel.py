@@ -66,3 +66,19 @@ def test_another_model_brings_its_own_defaults(panel: SettingsPanel) -> None:
     updates = dict(zip(SETTINGS, panel._defaults("other"), strict=True))
     assert (updates["length"]["value"], updates["num_beams"]["value"]) == ("medium", 7)
     assert not updates["max_new_tokens"]["visible"]
+
+
+def test_a_model_that_cannot_be_read_is_a_sentence_and_the_page_goes_on(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_text("{")
+    with gr.Blocks():
+        panel = SettingsPanel(ModelStore(Settings(models=(str(model_folder), str(broken)))))
+    for model in ("broken", None, 5, ["tiny"], "unknown"):
+        with pytest.raises(SummaryError):
+            panel.settings(values(panel, model=model))
+        assert panel.shown(values(panel, model=model)).model == panel._model.value
+        with pytest.warns(UserWarning):
+            assert all(update == gr.skip() for update in panel._defaults(model))

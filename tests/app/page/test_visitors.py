@@ -276,3 +276,29 @@ class _Nobody:
 
 TestAnyDay = AnyDay.TestCase
 TestAnyDay.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_only_files_are_taken_in(visitors: Visitors, tmp_path: Path) -> None:
+    """A path comes from whoever calls: the folder of everybody's uploads is one too."""
+    folder = tmp_path / "uploads"
+    somebody_elses = folder / "x" / "paper.pdf"
+    somebody_elses.parent.mkdir(parents=True)
+    somebody_elses.write_text("words")
+    link = tmp_path / "link.pdf"
+    link.symlink_to(somebody_elses)
+    visitor = visitors.enter("a").visitor
+    for path in (folder, folder / "x", link, tmp_path / "none.pdf"):
+        with pytest.raises(FileNotFoundError):
+            visitors.add(visitor, "paper.pdf", path)
+    assert not visitor.papers
+    assert somebody_elses.read_text() == "words" and link.is_symlink()
+
+
+def test_a_tab_that_is_pushed_out_shows_nothing_any_more(visitors: Visitors) -> None:
+    first = visitors.enter("first")
+    stop = first.begin_maps()
+    for number in range(MOST_TABS):
+        visitors.enter(str(number), first.visitor.token)
+    assert first.closed and stop.is_set()
+    assert len(first.visitor.tabs) == MOST_TABS
+    assert not visitors.tab("first").closed  # it may come back

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
+from app.service import guards as module
 from app.service.guards import CLOSED, MOST_BODY_BYTES, Guards
 from app.service.health import Counters
 from app.settings import Host, Settings
@@ -163,6 +166,76 @@ def test_clients_of_gradio_log_in_by_a_form() -> None:
     assert server.get("/", headers={"Cookie": "access-token-longt5="}).status_code == 401
     assert server.post("/login", data={"username": "ada", "password": "lace"}).status_code == 200
     assert server.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"no form", "multipart/form-data", 400),
+        (b"--x\r\nno form", "multipart/form-data; boundary=x", 400),
+        (b"username=" + bytes(2**17), "application/x-www-form-urlencoded", 413),
+    ],
+)
+def test_a_login_that_is_none_is_refused(content: bytes, kind: str, status: int) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield content
+
+    for body in (content, pieces()):
+        answer = client(auth=("ada", "lace")).post("/login", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == status
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "Traceback" not in answer.text and answer.text
+
+
+async def asked(guards: Guards, address: str, receive: Receive) -> tuple[int, str]:
+    """Status and text of the answer to a POST of 10 bytes from an address, whose body comes by `receive`."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/x", "scheme": "http", "client": (address, 1)}
+    headers = [(b"host", b"localhost"), (b"content-length", b"10")]
+    await guards({**scope, "headers": headers}, receive, send)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent).decode()
+
+
+def test_a_body_that_stops_coming_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(module, "RUN_OFF_SECONDS", 0.05)
+    parts: list[Message] = [{"type": "http.request", "body": b"12345", "more_body": True}]
+
+    async def receive() -> Message:
+        return parts.pop() if parts else await asyncio.Future()
+
+    app = Starlette(routes=[Route("/{path:path}", _echo, methods=["POST"])])
+    answer = asyncio.run(asked(Guards(app, Settings(), HOST, Counters()), "10.0.0.1", receive))
+    assert answer == (408, module.SILENT)
+
+
+def test_an_address_has_so_many_requests_at_work_and_others_theirs() -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": bytes(10), "more_body": False}
+
+    async def ask_all() -> None:
+        done = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await done.wait()
+            await PlainTextResponse("done")(scope, receive, send)
+
+        guards = Guards(app, Settings(queue_size=2), HOST, Counters())
+        most = Settings(queue_size=2).most_requests // 4
+        waiting = [asyncio.create_task(asked(guards, "10.0.0.1", receive)) for _ in range(most)]
+        await asyncio.sleep(0)
+        assert await asked(guards, "10.0.0.1", receive) == (429, module.CROWDED.format(most=most))
+        waiting.append(asyncio.create_task(asked(guards, "10.0.0.2", receive)))
+        await asyncio.sleep(0)
+        done.set()
+        assert await asyncio.gather(*waiting) == (most + 1) * [(200, "done")]
+        assert await asked(guards, "10.0.0.1", receive) == (200, "done")
+
+    asyncio.run(ask_all())
 
 
 @given(st.dictionaries(st.sampled_from("host origin cookie authorization content-length".split()), st.text()))

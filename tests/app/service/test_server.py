@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -241,3 +243,96 @@ def test_no_run_is_kept_in_the_browser(address: str) -> None:
     _, page = get(address, "/")
     assert get(address, "/gradio_api/runs")[0] == 404
     assert '"run_history":false' in page.replace(" ", "").replace("False", "false")
+
+
+def file_event(address: str, *paths: str, session: str) -> str:
+    """What the page is told when its file box is said to have got these files, to the end."""
+    with httpx.Client(base_url=address, timeout=60) as browser:
+        config = browser.get("/config").json()
+        parts = {part["id"]: part["props"] for part in config["components"]}
+        event = next(
+            event
+            for event in config["dependencies"]
+            for number, kind in event["targets"]
+            if kind == "upload" and parts[number].get("elem_id") == "file"
+        )
+        files_sent = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in paths]
+        values = [
+            files_sent if parts[number].get("elem_id") == "file" else parts[number].get("value")
+            for number in event["inputs"]
+        ]
+        about = {"data": values, "fn_index": event["id"], "session_hash": session}
+        assert browser.post("/gradio_api/queue/join", json=about).status_code == 200
+        told = ""
+        with browser.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
+            for line in stream.iter_lines():
+                told += line
+                if '"process_completed"' in line:
+                    return told
+    raise AssertionError(told)
+
+
+def test_a_folder_in_the_place_of_a_file_is_not_taken(address: str, folder: Path) -> None:
+    """All that was sent lies in one folder, whose path every answer to an upload tells."""
+    somebody_elses = Path(json.loads(upload(address, b"We show things. " * 50)[1])[0])
+    mine = Path(json.loads(upload(address, b"We show more. " * 50)[1])[0])
+    for path in (
+        mine.parent.parent,
+        mine.parent,
+        somebody_elses.parent,
+        mine.parent / "..",
+        mine.parent / ".",
+    ):
+        told = file_event(address, str(path), session=f"folder-{path}")
+        assert "no longer here" in told or "could not be understood" in told
+        assert somebody_elses.exists() and mine.exists()
+    assert upload(address, b"c")[0] == 200
+    assert "no longer here" not in file_event(address, str(mine), session="mine")
+    assert not mine.parent.exists() and somebody_elses.exists()
+    for path in list((folder / "uploads").rglob("paper.txt")):
+        path.unlink()
+        path.parent.rmdir()
+
+
+def test_nobody_goes_past_the_queue(address: str) -> None:
+    for function in ("summarize", "attention_map", "attention_overview"):
+        for door in ("run", "api"):
+            answer = httpx.post(f"{address}gradio_api/{door}/{function}", json={"data": ["x"]})
+            assert answer.status_code == 404, answer.text
+
+
+@pytest.mark.parametrize(
+    "file", ["x", 5, [], {"path": "/etc/passwd"}, {"path": "/etc/passwd", "meta": 5}, {"meta": {}}, None]
+)
+def test_a_file_that_is_none_is_a_sentence(address: str, file: Any) -> None:
+    for sent in (file, {"path": file, "meta": {"_type": "gradio.FileData"}}):
+        data = [sent, "", {}, ""]
+        event = httpx.post(f"{address}gradio_api/call/summarize", json={"data": data}).json()["event_id"]
+        told = httpx.get(f"{address}gradio_api/call/summarize/{event}", timeout=60).text
+        assert "event: error" in told
+        error = json.loads(told.rpartition("data: ")[2])["error"]
+        assert error.startswith(("Send ", "What was sent "))
+
+
+def test_a_page_of_a_paper_that_there_is_not_is_a_sentence(address: str) -> None:
+    told = file_event(
+        address, json.loads(upload(address, b"We show things. " * 50)[1])[0], session="pages-of-it"
+    )
+    with httpx.Client(base_url=address, timeout=60) as browser:
+        config = browser.get("/config").json()
+        part = next(part["id"] for part in config["components"] if part["props"].get("elem_id") == "paper")
+
+        def ask(function: str, **asked: Any) -> httpx.Response:
+            body = {"component_id": part, "fn_name": function, "data": asked, "session_hash": "pages-of-it"}
+            return browser.post("/gradio_api/component_server/", content=json.dumps(body))
+
+        words = set(re.findall(r'"([\w-]{32})"', told))
+        key = next(word for word in words if "pages" in ask("paper_layout", key=word).json())
+        assert ask("paper_page", key=key, page=1, scale=1).status_code == 200
+        wrong: list[dict[str, Any]] = [{"page": page} for page in (None, 0, 999, 1.5, "1", 10**400)]
+        wrong += [{"page": 1, "scale": scale} for scale in (None, "x", float("nan"), 10**400)]
+        for asked in wrong:
+            answer = ask("paper_page", key=key, **asked)
+            assert answer.status_code == 400 and answer.json()["detail"]
+        for ranges in (None, 5, [5], [[1]], [[1, "x"]], [[None, None]]):
+            assert ask("paper_places", key=key, ranges=ranges).status_code == 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,6 +42,10 @@ def test_the_same_file_twice_is_two_files(tmp_path: Path) -> None:
         "{folder}/../../../etc/passwd",
         "{folder}/x/../.lock",
         "{folder}/x/.lock",
+        "{folder}/uploads",
+        "{folder}/uploads/x",
+        "{folder}/uploads/x/" + "a" * 300,
+        "{folder}/uploads/x/\0",
     ],
 )
 def test_no_other_file_is_found(tmp_path: Path, path: str) -> None:
@@ -85,6 +90,26 @@ def test_all_together_have_so_much_room(tmp_path: Path) -> None:
         pass
     uploads.discard(path)
     with uploads.admitted("b", 60_000):
+        pass
+
+
+def test_an_address_leaves_room_for_others(tmp_path: Path) -> None:
+    """What it sends and does not have read, and what it only says that it will send."""
+    uploads = uploads_in(tmp_path, max_uploads_bytes=1_000_000, max_upload_bytes=100_000)
+    kept = []
+    with ExitStack() as coming:
+        for _ in range(4):
+            with uploads.admitted("a", 100_000):
+                kept.append(uploads.keep(io.BytesIO(bytes(100_000)), "x", "a"))
+        for _ in range(3):
+            coming.enter_context(uploads.admitted("a", 100_000))
+        with pytest.raises(Refused, match="no room"), uploads.admitted("a", 100_000):
+            pass
+        with uploads.admitted("b", 100_000):
+            pass
+    for path in kept:
+        uploads.discard(path)
+    with uploads.admitted("a", 100_000):
         pass
 
 

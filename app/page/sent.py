@@ -1,4 +1,8 @@
-"""Files on their way in, which leave nothing behind once they have been taken."""
+"""What a page sends, on its way to the handlers: as it was sent, for they judge it; files leave nothing behind.
+
+Importing this changes Gradio's components, for all of them: what is changed in one is lost whenever Gradio makes it
+anew, as it does for its own purposes; and of a class of ours it would write an interface file beside this one.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +31,19 @@ def _paths(component: gr.File, sent: Any) -> Path | list[Path] | None:
     return Path(sent.path) if several is None else [Path(one.path) for one in several]
 
 
-# For all of them. What is changed in one is lost whenever Gradio makes it anew, as it does for its own purposes; and of
-# a class of ours it would write an interface file beside this one.
+def _as_sent(component: gr.components.Component, sent: Any) -> Any:
+    """What was chosen in a list, which Gradio's own holds against the choices of the page, if it still knows them."""
+    return sent
+
+
 gr.File.async_move_resource_to_block_cache = _where_it_is
 gr.File.preprocess = _paths
+gr.Dropdown.preprocess = gr.Radio.preprocess = _as_sent
+
+
+def said_by(event: gr.EventData) -> dict[str, Any]:
+    """What a script of the page says of an event; nothing where it is no object."""
+    return event._data if isinstance(event._data, dict) else {}
 
 
 def discard(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""What events get of a file that was uploaded."""
+"""What events get of what a page sends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 from gradio.data_classes import FileData, ListFiles
 
-from app.page.uploads import discard
+from app.page.sent import discard, said_by
 
 
 def test_events_get_paths_whenever_gradio_makes_the_component_anew(tmp_path: Path) -> None:
@@ -33,3 +33,18 @@ def test_an_upload_goes_with_its_folder(tmp_path: Path) -> None:
     discard(path)
     discard(path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("component", [gr.Dropdown, gr.Radio])
+@pytest.mark.parametrize("sent", [0, "unknown", None, ["a"], 10**400])
+def test_what_was_chosen_comes_as_it_was_sent_whatever_gradio_knows_of_the_choices(
+    component: type[gr.components.Component], sent: object
+) -> None:
+    for made in (component([]), component(**component([]).constructor_args)):
+        assert made.preprocess(sent) is sent
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 5])
+def test_an_event_that_says_nothing_of_use_says_nothing(data: object) -> None:
+    assert said_by(gr.EventData(None, data)) == {}
+    assert said_by(gr.EventData(None, {"row": 1})) == {"row": 1}

@@ -42,6 +42,9 @@ from longt5.training.optimizer import muon
 from longt5.training.plot import draw_training
 from longt5.training.validation import Validation, mean_loss
 
+# Folders a run is resumed from, the first that is there; the second is the last one while it is being replaced.
+CHECKPOINTS = ("checkpoint", "checkpoint-previous")
+
 
 @dataclass(frozen=True)
 class TrainingState:
@@ -107,15 +110,15 @@ class Trainer:
             (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
     def run(self) -> TrainingState:
-        """Trains to the end, or until `stop_asked` is set; returns the state reached."""
+        """Trains to the end, or until `stop_asked` is set on any process; returns the state reached."""
         config = self.config
         log = _Log(self.folder if self.main else None, config.log_steps)
         clock = last_save = time.monotonic()
         minutes_before = self.state.minutes
         self.model.train()
         batches = self._start_stage(self.state.stage, self.state.batch)
-        progress = config.progress(self.state.step, self.state.minutes)
-        while progress < 1.0 and not self.stop_asked:
+        progress, _, stops = self._agreed(config.progress(self.state.step, self.state.minutes), 0.0)
+        while progress < 1.0 and not stops:
             state, stage = self.state, config.stage_at(progress)
             if stage != state.stage:
                 batches = self._start_stage(stage, 0)
@@ -131,11 +134,13 @@ class Trainer:
                 stage,
                 state.batch + config.accumulation_steps,
             )
-            progress = self._agreed(config.progress(state.step, state.minutes))
+            progress, unsaved, stops = self._agreed(
+                config.progress(state.step, state.minutes), (now - last_save) / 60
+            )
             log.step(state, progress, learning_rate=rate, stage=stage)
             if state.step % config.validation_steps == 0 or progress >= 1.0:
                 log.write("validation", state, **self.validate())
-            if self._agreed((now - last_save) / 60) >= config.checkpoint_minutes:
+            if unsaved >= config.checkpoint_minutes:
                 self._save()
                 last_save = time.monotonic()
         log.close()
@@ -189,12 +194,18 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=self.graphed is None)
         return loss.detach() * weight, batch.input_ids.numel() + batch.labels.numel()
 
-    def _agreed(self, value: float) -> float:
-        """The main process's `value` on every process, so that clocks that differ never part them."""
+    def _agreed(self, progress: float, unsaved: float) -> tuple[float, float, bool]:
+        """What every process goes by, as one that saved while others train would wait for them for ever.
+
+        Returns:
+            The main process's progress and minutes since it saved, and whether any process was asked to stop.
+        """
         if self.accelerator.num_processes == 1:
-            return value
-        tensor = torch.tensor([value if self.main else 0.0], device=self.accelerator.device)
-        return float(self.accelerator.reduce(tensor, reduction="sum"))
+            return progress, unsaved, self.stop_asked
+        clocks = (progress, unsaved) if self.main else (0.0, 0.0)
+        mine = torch.tensor([*clocks, float(self.stop_asked)], device=self.accelerator.device)
+        progress, unsaved, stops = self.accelerator.reduce(mine, reduction="sum").tolist()
+        return progress, unsaved, stops > 0
 
     def validate(self) -> dict[str, float]:
         """Losses as they are logged, see `Validation.losses`."""
@@ -205,8 +216,8 @@ class Trainer:
         return losses
 
     def _save(self) -> None:
-        """Writes a checkpoint beside the last one, which it then replaces: never is there half of one."""
-        draft, final = self.folder / "checkpoint-draft", self.folder / "checkpoint"
+        """Writes a checkpoint beside the last one, which it then replaces: at every moment there is a whole one."""
+        draft = self.folder / "checkpoint-draft"
         if self.main:
             shutil.rmtree(draft, ignore_errors=True)
         self.accelerator.wait_for_everyone()
@@ -214,13 +225,22 @@ class Trainer:
         self.state.save(draft / f"state-{self.accelerator.process_index}.json")
         self.accelerator.wait_for_everyone()
         if self.main:
-            shutil.rmtree(final, ignore_errors=True)
-            draft.rename(final)
+            self._replace_checkpoint(draft)
         self.accelerator.wait_for_everyone()
 
+    def _replace_checkpoint(self, draft: Path) -> None:
+        """Puts a whole draft in the last checkpoint's place, which is moved aside until it is there."""
+        final, previous = (self.folder / name for name in CHECKPOINTS)
+        if final.is_dir():
+            shutil.rmtree(previous, ignore_errors=True)  # of a run that was killed here
+            final.rename(previous)
+        draft.rename(final)
+        shutil.rmtree(previous, ignore_errors=True)
+
     def _resume(self) -> None:
-        checkpoint = self.folder / "checkpoint"
-        if not checkpoint.is_dir():
+        folders = [self.folder / name for name in CHECKPOINTS]
+        checkpoint = next((folder for folder in folders if folder.is_dir()), None)
+        if checkpoint is None:
             raise ConfigurationError(f"There is no checkpoint in {self.folder}: start without --resume.")
         self.accelerator.load_state(str(checkpoint))
         self.state = TrainingState.load(checkpoint / f"state-{self.accelerator.process_index}.json")

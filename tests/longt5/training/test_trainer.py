@@ -1,7 +1,10 @@
 """The training command on a small made-up corpus: it learns, is resumed exactly, and runs in several processes."""
 
 import dataclasses
+import itertools
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -158,14 +161,33 @@ def test_graphs_learn_the_same(config: TrainingConfig, tmp_path: Path) -> None:
         assert first == pytest.approx(second, rel=1e-3)
 
 
+def in_two_processes(*command: str) -> None:
+    """Runs `python COMMAND` twice, as ranks of one run; on one machine without GPUs they talk through gloo."""
+    launch = [
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--main_process_port",
+        "0",
+    ]
+    root = Path(__file__).parents[3]
+    subprocess.run(
+        [sys.executable, *launch, *command],
+        check=True,
+        capture_output=True,
+        timeout=300,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+
+
 @pytest.mark.skipif(torch.cuda.device_count() == 1, reason="two processes want two GPUs, or none")
 def test_two_processes_train_one_model(config: TrainingConfig, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**dataclasses.asdict(config), "max_steps": 4, "accumulation_steps": 2}))
-    # The same switch on one machine without GPUs: the processes then talk through gloo.
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    command = [*launch, "--main_process_port", "0", "-m", "longt5.training", "--config", str(path)]
-    subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=Path(__file__).parents[3])
+    in_two_processes("-m", "longt5.training", "--config", str(path))
     out = Path(config.output)
     assert json.loads((out / "manifest.json").read_text())["processes"] == 2
     assert [step for step, _ in losses(out)] == [1, 2, 3, 4]
@@ -175,6 +197,68 @@ def test_two_processes_train_one_model(config: TrainingConfig, tmp_path: Path) -
     alone = Trainer(dataclasses.replace(config, max_steps=4, output=str(tmp_path / "alone")))
     alone.run()
     assert losses(tmp_path / "alone")[0] != losses(out)[0]  # each process has examples of its own
+
+
+STOPPED_ONE = """
+import sys
+from longt5.training.configuration import TrainingConfig
+from longt5.training.trainer import Trainer
+from tests.longt5.training.test_trainer import interrupted_at
+
+trainer = Trainer(TrainingConfig.load(sys.argv[1]))
+(trainer if trainer.main else interrupted_at(trainer, 2)).run()
+"""
+
+
+@pytest.mark.skipif(torch.cuda.device_count() == 1, reason="two processes want two GPUs, or none")
+def test_one_process_that_is_asked_to_stop_stops_all(config: TrainingConfig, tmp_path: Path) -> None:
+    """Else it saves, and waits for those that train on."""
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+    (tmp_path / "run.py").write_text(STOPPED_ONE)
+    in_two_processes(str(tmp_path / "run.py"), str(tmp_path / "config.json"))
+    folder = Path(config.output) / "checkpoint"
+    states = [TrainingState.load(folder / f"state-{process}.json") for process in range(2)]
+    assert [state.step for state in states] == [2, 2]
+
+
+class Killed(BaseException):
+    """What ends a process without a chance to clean up."""
+
+
+def is_killed_as_it_saves(trainer: Trainer, moment: int) -> bool:
+    """Saves, and ends before that change of a folder, the first being 1; False where there are not so many."""
+    changes = itertools.count(1)
+
+    def killing(function):
+        def call(*arguments, **options):
+            if next(changes) == moment:
+                raise Killed
+            return function(*arguments, **options)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killing(shutil.rmtree))
+        patch.setattr(Path, "rename", killing(Path.rename))
+        try:
+            trainer._save()
+        except Killed:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_run_killed_as_it_saves_is_resumed(config: TrainingConfig, times: int) -> None:
+    """At whatever moment, once or twice in a row: there is a whole checkpoint."""
+    config = dataclasses.replace(config, max_steps=2)
+    trainer = Trainer(config)
+    trainer.run()
+    for moment in itertools.count(1):
+        killed = [is_killed_as_it_saves(trainer, moment) for _ in range(times)]
+        assert Trainer(config, resume=True).state.step == 2, moment
+        if not any(killed):
+            break
+    assert moment > 3
 
 
 def test_state_survives_saving(tmp_path: Path) -> None:

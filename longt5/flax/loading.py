@@ -7,10 +7,11 @@ classes of transformers 4.57.6 wrote.
 import json
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from flax.serialization import msgpack_restore, msgpack_serialize
 from jax import Array
 from safetensors import SafetensorError, safe_open
 from safetensors.flax import save_file
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedConfig
 
 from longt5.configuration import LongT5Config
 from longt5.flax.parameters import (
@@ -31,7 +32,16 @@ from longt5.flax.parameters import (
     parameters,
     torch_name,
 )
-from longt5.loading.files import Checkpoint, LoadingError, find_checkpoint, refuse_pointer
+from longt5.loading.files import (
+    CONFIG_FILE,
+    Checkpoint,
+    LoadingError,
+    Place,
+    find_checkpoint,
+    find_folder,
+    read_config_file,
+    refuse_pointer,
+)
 from longt5.loading.rules import (
     StoredTensor,
     compare,
@@ -56,14 +66,31 @@ class Loaded:
     params: Params
 
 
-def load(name: str, revision: str | None, token: str | None, *, with_head: bool) -> Loaded:
+def load(
+    name: str,
+    revision: str | None,
+    token: str | bool | None,
+    place: Place,
+    given: PreTrainedConfig | str | os.PathLike | None,
+    overrides: Mapping[str, Any],
+    *,
+    with_head: bool,
+) -> Loaded:
     """Reads a checkpoint from a folder or the Hub; see `longt5.loading.rules`.
 
+    Args:
+        given: the configuration in place of the checkpoint's, or the folder or model that has it.
+        overrides: values that replace the configuration's.
     Raises:
         LoadingError: see its sentence.
     """
-    checkpoint = find_checkpoint(name, revision, token, WEIGHT_FILES)
-    config = read_config(checkpoint)
+    checkpoint = find_checkpoint(name, revision, token, WEIGHT_FILES, place)
+    if isinstance(given, PreTrainedConfig):
+        checkpoint = replace(checkpoint, config=given.to_dict())
+    elif given is not None:
+        folder, _ = find_folder(os.fspath(given), [CONFIG_FILE], revision, token, place)
+        checkpoint = replace(checkpoint, config=read_config_file(os.fspath(given), folder))
+    config = read_config(checkpoint, **overrides)
     generation_config = read_generation_config(checkpoint, config)
     tensors = recognise(checkpoint.name, config, _stored(checkpoint), _equal)
     compare_depth(checkpoint.name, config, tensors)

@@ -6,12 +6,13 @@ shape, and may be called in functions that are compiled, differentiated or shard
 
 import os
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedConfig
 
 from longt5.configuration import LongT5Config
 from longt5.flax import core
@@ -25,6 +26,7 @@ from longt5.flax.outputs import (
     FlaxSeq2SeqModelOutput,
 )
 from longt5.flax.parameters import Dimensions, Params, flattened, initial_params, parameters
+from longt5.loading.files import Place
 
 _Model = TypeVar("_Model", bound="FlaxLongT5PreTrainedModel")
 
@@ -146,10 +148,18 @@ class FlaxLongT5PreTrainedModel:
         pretrained_model_name_or_path: str | os.PathLike,
         dtype: Any = jnp.float32,
         *,
+        config: PreTrainedConfig | str | os.PathLike | None = None,
         revision: str | None = None,
-        token: str | None = None,
+        token: str | bool | None = None,
+        subfolder: str = "",
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        from_pt: bool = False,
+        input_shape: tuple[int, ...] = (1, 1),
+        seed: int = 0,
         _do_init: bool = True,
         gradient_checkpointing: bool = False,
+        **overrides: Any,
     ) -> Any:
         """A model from a folder or the Hub, by the rules of `longt5.loading`: no parameter is ever random.
 
@@ -157,12 +167,33 @@ class FlaxLongT5PreTrainedModel:
 
         Args:
             dtype: in which the model computes; its parameters are as the file has them.
+            config: in place of the model's own, or the folder or model that has it.
             revision, token: branch, tag or commit on the Hub; for private and gated models.
+            subfolder: of the folder or model, in which the files are.
+            cache_dir: keeps what comes from the Hub, in place of the usual folder.
+            local_files_only: whether the Hub is left alone, and what came from it before is taken.
+            from_pt, input_shape, seed: not used; PyTorch's names are known anyway, and nothing is drawn.
             _do_init: if False, `(model without parameters, params)` is returned.
+            overrides: values that replace the configuration's, as `output_attentions=True`.
         Raises:
             LoadingError: see its sentence.
+            TypeError: the configuration has no value of such a name.
         """
-        loaded = load(os.fspath(pretrained_model_name_or_path), revision, token, with_head=cls.with_head)
+        known = LongT5Config().to_dict().keys() | LongT5Config.attribute_map.keys()
+        unknown = overrides.keys() - known
+        if unknown:
+            raise TypeError(
+                f"from_pretrained() does not know {', '.join(sorted(unknown))}: check the spelling."
+            )
+        loaded = load(
+            os.fspath(pretrained_model_name_or_path),
+            revision,
+            token,
+            Place(subfolder, cache_dir, local_files_only),
+            config,
+            overrides,
+            with_head=cls.with_head,
+        )
         model = cls(loaded.config, dtype=dtype, _do_init=False, gradient_checkpointing=gradient_checkpointing)
         model.generation_config = loaded.generation_config
         if not _do_init:

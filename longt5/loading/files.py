@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from huggingface_hub import snapshot_download
@@ -32,6 +32,18 @@ class LoadingError(Exception):
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a folder's or a model's files are looked for, if not where they usually are."""
+
+    subfolder: str = ""  # of the folder or of the model on the Hub
+    cache_dir: str | Path | None = None  # where the Hub's files are kept on this machine
+    local_files_only: bool = False  # the Hub is not asked
+
+
+USUAL = Place()
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint's files, all on this machine."""
 
@@ -42,7 +54,11 @@ class Checkpoint:
 
 
 def find_checkpoint(
-    name: str, revision: str | None, token: str | None, weight_files: WeightFiles = WEIGHT_FILES
+    name: str,
+    revision: str | None,
+    token: str | bool | None,
+    weight_files: WeightFiles = WEIGHT_FILES,
+    place: Place = USUAL,
 ) -> Checkpoint:
     """The files of a LongT5 checkpoint, downloaded if they are on the Hub. Nothing large is downloaded before
     config.json has been seen to describe a LongT5.
@@ -54,9 +70,9 @@ def find_checkpoint(
         LoadingError: no such folder or model, no access, offline, not a LongT5, no weights, or some missing.
     """
     small_files = [CONFIG_FILE, GENERATION_CONFIG_FILE, *(index for _, index in weight_files)]
-    folder, fetch = find_folder(name, [*small_files, ADAPTER_FILE], revision, token)
+    folder, fetch = find_folder(name, [*small_files, ADAPTER_FILE], revision, token, place)
     refuse_adapter(name, folder)
-    config = _read_config(name, folder)
+    config = read_config_file(name, folder)
     for single, index in weight_files:
         is_sharded = (folder / index).is_file() and not (folder / single).is_file()
         files = _shard_names(name, folder / index) if is_sharded else [single]
@@ -77,7 +93,7 @@ def find_checkpoint(
 
 
 def find_folder(
-    name: str, files: list[str], revision: str | None, token: str | None
+    name: str, files: list[str], revision: str | None, token: str | bool | None, place: Place = USUAL
 ) -> tuple[Path, Callable[[list[str]], object]]:
     """The folder that holds those of `files` that exist, and a function that brings more files into it.
 
@@ -86,6 +102,9 @@ def find_folder(
     """
     folder = Path(name).expanduser()
     if name and folder.is_dir():
+        folder /= place.subfolder
+        if not folder.is_dir():
+            raise LoadingError(f"'{name}' has no folder '{place.subfolder}': check the subfolder.")
         # Whoever reads from a pipe or a device waits for ever, and so would everybody else.
         odd = next((path.name for path in folder.iterdir() if path.exists() and not _is_ordinary(path)), None)
         if odd is not None:
@@ -97,20 +116,30 @@ def find_folder(
         raise LoadingError(f"'{name}' is a file: give the folder that holds it and its {CONFIG_FILE}.")
     if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name):
         raise LoadingError(f"There is no folder '{name}': check the path.")
-    folder = _fetch(name, files, revision, token)
+    snapshot = _fetch(name, files, revision, token, place)
     # Later files come from the same commit, even if someone pushes to the repository in between.
-    return folder, lambda more: _fetch(name, more, folder.name, token)
+    return snapshot / place.subfolder, lambda more: _fetch(name, more, snapshot.name, token, place)
 
 
 def _is_ordinary(path: Path) -> bool:
     return path.is_file() or path.is_dir()
 
 
-def _fetch(name: str, files: list[str], revision: str | None, token: str | None) -> Path:
-    """Downloads those of `files` that the Hub's model has, and config.json; returns their folder."""
+def _fetch(name: str, files: list[str], revision: str | None, token: str | bool | None, place: Place) -> Path:
+    """Downloads those of `files` that the Hub's model has, and config.json; returns the folder of the whole model."""
     try:
-        patterns = sorted({CONFIG_FILE, *files})
-        return Path(snapshot_download(name, revision=revision, token=token, allow_patterns=patterns))
+        return Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                token=token,
+                cache_dir=place.cache_dir,
+                local_files_only=place.local_files_only,
+                allow_patterns=sorted(
+                    str(PurePosixPath(place.subfolder, file)) for file in {CONFIG_FILE, *files}
+                ),
+            )
+        )
     except GatedRepoError as error:
         raise LoadingError(
             f"The model '{name}' is gated: ask for access on its page, then log in (`hf auth login`)."
@@ -127,7 +156,7 @@ def _fetch(name: str, files: list[str], revision: str | None, token: str | None)
     except LocalEntryNotFoundError as error:
         raise LoadingError(
             f"There is no folder '{name}', and the Hub could not be reached for a model of that name: check "
-            "the connection (or HF_HUB_OFFLINE), or give a folder."
+            "the connection (or HF_HUB_OFFLINE and local_files_only), or give a folder."
         ) from error
     except HFValidationError as error:
         raise LoadingError(
@@ -153,7 +182,12 @@ def refuse_adapter(name: str, folder: Path) -> None:
     )
 
 
-def _read_config(name: str, folder: Path) -> dict[str, Any]:
+def read_config_file(name: str, folder: Path) -> dict[str, Any]:
+    """The config.json in the folder of the model `name`.
+
+    Raises:
+        LoadingError: there is none, or it describes no LongT5.
+    """
     if not (folder / CONFIG_FILE).is_file():
         raise LoadingError(f"'{name}' has no {CONFIG_FILE}, so it is not a model: check the name.")
     config = read_json(name, folder / CONFIG_FILE)

@@ -40,10 +40,10 @@ class StoredTensor:
     rows: Callable[[slice], Any]  # reads some of the first dimension, into an array of whoever asks
 
 
-def read_config(checkpoint: Checkpoint) -> LongT5Config:
-    """The configuration, with the start token that old files leave out."""
+def read_config(checkpoint: Checkpoint, **overrides: Any) -> LongT5Config:
+    """The configuration, some of its values replaced, with the start token that old files leave out."""
     try:
-        config = LongT5Config.from_dict(dict(checkpoint.config))
+        config = LongT5Config.from_dict(dict(checkpoint.config), **overrides)
     except Exception as error:  # huggingface_hub's validation has errors of its own, not all ValueErrors
         reason = " ".join(str(error).split())
         raise LoadingError(

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
-from longt5 import LongT5ForConditionalGeneration
+from longt5 import LongT5Config, LongT5ForConditionalGeneration
 from longt5.flax import FlaxLongT5ForConditionalGeneration, FlaxLongT5Model, LoadingError
 from longt5.flax.parameters import Dimensions, flax_path, parameters, torch_name
 from tests.longt5.factories import ATTENTION_TYPES, FEED_FORWARDS, assert_close, random_ids, tiny_model
@@ -68,6 +69,62 @@ def test_without_parameters(pair: Pair) -> None:
     ids = random_ids(2, 40).numpy()
     expected = pair.flax.encode(ids).last_hidden_state
     assert jnp.array_equal(model.encode(ids, params=params).last_hidden_state, expected)
+
+
+def test_every_keyword_of_4_57_6(pair: Pair, tmp_path: Path) -> None:
+    """Those that change nothing too: scripts pass them."""
+    shutil.copytree(pair.folder, tmp_path / "run" / "best")
+    model = FlaxLongT5ForConditionalGeneration.from_pretrained(
+        tmp_path / "run",
+        jnp.bfloat16,
+        config=None,
+        cache_dir=tmp_path / "cache",
+        local_files_only=True,
+        token=None,
+        revision="main",
+        subfolder="best",
+        from_pt=True,
+        input_shape=(1, 1),
+        seed=3,
+    )
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, model.params, pair.flax.params))
+    assert model.dtype == jnp.bfloat16
+
+
+def test_a_value_of_the_configuration(pair: Pair) -> None:
+    ids = random_ids(1, 7).numpy()
+    for options in ({"output_attentions": True}, {"output_hidden_states": True, "dropout_rate": 0.3}):
+        model = FlaxLongT5Model.from_pretrained(pair.folder, **options)
+        assert {name: getattr(model.config, name) for name in options} == options
+        outputs = model.encode(ids)
+        assert (outputs.attentions is not None) == ("output_attentions" in options)
+        assert (outputs.hidden_states is not None) == ("output_hidden_states" in options)
+
+
+def test_another_configuration(pair: Pair, tmp_path: Path) -> None:
+    """As an object, transformers' own too, which stays as it was, or as the folder that has it."""
+    ids = random_ids(1, 30).numpy()
+    values = {**pair.torch.config.to_dict(), "local_radius": 2}
+    theirs = transformers.LongT5Config(**values)
+    theirs.save_pretrained(tmp_path)
+    expected = FlaxLongT5Model.from_pretrained(pair.folder, local_radius=2).encode(ids).last_hidden_state
+    assert not jnp.array_equal(expected, pair.flax.encode(ids).last_hidden_state)
+    before = theirs.to_dict()
+    for config in (LongT5Config(**values), theirs, tmp_path, str(tmp_path)):
+        model = FlaxLongT5Model.from_pretrained(pair.folder, config=config)
+        assert jnp.array_equal(model.encode(ids).last_hidden_state, expected)
+    assert theirs.to_dict() == before
+
+
+@pytest.mark.parametrize("name", ["output_atentions", "to_dict", "from_tf"])
+def test_unknown_keywords_are_refused(pair: Pair, name: str) -> None:
+    with pytest.raises(TypeError, match=rf"does not know {name}: check the spelling"):
+        FlaxLongT5Model.from_pretrained(pair.folder, **{name: True})
+
+
+def test_a_subfolder_that_is_not_there(pair: Pair) -> None:
+    with pytest.raises(LoadingError, match="has no folder 'best'"):
+        FlaxLongT5Model.from_pretrained(pair.folder, subfolder="best")
 
 
 def _without_a_layer(folder: Path) -> None:

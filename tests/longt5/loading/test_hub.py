@@ -166,6 +166,24 @@ def test_revisions(client, hub):
     assert "no revision 'v2'" in client.refusal("someone/versions", "revision='v2'")
 
 
+def test_a_subfolder_and_a_cache_of_ones_own(client, hub, tmp_path):
+    """As the Flax classes take them."""
+    tiny_model().save_pretrained(hub.root / "someone/nested/best")
+    hub.requests.clear()
+    code = "from longt5.flax import FlaxLongT5Model\n"
+    code += "model = FlaxLongT5Model.from_pretrained('someone/nested', {}, subfolder='best')\n"
+    code += "result = model.params['shared']['embedding'].shape[0]"
+    in_cache = f"cache_dir={str(tmp_path)!r}, local_files_only={{}}"
+    sentence = client.answer(code.format(in_cache.format(True)))["error"]
+    assert "local_files_only" in sentence and not hub.requests
+    assert client.run(code.format(in_cache.format(False))) == 83
+    assert downloads(hub) == ["config.json", "generation_config.json", "model.safetensors"]
+    hub.requests.clear()
+    assert client.run(code.format(in_cache.format(True))) == 83
+    assert not hub.requests
+    assert "local_files_only" in client.answer(code.format("local_files_only=True"))["error"]
+
+
 def test_private_and_gated(client, hub):
     write(hub.root / "someone/private")
     write(hub.root / "someone/gated")

@@ -30,6 +30,22 @@ ABBREVIATIONS = frozenset(f"{_ENGLISH} {_GERMAN} {_ROMANCE} {_OTHERS}".split())
 LATE_ABBREVIATIONS = frozenset(
     "al no ref app art def cor ed st prop tab ch min max ee gl т.д т.п др см np est const osv".split()
 )
+# Written so, they end a sentence unless a bracket, a number or another of them follows: "Promega Corp. (Madison".
+NAMED_SO = frozenset("Co Corp Inc Ltd sp spp Cat cat".split())
+# Letters with a full stop each, and "Jr.", end a sentence only where one of these begins the next: in "U.S. The", not in
+# "U.S. Census Bureau" or "J.R. Smith".
+BEGINNINGS = frozenset(
+    "a according additionally after all also although among an and another any approximately as at based because "
+    "before besides between both but by can compared consequently contrary current despite due during each either "
+    "even every few finally first following for from further furthermore given he hence her here his how however "
+    "i if importantly in indeed instead into it its last later like likewise many meanwhile moreover most much my "
+    "nearly neither nevertheless no nonetheless nor not notably of on once one only other others our over overall "
+    "participants patients people previous prior rather recent recently researchers results second secondly "
+    "several she similar similarly since so some specifically still studies such than that the their then there "
+    "therefore these they third this those though three through throughout thus to today together two under "
+    "unlike until using we what when where whereas whether which while who whose why will with within without yet "
+    "you".split()
+)
 # "3. Mai": the full stop of a number in order, in German, before these.
 MONTHS = frozenset(
     "januar februar märz april mai juni juli august september oktober november dezember jänner jahrhundert "

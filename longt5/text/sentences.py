@@ -14,12 +14,20 @@ from __future__ import annotations
 
 import re
 
-from longt5.text.abbreviations import ABBREVIATIONS, LATE_ABBREVIATIONS, LIBRARIES, MONTHS
+from longt5.text.abbreviations import (
+    ABBREVIATIONS,
+    BEGINNINGS,
+    LATE_ABBREVIATIONS,
+    LIBRARIES,
+    MONTHS,
+    NAMED_SO,
+)
 
 LEAST_WORDS = 6  # fewer are headings, captions and the debris of formulas
 # Scripts without spaces between words: so many characters make one.
 _IDEOGRAPHS_A_WORD = 2
 
+_OPENING = "\"'“‘«"
 _CLOSING = "\"'”’»)\\]」』）】》〉"
 # Full stops, question and exclamation marks of scripts that put a space after them, beside . ! ?
 _SPACED_MARKS = "।॥؟۔։።၊။፧"
@@ -56,6 +64,13 @@ _LEADING_ON = frozenset(
 _LAST_WORD = re.compile(r"[^\s(\[{\"'“‘/,;–—]+$")
 _GLUED_WORD = re.compile(r"(?:^|[\s(“\"])([a-zà-ÿ]{3,})$")
 _REFERENCE_FOLLOWS = re.compile(r"[\d(\[]|[IVX]+\b|[A-Z]\d|[a-z]")
+# "Cat. No. A12", "Co. Ltd."
+_NAME_FOLLOWS = re.compile(r"[\d(\[#]|Nos?\.|[A-Z]+-?\d|(?:Co|Corp|Inc|Ltd)\b")
+# A strain: "Synechocystis sp. PCC 6803".
+_STRAIN_FOLLOWS = re.compile(r"[A-Z]{2,}\b")
+# The last of letters with a full stop each stands before the one that may end the sentence: "U.S", "J.-P".
+_LETTERS_WITH_STOPS = re.compile(r"[^\W\d_](?:\.-?[^\W\d_])+")
+_WORD = re.compile(r"[^\W\d_]+")
 # "z. B.", "d. h.": letters each with a full stop of its own.
 _SPACED_LETTERS = re.compile(r"(?:^|[\s(])[^\W\d_]\.\s?[^\W\d_]$")
 _ONE_LETTER_FOLLOWS = re.compile(r"[^\W\d_]\.|[a-zà-ÿ]{1,3}\.")
@@ -147,7 +162,7 @@ def _append_stripped(sentences: list[tuple[int, int]], text: str, start: int, en
 
 
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
-    following = text[match.end() : match.end() + 12]
+    following = text[match.end() : match.end() + 20]
     if not following:
         return False
     if match["line"]:  # a line end without a full stop before it
@@ -192,6 +207,11 @@ def _ends_with_mark(text: str, match: re.Match[str], following: str) -> bool:
         return last.islower() and chain is None
     if last.isdecimal() and len(last) <= 2:
         return following.split()[0].lower().rstrip(".,;)") not in MONTHS
+    if last == "Jr" or (last.isupper() and _LETTERS_WITH_STOPS.fullmatch(last)):
+        begins = _WORD.match(following.lstrip(_OPENING))
+        return begins is not None and begins[0].lower() in BEGINNINGS
+    if last in NAMED_SO:
+        return not (_NAME_FOLLOWS.match(following) or (last == "sp" and _STRAIN_FOLLOWS.match(following)))
     key = last.lower()
     if key not in ABBREVIATIONS:
         return True

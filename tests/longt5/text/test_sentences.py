@@ -53,6 +53,36 @@ def sentences(text: str) -> list[str]:
         ("Vgl. Abb. 3 bzw. Tab. 4. Dann so.", ["Vgl. Abb. 3 bzw. Tab. 4.", "Dann so."]),
         ("Это см. рис. 3. Далее так.", ["Это см. рис. 3.", "Далее так."]),
         ("the variable x. We see it.", ["the variable x.", "We see it."]),
+        ("The U.S. Census Bureau and J.R. Smith know.", ["The U.S. Census Bureau and J.R. Smith know."]),
+        (
+            "J.-P. Serre and И.И. Иванов of U.C.L.A. Health.",
+            ["J.-P. Serre and И.И. Иванов of U.C.L.A. Health."],
+        ),
+        ("It is in the U.S. The rest is not.", ["It is in the U.S.", "The rest is not."]),
+        ("It is in the U.K. Furthermore, so is this.", ["It is in the U.K.", "Furthermore, so is this."]),
+        ("It is in the U.S. “We” are not.", ["It is in the U.S.", "“We” are not."]),
+        (
+            "Synechocystis sp. PCC 6803 and sp. WH8102 grew.",
+            ["Synechocystis sp. PCC 6803 and sp. WH8102 grew."],
+        ),
+        (
+            "Ticks (Ixodes spp. (n = 3)) and Bacillus sp. We saw.",
+            ["Ticks (Ixodes spp. (n = 3)) and Bacillus sp.", "We saw."],
+        ),
+        (
+            "From Promega Corp. (Madison), Roche Inc. (Basel), Sun Co. Ltd. (Tokyo), and Abcam Ltd. The rest was made.",
+            [
+                "From Promega Corp. (Madison), Roche Inc. (Basel), Sun Co. Ltd. (Tokyo), and Abcam Ltd.",
+                "The rest was made.",
+            ],
+        ),
+        ("Kits (Cat. No. A12; cat. # 7; Cat. 15) of it.", ["Kits (Cat. No. A12; cat. # 7; Cat. 15) of it."]),
+        ("We saw the cat. No mouse was there.", ["We saw the cat.", "No mouse was there."]),
+        (
+            "Martin King Jr. Memorial of J. King Jr. He spoke.",
+            ["Martin King Jr. Memorial of J. King Jr.", "He spoke."],
+        ),
+        ("It emits CO. It is lost.", ["It emits CO.", "It is lost."]),
         ("", []),
         (" \n\t ", []),
     ],

@@ -32,8 +32,8 @@ LATE_ABBREVIATIONS = frozenset(
 )
 # Written so, they end a sentence unless a bracket, a number or another of them follows: "Promega Corp. (Madison".
 NAMED_SO = frozenset("Co Corp Inc Ltd sp spp Cat cat".split())
-# Letters with a full stop each, and "Jr.", end a sentence only where one of these begins the next: in "U.S. The", not in
-# "U.S. Census Bureau" or "J.R. Smith".
+# Letters with a full stop each, and "Jr.", end a sentence only where one of these begins the next: in "U.S. The", not
+# in "U.S. Census Bureau" or "J.R. Smith".
 BEGINNINGS = frozenset(
     "a according additionally after all also although among an and another any approximately as at based because "
     "before besides between both but by can compared consequently contrary current despite due during each either "

@@ -182,6 +182,15 @@ class Projections(nn.Module):
         return embedding(relative_position_bucket(offsets, **self.bucketing)).movedim(-1, 0)
 
 
+def _masked(bias: Tensor, mask: Tensor) -> Tensor:
+    """A bias `(1 or batch, 1 or heads, queries, keys)` with a boolean or an additive mask in it."""
+    lowest = torch.finfo(bias.dtype).min
+    if mask.dtype == torch.bool:
+        return bias.masked_fill(~mask, lowest)
+    # An additive mask made for float32 is infinite in float16, and a row of infinities has no softmax.
+    return (bias + mask.to(bias.dtype)).clamp(min=lowest)
+
+
 class LongT5Attention(Projections):
     """The decoder's attention, to its own past or (given `key_value_states`) to the encoder's output."""
 
@@ -203,7 +212,8 @@ class LongT5Attention(Projections):
         """Attends from `hidden_states` `(batch, queries, d_model)`.
 
         Args:
-            mask: boolean, True where attention is allowed, broadcastable to `(batch, heads, queries, keys)`.
+            mask: boolean, True where attention is allowed, or added to the scores; broadcastable to
+                `(batch, heads, queries, keys)`.
             key_value_states: (batch or fewer, keys, d_model), see `dense_attention` for fewer.
             position_bias: (1, heads, queries, keys) with the mask already in it, from the first layer.
         Returns:
@@ -256,16 +266,15 @@ class LongT5Attention(Projections):
     def _bias(
         self, query: Tensor, key: Tensor, mask: Tensor | None, past_length: int | Tensor
     ) -> Tensor | None:
-        """What is added to the scores: the relative position bias, and the lowest number where attention is barred."""
-        masked = torch.finfo(query.dtype).min
+        """What is added to the scores: the relative position bias and the mask, the lowest number where it bars."""
         if not self.has_relative_attention_bias:
             if mask is None:
                 return None
-            return torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, masked)
+            return _masked(torch.zeros_like(mask, dtype=query.dtype), mask)
         positions = torch.arange(query.shape[2], device=query.device)[:, None] + past_length
         offsets = torch.arange(key.shape[2], device=query.device) - positions
         bias = self.bias_by_offset(self.relative_attention_bias, offsets)[None].to(query.dtype)
-        return bias if mask is None else bias.masked_fill(~mask, masked)
+        return bias if mask is None else _masked(bias, mask)
 
 
 class _EncoderAttention(Projections):

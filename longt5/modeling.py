@@ -174,12 +174,12 @@ class LongT5Stack(LongT5PreTrainedModel):
 
         Args:
             input_ids: `(batch, length)` tokens; or `inputs_embeds`, `(batch, length, d_model)`, in their place.
-            attention_mask: `(batch, length)`, with a cache of past and new tokens, non-zero at text. In the decoder
-                also a ready mask with 4 dimensions, see `_causal_mask`.
+            attention_mask: `(batch, length)`, with a cache of past and new tokens, non-zero at text; one row holds for
+                all. In the decoder also a ready mask with 4 dimensions, see `_causal_mask`.
             encoder_hidden_states: `(batch, source length, d_model)`; in the decoder its batch may be a divisor of
                 the tokens' batch, consecutive rows then share one source.
-            encoder_attention_mask: `(batch, source length)`, non-zero at text, or boolean, broadcastable to
-                `(batch, heads, length, source length)`.
+            encoder_attention_mask: `(batch, source length)`, non-zero at text, or a ready mask, broadcastable to
+                `(batch, heads, length, source length)`: boolean, True where attention is allowed, or additive.
             past_key_values, cache: one argument by two names (transformers' up to 5.23, and since): the decoder's
                 keys and values so far, to which those of the new tokens are added.
             use_cache: whether the decoder returns one; as the next three, the configuration's where None.
@@ -187,7 +187,8 @@ class LongT5Stack(LongT5PreTrainedModel):
             output_hidden_states: whether each layer's input `(batch, length, d_model)` and the output are returned.
             return_dict: a tuple if False.
         Raises:
-            ValueError: neither or both kinds of input, or the cache by both names.
+            ValueError: neither or both kinds of input, the cache by both names, or an encoder's mask of another shape
+                than the tokens.
         """
         config = self.config
         past_key_values = _by_either_name(past_key_values, cache)
@@ -216,6 +217,8 @@ class LongT5Stack(LongT5PreTrainedModel):
                 encoder_attention_mask = (encoder_attention_mask != 0)[:, None, None]
         else:
             past_key_values = None
+            if attention_mask is not None:
+                attention_mask = _mask_of_all(attention_mask, *inputs_embeds.shape[:2])
 
         hidden_states = self.dropout(inputs_embeds)
         position_bias = cross_position_bias = None
@@ -266,6 +269,24 @@ def _by_either_name(past_key_values: Cache | None, cache: Cache | None) -> Cache
     return past_key_values if cache is None else cache
 
 
+def _mask_of_all(attention_mask: Tensor, batch: int, length: int) -> Tensor:
+    """The mask `(batch or 1, length)` of the encoder's tokens, as `(batch, length)`.
+
+    Raises:
+        ValueError: it has another shape; kernels that read it row by row would not notice.
+    """
+    if (
+        attention_mask.dim() != 2
+        or attention_mask.shape[0] not in (1, batch)
+        or attention_mask.shape[1] != length
+    ):
+        raise ValueError(
+            f"The attention_mask has the shape {tuple(attention_mask.shape)}, but there are {batch} texts of {length} "
+            "tokens: give one row for each text, or one for all."
+        )
+    return attention_mask.expand(batch, -1)
+
+
 def _causal_mask(
     inputs_embeds: Tensor, attention_mask: Tensor | None, past_key_values: Cache | None
 ) -> Tensor | None:
@@ -273,11 +294,11 @@ def _causal_mask(
 
     Args:
         inputs_embeds: `(batch, queries, d_model)`.
-        attention_mask: `(batch, past and new keys)`, non-zero at text, or a ready mask with 4 dimensions: boolean, or
-            additive with 0 where attention is allowed.
+        attention_mask: `(batch, past and new keys)`, non-zero at text, or a ready mask with 4 dimensions, boolean or
+            additive, which is returned as it is.
     """
     if attention_mask is not None and attention_mask.dim() == 4:
-        return attention_mask if attention_mask.dtype == torch.bool else attention_mask == 0
+        return attention_mask
     queries, device = inputs_embeds.shape[1], inputs_embeds.device
     past_length: int | Tensor = 0
     num_keys = queries

@@ -29,7 +29,7 @@ def source_attention(key: Tensor, value: Tensor, bias: Tensor | None, beams: int
 
     Args:
         key, value: `(texts, heads, source length, d_kv)`.
-        bias: `(texts, 1, 1, source length)`, added to the scores.
+        bias: `(texts or 1, 1, 1, source length)`, added to the scores.
         packed: with a copy of keys and values in oneDNN's own order, where it is of use; they are not needed then.
     """
     threads = torch.get_num_threads()
@@ -69,7 +69,7 @@ class _PackedSource:
             for text in value
         ]
         self._together = together
-        self._bias = bias
+        self._bias = None if bias is None else bias.expand(len(key), -1, -1, -1)
 
     def __call__(self, query: Tensor) -> Tensor:
         texts = [self._one_text(text, query[text]) for text in range(len(query))]

@@ -40,7 +40,7 @@ class DecoderStep:
         Args:
             model: a LongT5ForConditionalGeneration.
             cache: what the decoder has read and written up to now, of `rows` rows and as many texts or fewer.
-            encoder_mask: `(texts, source length)`, non-zero at text.
+            encoder_mask: `(texts or 1, source length)`, non-zero at text.
             length: the most tokens that the decoder will read, those it has read among them.
         """
         decoder = model.decoder
@@ -151,7 +151,7 @@ class _Layer:
 
 
 def _bias_of_padding(encoder_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """`(texts, 1, 1, source length)`; None where all is text, for which the fastest kernels are."""
+    """`(texts or 1, 1, 1, source length)`; None where all is text, for which the fastest kernels are."""
     if encoder_mask is None or bool(encoder_mask.all()):
         return None
     barred = (encoder_mask == 0)[:, None, None]

@@ -78,6 +78,24 @@ def test_padding_at_the_left_and_in_the_middle(attention, length):
 
 
 @pytest.mark.parametrize("attention", ATTENTION_TYPES)
+def test_one_row_of_a_mask_for_all_texts(attention):
+    ours, theirs = pair(encoder_attention_type=attention)
+    mask = padded_mask(40, 29)
+    batch = {"input_ids": random_ids(2, 40), "decoder_input_ids": random_ids(2, 4)}
+    actual, expected = ours(**batch, attention_mask=mask), theirs(**batch, attention_mask=mask.expand(2, -1))
+    assert_close(actual.encoder_last_hidden_state[:, :29], expected.encoder_last_hidden_state[:, :29])
+    assert_close(actual.logits, expected.logits)
+
+
+@pytest.mark.parametrize("shape", [(3, 40), (2, 39), (2, 1), (2, 1, 40)], ids=str)
+@pytest.mark.parametrize("attention", ATTENTION_TYPES)
+def test_masks_of_other_shapes_are_refused(attention, shape):
+    ours, _ = pair("LongT5EncoderModel", encoder_attention_type=attention)
+    with pytest.raises(ValueError, match="one row for each text, or one for all"):
+        ours(random_ids(2, 40), attention_mask=torch.ones(shape))
+
+
+@pytest.mark.parametrize("attention", ATTENTION_TYPES)
 @pytest.mark.parametrize(("radius", "block"), [(1, 2), (5, 3), (12, 1), (31, 8), (200, 50), (127, 64)])
 def test_other_radii_and_block_sizes(attention, radius, block):
     ours, theirs = pair(
@@ -284,6 +302,44 @@ def test_decoder_mask_of_four_dimensions():
     hidden = torch.where(allowed, 0.0, torch.finfo(torch.float32).min)[None, None]
     together = ours(input_ids=ids, decoder_input_ids=shared, decoder_attention_mask=hidden).logits[0]
     assert_close(together[3], separate[0])
+
+
+def additive(*shape: int) -> torch.Tensor:
+    """Some scores raised or lowered, others barred, but none of the first key."""
+    generator = torch.Generator().manual_seed(3)
+    mask = torch.randn(shape, generator=generator)
+    barred = torch.rand(shape, generator=generator) < 0.3
+    barred[..., 0] = False
+    return mask.masked_fill(barred, torch.finfo(torch.float32).min)
+
+
+def allowed(*shape: int) -> torch.Tensor:
+    """The same as a boolean mask."""
+    return additive(*shape) > torch.finfo(torch.float32).min
+
+
+def added(mask: torch.Tensor) -> torch.Tensor:
+    """The mask as transformers' eager attention, its only one for LongT5, takes it: it would add 1 for True."""
+    lowest = torch.finfo(torch.float32).min
+    return torch.zeros(mask.shape).masked_fill(~mask, lowest) if mask.dtype == torch.bool else mask
+
+
+@pytest.mark.parametrize("drawn", [additive, allowed])
+@pytest.mark.parametrize("heads", [1, 5])
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_ready_masks(drawn, heads, use_cache):
+    """With four dimensions a mask is taken as it is, in the decoder's own attention and in that to the text."""
+    ours, theirs = pair()
+    encoded = theirs.get_encoder()(random_ids(2, 30))
+    batch = {"encoder_outputs": encoded, "decoder_input_ids": random_ids(2, 6), "use_cache": use_cache}
+    masks = {
+        "attention_mask": drawn(2, heads, 6, 30),
+        "decoder_attention_mask": drawn(2, heads, 6, 6),
+    }
+    for names in (["attention_mask"], ["decoder_attention_mask"], list(masks)):
+        actual = ours(**batch, **{name: masks[name] for name in names}).logits
+        expected = theirs(**batch, **{name: added(masks[name]) for name in names}).logits
+        assert_close(actual, expected, what=str(names))
 
 
 @pytest.mark.parametrize("use_cache", [True, False])

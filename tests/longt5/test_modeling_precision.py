@@ -132,13 +132,27 @@ def test_halves_are_close_to_float32_where_nothing_overflows(dtype, attention):
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 def test_a_loaded_half_computes_the_last_projection_in_float32(tmp_path, dtype):
-    """As in all of the T5 family: `wo` is where real checkpoints overflow float16."""
+    """As in transformers' T5: `wo` is where real checkpoints overflow float16."""
     tiny_model().save_pretrained(tmp_path)
     model = type(tiny_model()).from_pretrained(tmp_path, dtype=dtype)
     kinds = {name.split(".")[-2]: parameter.dtype for name, parameter in model.named_parameters()}
     assert kinds.pop("wo") in (torch.float32, dtype)
     assert set(kinds.values()) == {dtype}
     check_finite(model, 100)
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_an_additive_mask_made_for_float32(dtype):
+    """Its lowest number is infinite in halves, and may bar all of a row."""
+    mask = torch.zeros(2, 1, 5, 30)
+    mask[1, :, 2:] = torch.finfo(torch.float32).min
+    model = tiny_model().to(dtype)
+    with torch.no_grad():
+        encoded = model.encoder(random_ids(2, 30))
+        logits = model(
+            encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=random_ids(2, 5)
+        ).logits
+    assert torch.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)

@@ -40,12 +40,12 @@ def drawn(texts: int, heads: int, beams: int, length: int, d_kv: int = 16):
     beams=st.integers(1, 6),
     length=st.integers(1, 300),
     together=st.integers(1, 2),
-    padded=st.booleans(),
+    biases=st.sampled_from(["none", "one", "each"]),
 )
 @settings(max_examples=60, deadline=None)
-def test_packed_attention_is_attention(texts, heads, beams, length, together, padded):
+def test_packed_attention_is_attention(texts, heads, beams, length, together, biases):
     query, key, value, bias = drawn(texts, heads, beams, length)
-    bias = bias if padded else None
+    bias = {"none": None, "one": bias[:1], "each": bias}[biases]
     with torch.inference_mode():
         packed = source._PackedSource(key, value, bias, beams, together)
         assert_close(packed(query), attend(query, key, value, bias), 1e-5)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,9 +16,16 @@ import pytest
 from jsonschema import Draft202012Validator
 from mcp import ClientSession, types
 from mcp.client.streamable_http import streamable_http_client
+from mcp.server.lowlevel import Server
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
 
-from app.programs import MAPS
-from app.service.mcp_tools import _decoded, tools
+from app.models import ModelStore
+from app.programs import BROKEN, MAPS, Programs
+from app.service.mcp_tools import GONE, MOST_LARGE_BODIES, QUESTIONS_AT_ONCE, McpTools, _decoded, tools
+from app.service.scratch import Scratch
+from app.service.uploads import Uploads
 from app.settings import Settings
 from app.summarizing.settings import SETTINGS, SummaryError
 from tests.app.service.test_server import upload
@@ -172,3 +182,88 @@ def test_names_in_data_addresses() -> None:
     assert _decoded("data:,h%69") == ("paper.txt", b"hi")
     with pytest.raises(SummaryError):
         _decoded("data:;base64,???")
+
+
+def test_a_path_that_no_file_can_have_is_a_sentence(address: str, folder: Path) -> None:
+    (uploads,) = (folder / "uploads").glob("*/uploads")
+    for path in (uploads / "x" / ("a" * 300), uploads / "x" / "..", uploads, uploads / ("x" * 5_000) / "y"):
+        assert "must be the path" in refusal(call(address, "summarize", file=str(path)))
+
+
+@pytest.fixture
+def alone(store: ModelStore, tmp_path: Path) -> McpTools:
+    """The tools without a server."""
+    uploads = Uploads(Scratch(tmp_path), store.settings)
+    return McpTools(Programs(store), uploads, store.settings)
+
+
+def test_what_nobody_foresaw_is_an_apology(alone: McpTools, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(programs: Programs) -> None:
+        raise RuntimeError("words of a program")
+
+    monkeypatch.setattr(Programs, "models", break_down)
+    assert refusal(asyncio.run(alone._call(Server("x"), "models", {}))) == BROKEN
+
+
+def test_only_so_many_files_are_held_in_memory(alone: McpTools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of them of one address; calls without a file go on."""
+
+    async def ask_all() -> None:
+        done = asyncio.Event()
+
+        async def serve_later(scope: Scope, receive: Receive, send: Send) -> None:
+            await done.wait()
+            await PlainTextResponse("done")(scope, receive, send)
+
+        async def ask(address: str, size: bytes | None = b"1000000") -> int:
+            sent: list[Message] = []
+
+            async def send(message: Message) -> None:
+                sent.append(message)
+
+            async def receive() -> Message:
+                return {"type": "http.request", "body": b"", "more_body": False}
+
+            headers = [] if size is None else [(b"content-length", size)]
+            scope = {"type": "http", "method": "POST", "headers": headers, "client": (address, 1)}
+            await alone(scope, receive, send)
+            return int(sent[0]["status"])
+
+        monkeypatch.setattr(alone, "_serve", serve_later)
+        half = MOST_LARGE_BODIES // 2
+        waiting = [asyncio.create_task(ask(address)) for address in half * ["10.0.0.1", "10.0.0.2"]]
+        waiting.append(asyncio.create_task(ask("10.0.0.1", b"1000")))
+        await asyncio.sleep(0)
+        assert [await ask("10.0.0.1"), await ask("10.0.0.3"), await ask("10.0.0.3", None)] == [429, 429, 429]
+        done.set()
+        assert await asyncio.gather(*waiting) == (2 * half + 1) * [200]
+        assert await ask("10.0.0.1") == 200
+
+    asyncio.run(ask_all())
+
+
+def test_whoever_asks_much_about_attention_is_told_so(
+    alone: McpTools, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = store.settings.queue_share
+    begun, done = threading.Semaphore(0), threading.Event()
+
+    def wait(programs: Programs, **arguments: Any) -> dict[str, int]:
+        begun.release()
+        done.wait(20)
+        return {"ok": 1}
+
+    def request(address: str) -> Request:
+        return Request({"type": "http", "client": (address, 1), GONE: threading.Event()})
+
+    monkeypatch.setattr(Programs, "attention_map", wait)
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(alone._inspect, "attention_map", {}, request("10.0.0.1")) for _ in range(most)]
+        assert begun.acquire(timeout=20)
+        while len(alone._questions) < most - QUESTIONS_AT_ONCE:
+            time.sleep(0.01)
+        with pytest.raises(SummaryError, match=f"already have {most} questions"):
+            alone._inspect("attention_map", {}, request("10.0.0.1"))
+        other = pool.submit(alone._inspect, "attention_map", {}, request("10.0.0.2"))
+        done.set()
+        assert [each.result(20) for each in (*asked, other)] == (most + 1) * [{"ok": 1}]

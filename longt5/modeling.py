@@ -476,8 +476,9 @@ class LongT5Model(EncoderDecoder):
 class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
     """Encoder and decoder with a language-modelling head.
 
-    With `dtype=torch.float16` the feed-forward networks' `wo` stay float32, as in transformers: their products overflow
-    float16 (transformers #17978). So a model of base size takes 15 % more memory than two bytes a weight.
+    With `dtype=torch.float16` the feed-forward networks' `wo` stay float32, as in transformers' T5 (not its LongT5):
+    their products overflow float16 (transformers #17978). So a model of base size takes 15 % more memory than two
+    bytes a weight.
     """
 
     _tied_weights_keys = {**EncoderDecoder._tied_weights_keys, "lm_head.weight": "shared.weight"}
@@ -524,8 +525,6 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
             return Seq2SeqLMOutput(logits=logits, **{CACHE_NAME: past_key_values})
         if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
             decoder_input_ids = self._shift_right(labels)
-        if labels is not None and self.training and use_cache is None:
-            use_cache = False  # keys and values that no one will read, copied in every layer
         output = super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -598,12 +597,18 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         batch_size: int,
         max_cache_length: int,
     ) -> None:
-        """transformers' cache, or one by which every token but the first ones is a step of fixed shapes."""
-        is_given = any(model_kwargs.get(name) is not None for name in ("past_key_values", "cache"))
+        """The caller's cache under transformers' name, transformers' own, or one that reads every later token by steps.
+
+        Raises:
+            ValueError: the caller gave one by both names.
+        """
+        given = _by_either_name(model_kwargs.pop("past_key_values", None), model_kwargs.pop("cache", None))
+        if given is not None:
+            model_kwargs[CACHE_NAME] = given
         super()._prepare_cache_for_generation(
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
         )
-        if is_given or model_kwargs.get(CACHE_NAME) is None:
+        if given is not None or model_kwargs.get(CACHE_NAME) is None:
             return
         if goes_by_steps(self, generation_config, model_kwargs, generation_mode):
             model_kwargs[CACHE_NAME] = SteppingCache(self, max_cache_length)

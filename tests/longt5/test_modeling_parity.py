@@ -195,6 +195,16 @@ def test_tuples(name, extras):
     assert torch.equal(named[0], actual[0])
 
 
+@pytest.mark.parametrize("given", ["labels", "decoder_input_ids"])
+def test_tuples_in_training(given):
+    """A script that unpacks the tuple finds the cache where transformers puts it."""
+    ours, theirs = (model.train() for model in pair(dropout_rate=0.0))
+    batch = {"input_ids": random_ids(2, 20), given: random_ids(2, 4), "return_dict": False}
+    actual, expected = ours(**batch), theirs(**batch)
+    assert [type(part) for part in actual] == [type(part) for part in expected]
+    assert ours(**batch, use_cache=False)[1].shape == theirs(**batch, use_cache=False)[1].shape
+
+
 @pytest.mark.parametrize("attention", ATTENTION_TYPES)
 @pytest.mark.parametrize("feed_forward", FEED_FORWARDS)
 @pytest.mark.parametrize("length", [1, 21, 300])

@@ -40,3 +40,11 @@ def is_altered(module: nn.Module) -> bool:
         or "forward" in vars(module)
         or modules._has_any_global_hook()
     )
+
+
+def overrides(module: nn.Module, stock: type, methods: Iterable[str]) -> bool:
+    """Whether one of the methods is not that of the class `stock`: a subclass or the object itself has its own."""
+    return any(
+        name in vars(module) or getattr(type(module), name, None) is not getattr(stock, name)
+        for name in methods
+    )

@@ -610,7 +610,8 @@ class LongT5ForConditionalGeneration(EncoderDecoder, GenerationMixin):
         )
         if given is not None or model_kwargs.get(CACHE_NAME) is None:
             return
-        if goes_by_steps(self, generation_config, model_kwargs, generation_mode):
+        stock = (LongT5ForConditionalGeneration, LongT5Stack)
+        if goes_by_steps(self, generation_config, model_kwargs, generation_mode, stock):
             model_kwargs[CACHE_NAME] = SteppingCache(self, max_cache_length)
 
     def _beam_search(

@@ -17,7 +17,7 @@ from transformers.generation import GenerationMode
 from transformers.utils import logging
 
 from longt5.generating.step import DecoderStep
-from longt5.hooks import is_altered
+from longt5.hooks import is_altered, overrides
 from longt5.layers import (
     LongT5Attention,
     LongT5Block,
@@ -27,6 +27,7 @@ from longt5.layers import (
     LongT5LayerFF,
     LongT5LayerNorm,
 )
+from longt5.loading.int8 import Int8Linear
 from longt5.tracing import is_plain
 
 logger = logging.get_logger(__name__)
@@ -37,10 +38,13 @@ _MODES = (
     GenerationMode.BEAM_SEARCH,
     GenerationMode.BEAM_SAMPLE,
 )
-# The modules of the decoder's blocks that have weights.
+# What a step knows to read, by type and not by descent: what stands in the place of one of these has its own ways, and
+# may have no weights that are tensors.
 _MODULES = (
     nn.ModuleList,
     nn.Linear,
+    Int8Linear,
+    nn.Dropout,
     nn.Embedding,
     LongT5Block,
     LongT5LayerAttention,
@@ -49,6 +53,14 @@ _MODULES = (
     LongT5DenseActDense,
     LongT5DenseGatedActDense,
     LongT5LayerNorm,
+)
+# Methods of a model that are not called for a token that is a step, or not by `longt5.generating.beams`.
+_LEFT_OUT = (
+    "forward",
+    "logits",
+    "prepare_inputs_for_generation",
+    "_update_model_kwargs_for_generation",
+    "_reorder_cache",
 )
 
 
@@ -88,9 +100,14 @@ def goes_by_steps(
     generation_config: GenerationConfig,
     model_kwargs: dict[str, Any],
     mode: GenerationMode,
+    stock: tuple[Any, Any],
 ) -> bool:
-    """Whether `generate` may use a `SteppingCache`; where not, the log says why: on a GPU as a warning, once."""
-    reason = _in_the_way(model, generation_config, model_kwargs, mode)
+    """Whether `generate` may use a `SteppingCache`; where not, the log says why: on a GPU as a warning, once.
+
+    Args:
+        stock: the classes of a model and of a decoder that are as they come, without methods of others.
+    """
+    reason = _in_the_way(model, generation_config, model_kwargs, mode, stock)
     if reason is None:
         return True
     # On a GPU it costs a multiple, on a CPU a part.
@@ -104,6 +121,7 @@ def _in_the_way(
     config: GenerationConfig,
     model_kwargs: dict[str, Any],
     mode: GenerationMode,
+    stock: tuple[Any, Any],
 ) -> str | None:
     if mode not in _MODES or getattr(config, "is_assistant", False):
         return f"{mode.value} takes tokens back"
@@ -113,19 +131,28 @@ def _in_the_way(
         return f"cache_implementation is {config.cache_implementation!r}"
     if model_kwargs.get("decoder_attention_mask") is not None:
         return "there is a decoder_attention_mask"
+    if (mask := model_kwargs.get("attention_mask")) is not None and mask.dim() != 2:
+        return "the attention_mask is a ready one, with more than 2 dimensions"
     if model.training or torch.is_grad_enabled():
         return "the model is being trained"
     device = model.device
     if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
         return "autocast is on"
-    parts: list[nn.Module] = [model.decoder, *model.decoder.block.modules(), model.decoder.final_layer_norm]
-    parts += [model.decoder.embed_tokens, model.lm_head]
-    if is_altered(model) or any(is_altered(part) for part in parts):
+    if type(model.decoder) is not stock[1]:
+        return "the decoder was replaced"
+    inner = dict(model.decoder.block.named_modules())
+    ends = [model.decoder.embed_tokens, model.decoder.final_layer_norm, model.lm_head]
+    if any(is_altered(part) for part in (model, model.decoder, *inner.values(), *ends)):
         return "there are hooks on the model"
-    weighty = [part for part in parts[1:] if any(True for _ in part.parameters())]
-    if any(type(part) not in _MODULES for part in weighty):
+    if overrides(model, stock[0], _LEFT_OUT):
+        return "the model has methods of its own"
+    # An activation is called as it is, whatever it is.
+    read = [part for name, part in inner.items() if "act" not in name.split(".")] + ends
+    if any(type(part) not in _MODULES for part in read):
         return "layers were replaced"
-    weights = [weight for part in parts for weight in part.parameters(recurse=False)]
+    weights = [
+        weight for part in read for kind in (part.parameters, part.buffers) for weight in kind(recurse=False)
+    ]
     if not is_plain(*weights) or any(weight.device != device for weight in weights):
         return "weights are quantized, traced or on several devices"
     return None

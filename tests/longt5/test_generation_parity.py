@@ -144,6 +144,20 @@ def test_encoder_outputs_passed_in(num_beams):
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])
+def test_a_mask_that_is_ready(num_beams):
+    """Of four dimensions, which `generate` lets pass beside embedded inputs that are encoded already."""
+    mask = padded_batch()["attention_mask"]
+    ours, theirs = writers()
+    embedded = theirs.get_input_embeddings()(random_ids(3, 70))
+    written = []
+    for model, given in ((theirs, mask), (ours, mask[:, None, None] != 0)):
+        encoded = theirs.get_encoder()(inputs_embeds=embedded, attention_mask=mask)
+        options = {"inputs_embeds": embedded, "encoder_outputs": encoded, "attention_mask": given}
+        written.append(model.generate(**options, num_beams=num_beams, max_new_tokens=8).tolist())
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
 def test_decoder_prompts(num_beams):
     prompts = torch.tensor([[0, 11, 12], [0, 13, 14], [0, 15, 16]])
     actual, expected = both({"num_beams": num_beams, "decoder_input_ids": prompts}, padded_batch())

@@ -16,6 +16,7 @@ from longt5.generating import packed as packed_products
 from longt5.generating import source
 from longt5.generating import step as step_module
 from longt5.generating.stepping import SteppingCache
+from longt5.loading.int8 import quantize
 from longt5.modeling import CACHE_NAME, SharedEncoderOutput
 from tests.longt5.factories import ATTENTION_TYPES, ENDS, assert_close, random_ids, texts, writers
 
@@ -133,10 +134,56 @@ def hook(model) -> dict:
     return {}
 
 
+class Codes(nn.Module):
+    """A layer as libraries of quantization have it: what it computes with is no `weight`, nor a parameter."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.register_buffer("qweight", (layer.weight.detach() * 64).round().to(torch.int8))
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return states @ self.qweight.to(states.dtype).T / 64
+
+
 def replaced_layer(model) -> dict:
     dense = model.decoder.block[0].layer[2].DenseReluDense
     dense.wo = nn.Sequential(dense.wo)
     return {}
+
+
+def layer_of_codes(model) -> dict:
+    attention = model.decoder.block[1].layer[0].SelfAttention
+    attention.k = Codes(attention.k)
+    return {}
+
+
+def head_of_codes(model) -> dict:
+    model.lm_head = Codes(model.lm_head)
+    return {}
+
+
+def quantized_layers(model) -> dict:
+    torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, inplace=True)
+    return {}
+
+
+class Doubled(nn.Module):
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return 2 * states
+
+
+def another_dropout(model) -> dict:
+    model.decoder.block[0].layer[1].dropout = Doubled()
+    return {}
+
+
+REPLACED = {
+    "a replaced layer": replaced_layer,
+    "a layer without a weight": layer_of_codes,
+    "a head without a weight": head_of_codes,
+    "quantized layers": quantized_layers,
+    "another dropout": another_dropout,
+}
 
 
 ORDINARY = {
@@ -149,10 +196,11 @@ ORDINARY = {
         "decoder_attention_mask": torch.tensor([[1, 1, 1], [0, 1, 1]]),
     },
     "a hook": hook,
-    "a replaced layer": replaced_layer,
+    **REPLACED,
 }
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", ORDINARY)
 def test_what_needs_the_layers_gets_them(name, monkeypatch, caplog):
     (model,) = writers(1)
@@ -164,6 +212,110 @@ def test_what_needs_the_layers_gets_them(name, monkeypatch, caplog):
     assert not taken
     if "past_key_values" not in prepared:
         assert "layer by layer" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", REPLACED)
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_what_stands_in_a_layers_place_is_called(name, num_beams):
+    # Without padding: quantized layers round by the largest number of all that they are given.
+    options = {
+        "input_ids": random_ids(2, 40),
+        "num_beams": num_beams,
+        "max_new_tokens": 6,
+        "eos_token_id": None,
+    }
+    written = []
+    for model in writers():
+        REPLACED[name](model)
+        written.append(model.generate(**options).tolist())
+    assert written[0] == written[1]
+
+
+def rolled(output):
+    output.logits = output.logits.roll(1, dims=-1)
+    return output
+
+
+def flipped(output):
+    output.last_hidden_state = output.last_hidden_state.flip(-1)
+    return output
+
+
+def other_tokens(inputs):
+    return {**inputs, "decoder_input_ids": (inputs["decoder_input_ids"] + 1) % 83}
+
+
+def derive(module: nn.Module, method: str, change) -> None:
+    """Has the module be of a class derived from its own, whose method changes what the inherited one returns."""
+    before = getattr(type(module), method)
+    own = {method: lambda self, *args, **kwargs: change(before(self, *args, **kwargs))}
+    module.__class__ = type("Derived", (type(module),), own)
+
+
+def patch(module: nn.Module, method: str, change) -> None:
+    """The same for this one object."""
+    before = getattr(module, method)
+    setattr(module, method, lambda *args, **kwargs: change(before(*args, **kwargs)))
+
+
+OWN_WAYS = {
+    "forward": lambda model: derive(model, "forward", rolled),
+    "the next inputs": lambda model: derive(model, "prepare_inputs_for_generation", other_tokens),
+    "the decoder's forward": lambda model: derive(model.decoder, "forward", flipped),
+    "forward of one object": lambda model: patch(model, "forward", rolled),
+    "the next inputs of one object": lambda model: patch(
+        model, "prepare_inputs_for_generation", other_tokens
+    ),
+    "the decoder's forward of one object": lambda model: patch(model.decoder, "forward", flipped),
+}
+
+
+@pytest.mark.parametrize("name", OWN_WAYS)
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_methods_of_others_are_called(name, num_beams, monkeypatch):
+    ours, theirs = writers()
+    stock = theirs.generate(**always_greedy(), num_beams=num_beams).tolist()
+    taken = steps_taken(ours, monkeypatch)
+    for model in (ours, theirs):
+        OWN_WAYS[name](model)
+    written = [model.generate(**always_greedy(), num_beams=num_beams).tolist() for model in (ours, theirs)]
+    assert written[0] == written[1] != stock
+    assert not taken
+
+
+def test_logits_of_ones_own_are_called():
+    ours, theirs = writers()
+    patch(ours, "logits", lambda logits: logits.roll(1, dims=-1))
+    derive(theirs, "forward", rolled)
+    assert ours.generate(**always_greedy()).tolist() == theirs.generate(**always_greedy()).tolist()
+
+
+def test_a_class_that_adds_nothing_to_writing_goes_by_steps(monkeypatch):
+    (model,) = writers(1)
+    model.__class__ = type("Summarizer", (type(model),), {"summarize": lambda self: None})
+    taken = steps_taken(model, monkeypatch)
+    model.generate(**always_greedy())
+    assert len(taken) == 5
+
+
+def test_int8_layers_go_by_steps(monkeypatch):
+    (model,) = writers(1)
+    quantize(model)
+    taken = steps_taken(model, monkeypatch)
+    by_layers = model.generate(**always_greedy(), return_dict_in_generate=True).sequences
+    assert not taken
+    assert model.generate(**always_greedy()).tolist() == by_layers.tolist()
+    assert len(taken) == 5
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_one_row_of_a_mask_for_all_texts(packed, num_beams):
+    ours, theirs = writers()
+    options = {"input_ids": random_ids(2, 40), "num_beams": num_beams, "max_new_tokens": 8}
+    mask = texts(2)["attention_mask"][1:]
+    expected = theirs.generate(**options, attention_mask=mask.expand(2, -1)).tolist()
+    assert ours.generate(**options, attention_mask=mask).tolist() == expected
 
 
 def test_ordinary_calls_go_by_steps(monkeypatch):

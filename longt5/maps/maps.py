@@ -32,6 +32,7 @@ from longt5.modeling import LongT5PreTrainedModel
 
 Kind = Literal["band", "global", "self", "cross"]
 Weighting = Literal["attention", "norms"]
+Pooling = Literal["none", "mean", "max", "sum"]
 
 # The largest map: what a page can draw, and a browser can hold.
 MAX_ROWS = 512
@@ -47,13 +48,14 @@ class AttentionMap:
     row_spans: np.ndarray
     """`(rows, 2)`, the tokens of each row: source tokens, or summary tokens for "cross"."""
     column_spans: np.ndarray
-    """`(columns, 2)`, offsets for "band", source tokens for "global" and "cross". Global blocks that lie in the
+    """`(columns, 2)`, offsets for "band", source tokens for "global" and "cross", what had been read for "self", the
+    start token first. Global blocks that lie in the
     padding after a text have empty spans."""
     layer: int
     heads: tuple[int, ...]
     kind: Kind
-    pooling: Literal["none", "mean"]
-    """Whether every cell is one query and one key, or the mean of several."""
+    pooling: Pooling
+    """Whether every cell is one query and one key, or the mean, the largest or the sum of several."""
 
 
 @torch.inference_mode()

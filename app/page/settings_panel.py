@@ -41,7 +41,8 @@ class SettingsPanel:
             )
             self._by_name = {name: _control(setting, profile) for name, setting in SETTINGS.items()}
         self.controls = [self._model, *self._by_name.values()]
-        self._model.input(self._defaults, self._model, list(self._by_name.values()), **PAGE_EVENT)
+        chosen = self._model.input(self._readable, self._model, self._model, **PAGE_EVENT)
+        chosen.then(self._defaults, self._model, list(self._by_name.values()), **PAGE_EVENT)
         deciding = {self._by_name[name] for name in DECIDING}
         for control in deciding:
             control.input(self._show, deciding, [self._by_name[name] for name in CONDITIONAL], **PAGE_EVENT)
@@ -65,19 +66,26 @@ class SettingsPanel:
         try:
             return self.settings(values)
         except SummaryError:
-            pass
-        try:
-            return self._store.profile(values[self._model]).defaults
-        except SummaryError:
-            return self._store.profile(self._store.choices[0]).defaults
+            return self._profile(values[self._model]).defaults
 
     def _defaults(self, model: Any) -> list[Any]:
+        profile = self._profile(model)
+        return [gr.update(**_properties(SETTINGS[name], profile)) for name in self._by_name]
+
+    def _readable(self, model: Any) -> str:
+        """The model that was chosen, or the first and a warning where it can't be read."""
         try:
-            profile = self._store.profile(model)
+            return self._store.profile(model).name
         except SummaryError as error:
             gr.Warning(str(error))
-            return [gr.skip() for _ in self._by_name]
-        return [gr.update(**_properties(SETTINGS[name], profile)) for name in self._by_name]
+            return self._store.choices[0]
+
+    def _profile(self, model: Any) -> ModelProfile:
+        """Of a model, or of the first where it can't be read."""
+        try:
+            return self._store.profile(model)
+        except SummaryError:
+            return self._store.profile(self._store.choices[0])
 
     def _show(self, values: Mapping[Any, Any]) -> list[Any]:
         said = {name: values[self._by_name[name]] for name in DECIDING}

@@ -81,4 +81,7 @@ def test_a_model_that_cannot_be_read_is_a_sentence_and_the_page_goes_on(
             panel.settings(values(panel, model=model))
         assert panel.shown(values(panel, model=model)).model == panel._model.value
         with pytest.warns(UserWarning):
-            assert all(update == gr.skip() for update in panel._defaults(model))
+            assert panel._readable(model) == panel._model.value
+        assert {update["value"] for update in panel._defaults(model)} == {
+            control.value for control in panel._by_name.values()
+        }

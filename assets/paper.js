@@ -265,6 +265,7 @@
     paragraph(page, start, end, offset, marks) {
       const made = make('p', '');
       made.dataset.start = start + offset;
+      made.dir = 'auto';
       const inside = marks.filter((mark) => mark.start < end + offset && mark.end > start + offset);
       const cuts = new Set([start, end]);
       for (const mark of inside) {

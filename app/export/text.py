@@ -40,14 +40,17 @@ def markdown_of(content: Iterable[Block], level: int = 1) -> str:
     lines: list[str] = []
     marks = {"title": "#" * level, "heading": "#" * (level + 1), "subheading": "#" * (level + 2)}
     previous = None
+    indent = " " * 4
     for block in content:
         shown = escaped(block.text)
         if block.kind in marks:
             shown = f"{marks[block.kind]} {shown}"
         elif block.kind == "numbered":
             shown = f"{block.number}. {shown}"
+            # What belongs to an item stands no further left than the item's text.
+            indent = " " * max(4, len(f"{block.number}. "))
         elif block.kind == "passage":
-            shown = f"    > {shown}"
+            shown = f"{indent}> {shown}"
         elif block.kind == "fact":
             shown = f"- {shown}"
         if lines and not (block.kind == "fact" and previous == "fact"):

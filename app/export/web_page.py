@@ -33,6 +33,8 @@ mark {{ background: #fde68a; color: #111; }}
 </head>
 <body>
 """
+# What is shown though Python calls it unprintable: line ends, and the joiners of Persian and Indic scripts.
+_SHOWN = "\n\t\u200c\u200d"
 _UNSUPPORTED = "This does not stand in what the model read: check it in the paper."
 
 
@@ -42,7 +44,7 @@ def to_html(summary: Summary) -> str:
     title = _text(document.title or document.name)
     lines = [
         _HEAD.format(title=title, language=_text(document.language or "en")),
-        f'<h1>{title}</h1>\n<p class="facts">{_text(about_file(summary))}</p>',
+        f'<h1 dir="auto">{title}</h1>\n<p class="facts">{_text(about_file(summary))}</p>',
         *([] if summary.complete else [f"<p><strong>{_text(INCOMPLETE)}</strong></p>"]),
         *_written(summary),
         f'<p class="facts">{_text(caution(summary))}</p>',
@@ -62,8 +64,8 @@ def _written(summary: Summary) -> Iterator[str]:
             yield f"<h2>{_text(HEADINGS[part.kind])}</h2>"
         last = part.kind
         if part.kind == "section":
-            yield f"<h3>{_text(heading(summary, part))}</h3>"
-        yield f"<p>{_sentences(part, number)}</p>"
+            yield f'<h3 dir="auto">{_text(heading(summary, part))}</h3>'
+        yield f'<p dir="auto">{_sentences(part, number)}</p>'
         number += len(part.sentences)
 
 
@@ -103,7 +105,7 @@ def _page(summary: Summary, page: Page) -> Iterator[str]:
     for line in summary.document.text[page.start : page.end].split("\n"):
         end = start + len(line)
         if line.strip():
-            yield f"<p>{_marked(summary.document.text, start, end, marks)}</p>"
+            yield f'<p dir="auto">{_marked(summary.document.text, start, end, marks)}</p>'
         start = end + 1
 
 
@@ -123,5 +125,5 @@ def _marked(text: str, start: int, end: int, marks: list[tuple[int, int, str]]) 
 
 def _text(value: object) -> str:
     """A value as HTML that shows it letter by letter."""
-    letters = "".join(sign if sign.isprintable() or sign in "\n\t" else "\ufffd" for sign in str(value))
+    letters = "".join(sign if sign.isprintable() or sign in _SHOWN else "\ufffd" for sign in str(value))
     return html.escape(letters, quote=True)

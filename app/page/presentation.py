@@ -32,9 +32,13 @@ class Status:
     kind: Literal["idle", "busy", "done", "error"] = "busy"
 
 
+# What is shown though Python calls it unprintable: line ends, and the joiners of Persian and Indic scripts.
+_SHOWN = "\n\t\u200c\u200d"
+
+
 def text(value: object) -> str:
     """A value as HTML that shows it letter by letter."""
-    letters = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in str(value))
+    letters = "".join(c if c.isprintable() or c in _SHOWN else "\ufffd" for c in str(value))
     return html.escape(letters, quote=True)
 
 

@@ -15,6 +15,7 @@ from app.documents import Document, LeftOut, left_out
 from app.documents.page_numbers import page_list
 from app.page.presentation import count, duration, text
 from app.summarizing.plan import INCLUDING
+from app.summarizing.positions import length_in_words
 from app.summarizing.settings import SummarySettings
 from app.summarizing.summary import Evidence, Part, Sentence, Summary
 
@@ -30,13 +31,13 @@ def found(document: Document, settings: SummarySettings, barrier: str | None = N
     Args:
         barrier: why the model does not read it, if it is in a language that it does not know.
     """
-    words = sum(len(document.text[start:end].split()) for start, end in document.body_ranges)
+    words = round(sum(length_in_words(document.text[start:end]) for start, end in document.body_ranges))
     facts = [count(len(document.pages), "page"), f"about {count(_round(words), 'word')}"]
     if document.name != document.title:
         facts.insert(0, document.name)
     return (
         '<section class="found" aria-label="The paper">'
-        f"<h2>{text(document.title or document.name)}</h2>"
+        f'<h2 dir="auto">{text(document.title or document.name)}</h2>'
         f'<p class="facts">{" · ".join(map(text, facts))}</p>'
         f'<p class="reads">{text(barrier) if barrier else _reads(document, settings)}</p>'
         f"{_notes(document.notes)}</section>"
@@ -105,10 +106,14 @@ def _part(part: Part, document: Document, first: int) -> str:
         _sentence(sentence, document, number) for number, sentence in enumerate(part.sentences, first)
     )
     if part.kind != "section":
-        return f'<section class="part part-{part.kind}"><h3>{HEADINGS[part.kind]}</h3><p>{sentences}</p></section>'
+        return (
+            f'<section class="part part-{part.kind}"><h3>{HEADINGS[part.kind]}</h3>'
+            f'<p dir="auto">{sentences}</p></section>'
+        )
     return (
-        f'<details class="part part-section" open><summary><h4>{text(part.heading or "Beginning")}</h4></summary>'
-        f"<p>{sentences}</p></details>"
+        f'<details class="part part-section" open>'
+        f'<summary><h4 dir="auto">{text(part.heading or "Beginning")}</h4></summary>'
+        f'<p dir="auto">{sentences}</p></details>'
     )
 
 

@@ -60,7 +60,7 @@ def summarize_by_position(document: Document, settings: SummarySettings, barrier
         for sentence in filter(None, row):
             if words < most:
                 chosen.append(sentence)
-                words += _words(sentence.text)
+                words += length_in_words(sentence.text)
     chosen.sort(key=lambda sentence: sentence.evidence[0].start)
     parts = [Part("summary", tuple(chosen))] if chosen else []
     if settings.sections:
@@ -99,6 +99,7 @@ def _quote(document: Document, start: int, end: int) -> Sentence:
     return Sentence(quote, -1, 0, 0, (Evidence(start, end, document.page_of(start), quote, 1.0),))
 
 
-def _words(text: str) -> float:
+def length_in_words(text: str) -> float:
+    """How many words a text has, as they would be counted if its script had spaces between them; about."""
     dense = len(_DENSE.findall(text))
     return dense / DENSE_WORD if dense > len(text) / 2 else len(text.split())

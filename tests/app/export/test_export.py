@@ -125,6 +125,13 @@ def test_markdown_shows_text_as_it_is() -> None:
     assert shown.count("<h1>") == 1 and html.unescape(shown).count(NASTY) == 10
 
 
+def test_passages_belong_to_their_sentence_however_many_there_are() -> None:
+    sentence = Sentence("So.", 0, 0, 2, (Evidence(36, 67, 2, TEXT[36:67], 0.4),))
+    shown = _shown(export.to_markdown(summary(parts=(Part("summary", (sentence,) * 1001),))))
+    assert shown.count("<ol") == 1
+    assert len(re.findall(r"<li>\s*<p>So\.</p>\s*<blockquote>", shown)) == 1001
+
+
 @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=60))
 def test_no_text_means_anything_in_markdown(text: str) -> None:
     shown = _shown(escaped(text))
@@ -202,6 +209,17 @@ def test_passages_may_overlap_and_cross_pages(ranges: list[tuple[int, int]]) -> 
     assert {link[1:] for link in page.links} <= set(page.ids)
     marked = {i for start, end in spans for i in range(start, end)}
     assert page.marked == "".join(TEXT[i] for i in sorted(marked))
+
+
+def test_a_web_page_has_the_letters_and_the_direction_of_the_paper() -> None:
+    words = "\u0645\u06cc\u200c\u0634\u0648\u062f."
+    paper = Document("a.pdf", words, words, (Page(1, 0, len(words)),), undivided(words), ())
+    part = Part("section", (Sentence(words, 0, 0, 3),), words)
+    made = export.to_html(summary(document=paper, parts=(part,)))
+    assert "\ufffd" not in made
+    for beginning in ("<h1", "<h3", '<p dir="auto"><span id="s0"', "<p"):
+        assert re.search(rf'{beginning}( dir="auto")?[^>]*>\s*{words}', made)
+    assert made.count('dir="auto"') == 4  # title, heading, sentences, text
 
 
 # Word

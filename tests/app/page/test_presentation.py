@@ -29,6 +29,13 @@ def test_nothing_a_stranger_writes_becomes_an_element(page: str) -> None:
     assert any(words in shown.text for words in HOSTILE)
 
 
+def test_joiners_are_letters_and_codes_of_no_letter_are_not() -> None:
+    assert presentation.text("\u0645\u06cc\u200c\u0634\u0648\u062f \u0915\u094d\u200d\u0937") == (
+        "\u0645\u06cc\u200c\u0634\u0648\u062f \u0915\u094d\u200d\u0937"
+    )
+    assert presentation.text("a\u202eb\0") == "a\ufffdb\ufffd"
+
+
 @pytest.mark.parametrize(
     ("event", "phase", "detail"),
     [

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.documents import Document, Page, Section
+from app.documents import Document, Page, Section, undivided
 from app.page import summary_presentation
 from app.page.summary_presentation import UNSUPPORTED, found, listed, parts
 from app.summarizing.job import unsupported_ranges
@@ -140,6 +140,18 @@ def test_what_will_be_read_is_said_with_a_switch_for_what_is_left_out() -> None:
     assert "Reads all 2 pages." in read_html(found(document(), SETTINGS)).text
     foreign = read_html(found(paper, SETTINGS, "The model reads <English>."))
     assert "The model reads <English>." in foreign.text and "Reads all" not in foreign.text
+
+
+def test_words_of_a_script_without_spaces_are_counted_too() -> None:
+    text = "稀疏注意力读长论文。" * 40
+    chinese = replace(document(), text=text, pages=(Page(1, 0, len(text)),), sections=undivided(text))
+    assert "about 180 words" in read_html(found(chinese, SETTINGS)).text
+
+
+def test_what_is_written_and_read_has_the_direction_of_its_script() -> None:
+    page = read_html(found(document(), SETTINGS) + summary_presentation.summary(summary(), "id"))
+    directed = [tag for tag, given in page.elements if given.get("dir") == "auto"]
+    assert directed == ["h2", "p", "p", "h4", "p"]  # title, TL;DR, summary, a section and its heading
 
 
 def test_what_was_read_and_left_out_is_counted_in_one_line() -> None:

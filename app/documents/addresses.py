@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 
@@ -39,7 +39,7 @@ def url_of(typed: str) -> httpx.URL:
     if found := _ARXIV.fullmatch(typed):
         return _arxiv(found[1])
     if found := _DOI.fullmatch(typed):
-        doi = found[1].rstrip(".,;")
+        doi = unquote(found[1].rstrip(".,;"))  # in a link it has been encoded before
         arxiv = _ARXIV_DOI.fullmatch(doi)
         return _arxiv(arxiv[1]) if arxiv else checked_url(f"https://doi.org/{quote(doi, safe='/:;()')}")
     if not _SCHEME.match(typed) and _HOST_FIRST.fullmatch(typed):

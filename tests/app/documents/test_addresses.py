@@ -44,6 +44,12 @@ def test_a_doi_is_asked_for_at_its_resolver(typed: str) -> None:
     assert str(url_of(typed)) == "https://doi.org/10.1000/182"
 
 
+def test_a_doi_out_of_a_link_is_not_encoded_twice() -> None:
+    url = url_of("https://doi.org/10.1002/(SICI)1097%3C1::AID%3Fx%3E3.0")
+    assert url == url_of("10.1002/(SICI)1097<1::AID?x>3.0")
+    assert url.path == "/10.1002/(SICI)1097<1::AID?x>3.0"
+
+
 def test_signs_of_a_doi_are_kept_from_meaning_something_in_a_url() -> None:
     assert url_of("10.1002/(SICI)1097<1::AID?x#y>3.0").path == "/10.1002/(SICI)1097<1::AID?x#y>3.0"
 

@@ -1,11 +1,14 @@
 // What the page does without its server: copy, save files, paint an SVG as PNG, hand on the view in its address.
 (() => {
+  const saying = new Map(); // buttons that say something for a moment -> what they are called, and what ends the moment
   const say = (id, words) => {
     const button = document.getElementById(id);
     if (!button) return;
-    const before = button.textContent;
+    const { called, end } = saying.get(button) ?? { called: button.textContent };
+    clearTimeout(end);
     button.textContent = words;
-    setTimeout(() => { button.textContent = before; }, 1500);
+    const over = () => { button.textContent = called; saying.delete(button); };
+    saying.set(button, { called, end: setTimeout(over, 1500) });
   };
 
   const saveAs = (url, name) => {

@@ -129,6 +129,8 @@ def test_the_summary_can_be_taken_along(page: Page, tmp_path: Path) -> None:
     assert markdown.startswith("# Sparse attention")
     page.click("#copy")
     expect(page.locator("#copy")).to_contain_text("Copied")
+    page.click("#copy")
+    expect(page.locator("#copy")).to_have_text("Copy")
     assert words in page.evaluate("navigator.clipboard.readText()")
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from app.documents import DocumentError
-from app.inspecting.paper import SUFFIXES, InspectedPaper
+from app.inspecting.paper import SUFFIXES, InspectedPaper, kind_of
 from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY
 from app.inspecting.views import VIEWS
 from app.models import ModelStore
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str], settings_for: Callable[[str | None], Settings
         options.pop(name) for name in ("file", "words", "out", "model", "password")
     )
     try:
+        kind_of(out)  # before the paper is read, which takes long
         store = ModelStore(settings_for(model))
         paper = InspectedPaper.read(path, words, store=store, password=password)
         asked = {name: value for name, value in options.items() if value is not None}

@@ -107,12 +107,13 @@ def source_axis(title: str, labels: Sequence[Label], spans: np.ndarray) -> Axis:
 
 
 def describe(label: Label, start: int, end: int) -> str:
-    """One line for whoever points at it: which tokens, words, section and page."""
+    """One line for whoever points at it: which tokens, words, section and page. -1 is the start token, of no number."""
     if start >= end:
         return "nothing: past the end of the text"
-    which = f"token {start:,}" if end - start == 1 else f"tokens {start:,}\u2013{end - 1:,}"
+    first = max(start, 0)
+    which = f"token {first:,}" if end - first == 1 else f"tokens {first:,}\u2013{end - 1:,}"
     where = [
-        which,
+        *([which] if end > 0 else []),
         *([label.section] if label.section else []),
         *([f"p. {label.page}"] if label.page else []),
     ]

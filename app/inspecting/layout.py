@@ -20,6 +20,7 @@ from app.inspecting.inspector import shorten
 
 WIDTH = 482.0  # points: 17 cm
 SMALL, NORMAL, LARGE = 7.0, 8.5, 11.0  # sizes of letters
+NARROWEST_NAME = 20.0  # points of a tile whose name is written: less would cut it to a letter or two
 LEAST_SHARE = 0.001  # words with less stay white, as in `assets/figures.js`: a few would be lost among many
 INK, QUIET, WARNING, FILL = "#1f2933", "#526071", "#c2410c", "#1f9e89"
 
@@ -133,8 +134,9 @@ class Sheet:
     @add.register
     def _(self, panel: Tiles) -> None:
         heads = max((tile.head for tile in panel.tiles), default=0) + 1
-        across = min(heads, 12) if panel.by_layer else 8
-        side, gap = (self.width - 30) / across, 4.0
+        across = heads if panel.by_layer else 8
+        side = (self.width - 30) / across
+        gap = min(4.0, 0.15 * side)
         top = self.y + 4
         for index, (tile, image) in enumerate(zip(panel.tiles, panel.images)):
             row, column = divmod(index, across)
@@ -146,9 +148,13 @@ class Sheet:
             if panel.chosen == (tile.layer, tile.head):
                 self.marks.append(Rectangle(x, y, side - gap, side * 0.6, WARNING, frame=True))
             which = f"{tile.head}" if panel.by_layer else f"{tile.layer}.{tile.head}"
-            self.marks.append(Text(x, y + side * 0.6 + 7.5, which, 6, QUIET))
-            self.marks.append(Text(x + side - gap, y + side * 0.6 + 7.5, tile.number, 6, QUIET, "end"))
-            self.marks.append(Text(x, y + side * 0.6 + 15, _cut(tile.name, 6.5, side - gap), 6.5))
+            # With many heads in a line there is no room for all that is told of one.
+            if _width(which, 6) < side:
+                self.marks.append(Text(x, y + side * 0.6 + 7.5, which, 6, QUIET))
+            if _width(which, 6) + 2 + _width(tile.number, 6) < side - gap:
+                self.marks.append(Text(x + side - gap, y + side * 0.6 + 7.5, tile.number, 6, QUIET, "end"))
+            if side >= NARROWEST_NAME:
+                self.marks.append(Text(x, y + side * 0.6 + 15, _cut(tile.name, 6.5, side - gap), 6.5))
             self.y = y + side * 0.6 + 18
         self._colour_bar("share")
 

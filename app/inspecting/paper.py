@@ -32,6 +32,23 @@ from longt5.text.sentences import split_sentences
 SUFFIXES = tuple(kind for kind in files.KINDS if kind != "png")  # that one is painted by a browser
 
 
+def kind_of(path: str | Path) -> str:
+    """What kind of figure is written to a file, by the ending of its name.
+
+    Raises:
+        SummaryError: there is no such kind, or the file can't be written for want of a folder.
+    """
+    path = Path(path)
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in SUFFIXES:
+        raise SummaryError(f"Name a file that ends in .{', .'.join(SUFFIXES)}, not {path.name!r}.")
+    if path.is_dir():
+        raise SummaryError(f"{path} is a folder; name a file.")
+    if not path.parent.is_dir():
+        raise SummaryError(f"There is no folder {path.parent}; make it, or name a file in another one.")
+    return kind
+
+
 @dataclass(frozen=True)
 class Figure:
     """An answer to one question, to look at, to save and to compute with."""
@@ -53,12 +70,13 @@ class Figure:
         """Writes an SVG, PDF, HTML or NPZ file, as the ending of its name says.
 
         Raises:
-            SummaryError: another ending.
+            SummaryError: another ending, or the file can't be written there.
         """
-        kind = Path(path).suffix.removeprefix(".").lower()
-        if kind not in SUFFIXES:
-            raise SummaryError(f"Name a file that ends in .{', .'.join(SUFFIXES)}, not {Path(path).name!r}.")
-        Path(path).write_bytes(files.file(self.inspection, kind, self.scale)[2])
+        content = files.file(self.inspection, kind_of(path), self.scale)[2]
+        try:
+            Path(path).write_bytes(content)
+        except OSError as error:
+            raise SummaryError(f"{path} can't be written ({error.strerror}); name another file.") from error
 
     def _repr_svg_(self) -> str:
         """How a notebook shows it."""

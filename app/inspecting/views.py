@@ -14,7 +14,7 @@ import numpy as np
 from app.inspecting import says
 from app.inspecting.coloured_text import coloured_text
 from app.inspecting.drawing import MAX_CELLS, Axis, Bars, Panel
-from app.inspecting.figures import Sides, arrays, head_tiles, heat_map, pooling_note
+from app.inspecting.figures import Sides, arrays, head_tiles, heat_map, pooling_note, source_axis
 from app.inspecting.inspector import EncodedWindow, Label, LabelledMap, Outline, offset_labels, shorten
 from app.inspecting.questions import ALL_HEADS, WHOLE_SUMMARY, Question
 from app.summarizing.settings import SummaryError
@@ -193,7 +193,12 @@ def _self(window: EncodedWindow, question: Question) -> Answer:
     )
     read = attention.column_spans - 1
     labelled = LabelledMap(attention, window.written_labels(attention.row_spans), window.written_labels(read))
-    return _map_answer(window, labelled, _SELF, says.of_head(window, question, "decoder"), "none")
+    answer = _map_answer(window, labelled, _SELF, says.of_head(window, question, "decoder"), "none")
+    # The map counts what was read, from the start token on; who points at a token wants its number in the summary.
+    panel = replace(
+        heat_map(labelled, _SELF), columns=source_axis(_SELF.columns, labelled.column_labels, read)
+    )
+    return replace(answer, panels=(panel,))
 
 
 def _cross(window: EncodedWindow, question: Question) -> Answer:
@@ -233,7 +238,7 @@ def _flow(window: EncodedWindow, question: Question) -> Answer:
         Label("decoder" if i == 0 else f"below layer {layers - i}", None, "") for i in range(layers + 1)
     ]
     labelled = LabelledMap(
-        AttentionMap(shares, unit_spans(np.arange(layers + 1)), spans, 0, (), "cross", "mean"),
+        AttentionMap(shares, unit_spans(np.arange(layers + 1)), spans, 0, (), "cross", "sum"),
         tuple(labels),
         window.source_labels(spans),
     )
@@ -270,7 +275,7 @@ def _zeroing(window: EncodedWindow, question: Question) -> Answer:
     columns = np.stack([spans[starts, 0], spans[np.append(starts[1:], len(spans)) - 1, 1]], axis=1)
     labelled = LabelledMap(
         AttentionMap(pooled, unit_spans(np.arange(question.start, end)), columns, question.layer, (), "global",
-                     "none" if group == 1 else "mean"),
+                     "none" if group == 1 else "max"),
         window.source_labels(unit_spans(np.arange(question.start, end))),
         window.source_labels(columns),
     )  # fmt: skip
@@ -280,9 +285,10 @@ def _zeroing(window: EncodedWindow, question: Question) -> Answer:
         f"In layer {question.layer} the block \u201c{shorten(block.quote, 60)}\u201d matters most, to "
         f"\u201c{token.text}\u201d, which moves by {pooled.max():.2g} without it."
     )
-    note = f"At most {MOST_ZEROED} tokens at once." if question.count > MOST_ZEROED else ""
+    notes = [f"A column is the largest change by one of {group} blocks."] if group > 1 else []
+    notes += [f"At most {MOST_ZEROED} tokens at once."] if question.count > MOST_ZEROED else []
     panel = heat_map(labelled, _GLOBAL, measure="change")
-    return Answer((panel,), what, arrays(labelled), labelled.map.row_spans, note)
+    return Answer((panel,), what, arrays(labelled), labelled.map.row_spans, " ".join(notes))
 
 
 def _source(window: EncodedWindow, question: Question) -> Answer:

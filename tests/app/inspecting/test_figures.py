@@ -18,7 +18,7 @@ from pypdf import PdfReader
 from app.inspecting import colours
 from app.inspecting.drawing import Axis, Bars, Drawing, Heatmap, Tile, Tiles
 from app.inspecting.figures import difference, to_npz
-from app.inspecting.layout import WIDTH, Picture, Text, laid_out, marks_of_kind, placed
+from app.inspecting.layout import WIDTH, Picture, Text, _width, laid_out, marks_of_kind, placed
 from app.inspecting.page_figure import to_fragment, to_html, to_json
 from app.inspecting.pdf import to_pdf
 from app.inspecting.svg import png, to_svg
@@ -43,6 +43,37 @@ def drawing(*panels: object, words: str = "A title") -> Drawing:
 def tiles() -> Tiles:
     names = tuple(Tile(i // 3, i % 3, "previous token", "label", "42 %") for i in range(6))
     return Tiles(names, np.full((6, 5, 7), 0.1, np.float32), by_layer=True, chosen=(1, 2))
+
+
+@pytest.mark.parametrize("heads", [12, 16, 32, 64])
+def test_a_line_of_heads_is_a_layer_however_many_there_are(heads: int) -> None:
+    layers = 3
+    names = tuple(
+        Tile(layer, head, "previous token", "label", "42 %")
+        for layer in range(layers)
+        for head in range(heads)
+    )
+    panel = Tiles(names, np.full((len(names), 5, 7), 0.1, np.float32), by_layer=True)
+    marks, _ = laid_out(drawing(panel))
+    *pictures, _ = marks_of_kind(marks, Picture)
+    lines = [{picture.y for picture in pictures[heads * i : heads * (i + 1)]} for i in range(layers)]
+    assert [len(line) for line in lines] == [1] * layers and len(set.union(*lines)) == layers
+    texts = marks_of_kind(marks, Text)
+    labels = [text for text in texts if text.words.startswith("layer ")]
+    assert [text.words for text in labels] == [f"layer {layer}" for layer in range(layers)]
+    for label, (top,) in zip(labels, map(sorted, lines)):
+        assert top < label.y < top + pictures[0].height
+    assert all(picture.width > 2 for picture in pictures)
+    assert max(picture.x + picture.width for picture in pictures) <= WIDTH
+    for y in {text.y for text in texts}:  # what stands on one line does not touch
+        ends = sorted(
+            (text.x - _width(text.words, text.size), text.x)
+            if text.anchor == "end"
+            else (text.x, text.x + _width(text.words, text.size))
+            for text in texts
+            if text.y == y and text.anchor != "middle"
+        )
+        assert all(before[1] <= after[0] for before, after in pairwise(ends))
 
 
 def bars() -> Bars:

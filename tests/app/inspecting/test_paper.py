@@ -81,3 +81,39 @@ def test_the_terminal_writes_the_figure_that_was_asked_for(
     assert main(["inspect", *wrong, "--model", str(model_folder)]) == 1
     assert "no such layer" in capsys.readouterr().err
     assert main(["inspect", "missing.pdf", *told[1:], "--model", str(model_folder)]) == 1
+
+
+@pytest.mark.parametrize(
+    "out", ["missing/figure.svg", "paper.txt/figure.svg", "figure.bmp", "figure", "folder.svg"]
+)
+def test_where_nothing_can_be_written_is_told_before_the_paper_is_read(
+    tmp_path: Path,
+    model_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    out: str,
+) -> None:
+    monkeypatch.setattr(InspectedPaper, "read", lambda *_, **__: pytest.fail("the paper was read"))
+    (tmp_path / "paper.txt").write_text("A paper.")
+    (tmp_path / "folder.svg").mkdir()
+    asked = ["inspect", str(tmp_path / "paper.txt"), "--view", "band", "--out", str(tmp_path / out)]
+    assert main([*asked, "--model", str(model_folder)]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.endswith(".")
+
+
+def test_a_disk_that_is_full_is_one_sentence(
+    file: Path,
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def write_bytes(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    asked = ["inspect", str(file), "--view", "band", "--count", "40", "--out", str(tmp_path / "figure.svg")]
+    assert main([*asked, "--model", str(model_folder)]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "No space left on device" in said and said.endswith(".")

@@ -70,6 +70,32 @@ def test_cross_attention_of_a_sentence_and_of_all(store: ModelStore, summary: Su
     assert whole.arrays["weights"].shape == (len(summary.windows[0].summary_ids), 20)
 
 
+def test_own_words_are_numbered_as_the_steps_that_wrote_them(store: ModelStore, summary: Summary) -> None:
+    for sentence in (WHOLE_SUMMARY, 0):
+        (panel,) = shown(store, summary, "self", layer=1, head=1, sentence=sentence).panels
+        start, *read = panel.columns.labels
+        assert start == "\u201cthe start token\u201d"
+        assert list(panel.rows.labels[:-1]) == read
+
+
+def test_files_say_how_cells_were_pooled(
+    store: ModelStore, summary: Summary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, part = (shown(store, summary, "band", head=1, end=end) for end in (None, 20))
+    assert (str(whole.arrays["pooling"]), str(part.arrays["pooling"])) == ("mean", "none")
+    flow = shown(store, summary, "flow")
+    assert str(flow.arrays["pooling"]) == "sum" and flow.note.startswith("A column is the sum over ")
+    single = shown(store, summary, "zeroing", end=10)
+    assert str(single.arrays["pooling"]) == "none" and not single.note
+    monkeypatch.setattr("app.inspecting.views.MAX_CELLS", 8)
+    pooled = shown(store, summary, "zeroing", end=10)
+    group = -(-single.arrays["weights"].shape[1] // 8)
+    assert str(pooled.arrays["pooling"]) == "max"
+    assert pooled.note == f"A column is the largest change by one of {group} blocks."
+    first = single.arrays["weights"][:, :group].max(axis=1)
+    np.testing.assert_allclose(pooled.arrays["weights"][:, 0], first)
+
+
 def test_weights_and_norms_are_two_options_of_one_view(store: ModelStore, summary: Summary) -> None:
     plain = shown(store, summary, "cross", layer=1, head=1, option="attention").arrays["weights"]
     weighed = shown(store, summary, "cross", layer=1, head=1, option="norms").arrays["weights"]

@@ -12,19 +12,27 @@ _DOI = re.compile(r"\b(10\.\d{4,9}/[^\s\"<>{}|\\^~\[\]`]+)", re.IGNORECASE)
 _ARXIV = re.compile(
     r"\barxiv\s*:\s*(\d{4}\.\d{4,5})(v\d+)?(?:\s*\[([a-z-]+(?:\.[A-Z]{2})?)\])?", re.IGNORECASE
 )
+# What arXiv prints on the margin of its papers, with the date: wherever it stands, no other paper is meant.
+_STAMP = re.compile(r"\barXiv:(\d{4}\.\d{4,5})(v\d+)\s*\[[A-Za-z.-]+\]\s*\d{1,2}\s[A-Z][a-z]{2}\s\d{4}")
 _ARXIV_NAME = re.compile(r"(\d{2}(?:0[1-9]|1[0-2])\.\d{4,5})(v\d+)?")
 _SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }  # fmt: skip
+# Of a paper whose parts are not known, so much is looked at: about a title and an abstract.
+BEGINNING = 3_000
 NOTE = "% Made from what the file says of itself: check it before you cite."
 
 
 def to_bibtex(document: Document) -> str:
     """The entry: title, authors, year, DOI, arXiv id, as far as they are known."""
-    first_page = document.text[document.pages[0].start : document.pages[0].end] if document.pages else ""
-    doi = _DOI.search(first_page)
-    arxiv = _ARXIV.search(first_page) or _ARXIV_NAME.fullmatch(PurePath(document.name).stem)
+    beginning = _beginning(document)
+    doi = _DOI.search(beginning)
+    arxiv = (
+        _ARXIV_NAME.fullmatch(PurePath(document.name).stem)
+        or _STAMP.search(document.text, 0, _first_page_end(document))
+        or _ARXIV.search(beginning)
+    )
     fields = {"title": f"{{{_escaped(document.title or document.name)}}}"}
     if document.authors:
         fields["author"] = " and ".join(map(_author, document.authors))
@@ -37,6 +45,24 @@ def to_bibtex(document: Document) -> str:
         fields |= {"eprint": arxiv[1], "archiveprefix": "arXiv"}
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
     return "\n".join([NOTE, f"@misc{{{_key(document, str(year or ''))},", *lines, "}"]) + "\n"
+
+
+def _beginning(document: Document) -> str:
+    """What stands on the first page around the text, where a paper says its own DOI; in the text it says others'."""
+    end = _first_page_end(document)
+    front = [
+        document.text[section.start : min(section.end, end)]
+        for section in document.sections
+        if section.kind == "front" and section.start < end
+    ]
+    if front:
+        return "\n".join(front)
+    cited = (section.start for section in document.sections if section.kind == "references")
+    return document.text[: min(end, BEGINNING, next(cited, end))]
+
+
+def _first_page_end(document: Document) -> int:
+    return document.pages[0].end if document.pages else 0
 
 
 def _without_end(doi: str) -> str:

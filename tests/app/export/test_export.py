@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from app import export
-from app.documents import Document, Page, undivided
+from app.documents import Document, Page, Section, undivided
 from app.export import bibtex, blocks
 from app.export.several import BOM, cell
 from app.export.text import escaped
@@ -311,6 +311,36 @@ def test_an_arxiv_id_tells_the_year(name: str, text: str) -> None:
     paper = Document(name, "T", text, (Page(1, 0, len(text)),), undivided(text), (), year=2030)
     fields = _fields(export.to_bibtex(paper))
     assert (fields["eprint"], fields["year"], fields["archiveprefix"]) == ("2112.07916", "2021", "arXiv")
+
+
+CITED = "We follow arXiv:1706.03762 and 10.1000/cited. "
+STAMP = "arXiv:2112.07916v2 [cs.CL] 3 May 2022"
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "expected"),
+    [
+        ("x.pdf", {"front": "T, doi:10.1000/own", "body": CITED}, {"doi": "10.1000/own", "year": "2030"}),
+        ("x.pdf", {"front": "T, by J. Doe", "body": CITED, "references": f"{CITED} {CITED}"}, {"year": "2030"}),
+        ("x.pdf", {"body": "We go on. " * 300 + CITED}, {"year": "2030"}),
+        ("x.md", {"body": "We go on.", "references": CITED}, {"year": "2030"}),
+        ("x.pdf", {"body": f"T, doi:10.1000/own. {CITED}", "references": ""},
+         {"doi": "10.1000/own", "eprint": "1706.03762", "year": "2017", "archiveprefix": "arXiv"}),
+        ("2112.07916v2.pdf", {"front": f"T {CITED}"},
+         {"doi": "10.1000/cited", "eprint": "2112.07916", "year": "2021", "archiveprefix": "arXiv"}),
+        ("x.pdf", {"front": "T", "body": f"{CITED} {STAMP}"},
+         {"eprint": "2112.07916", "year": "2021", "archiveprefix": "arXiv"}),
+    ],
+)  # fmt: skip
+def test_a_reference_is_to_the_paper_and_not_to_what_it_cites(
+    name: str, texts: dict[str, str], expected: dict[str, str]
+) -> None:
+    text, sections = "", []
+    for kind, words in texts.items():
+        sections.append(Section("", len(text), len(text) + len(words), kind))  # type: ignore[arg-type]
+        text += words
+    paper = Document(name, "T", text, (Page(1, 0, len(text)),), tuple(sections), (), year=2030)
+    assert _fields(export.to_bibtex(paper)) == {"title": "{T}", **expected}
 
 
 def test_what_is_not_known_is_left_out() -> None:

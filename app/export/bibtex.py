@@ -83,7 +83,7 @@ def _key(document: Document, year: str) -> str:
     surname = ""
     if document.authors:
         name = document.authors[0]
-        surname = name.partition(",")[0] if "," in name else name.split()[-1]
+        surname = name.partition(",")[0] if "," in name else "".join(name.split()[-1:])
     word = next((word for word in _ascii(document.title).split() if len(word) > 3), "")
     return re.sub(r"[^a-z0-9]", "", f"{_ascii(surname)}{year}{word}") or "paper"
 

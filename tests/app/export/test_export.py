@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -349,6 +349,7 @@ def test_what_is_not_known_is_left_out() -> None:
     assert "@misc{paper," in export.to_bibtex(nothing)
 
 
+@example("", [" "])
 @given(st.text(), st.lists(st.text(min_size=1), max_size=3))
 def test_braces_of_a_reference_match_whatever_is_in_it(title: str, authors: list[str]) -> None:
     entry = export.to_bibtex(replace(document(title=title), authors=tuple(authors)))

@@ -13,6 +13,8 @@ import hashlib
 import json
 import multiprocessing
 import os
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,7 +75,7 @@ class PreparedPapers:
         """What `facts.json` says: source file and its hash, papers, tokens."""
         try:
             return json.loads((self.folder / "facts.json").read_text())
-        except FileNotFoundError as error:
+        except (OSError, ValueError) as error:  # none, or one that is no JSON
             raise DataError(
                 f"{self.folder} holds no prepared papers: run python -m longt5.training.corpus first."
             ) from error
@@ -104,6 +106,9 @@ def _start_worker(tokenizer_file: str) -> None:
     global _tokenizer
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
     _tokenizer = Tokenizer.from_file(tokenizer_file)
+    # A tokenizer.json keeps those that it was last used with, and every sentence would be cut or filled up.
+    _tokenizer.no_truncation()
+    _tokenizer.no_padding()
 
 
 def _tokenize(texts: tuple[str, str]) -> tuple[list[np.ndarray], np.ndarray] | None:
@@ -174,11 +179,36 @@ def _sha256(path: Path) -> str:
 
 
 def tokenizer_file(name: str, out: Path) -> Path:
-    """Returns the `tokenizer.json` of a folder or, brought from the Hub, of `out/tokenizer`."""
+    """Returns the `tokenizer.json` of a folder or, brought from the Hub, of `out/tokenizer`.
+
+    Raises:
+        DataError: there is no such tokenizer.
+    """
     if (Path(name) / "tokenizer.json").is_file():
         return Path(name) / "tokenizer.json"
-    AutoTokenizer.from_pretrained(name).save_pretrained(out / "tokenizer")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except Exception as error:  # each library in between has its own
+        reason = " ".join(str(error).split())
+        raise DataError(f"The tokenizer {name} can't be loaded: {reason}") from error
+    tokenizer.save_pretrained(out / "tokenizer")
     return out / "tokenizer" / "tokenizer.json"
+
+
+def check_tokenizer(folders: Iterable[PreparedPapers], tokenizer: str) -> None:
+    """Holds prepared folders against the folder or Hub id of the tokenizer they are used with.
+
+    Raises:
+        DataError: one was prepared with another tokenizer, or holds no prepared papers.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        expected = _sha256(tokenizer_file(tokenizer, Path(temporary)))
+    for papers in folders:
+        if papers.facts.get("tokenizer_sha256") != expected:
+            raise DataError(
+                f"{papers.folder} was prepared with another tokenizer than {tokenizer}: name that one, or run "
+                "python -m longt5.training.corpus again."
+            )
 
 
 def unfinished_files(corpus: Path, out: Path, tokenizer: Path) -> Iterator[tuple[Path, Path]]:
@@ -192,8 +222,12 @@ def unfinished_files(corpus: Path, out: Path, tokenizer: Path) -> Iterator[tuple
             yield file, folder
 
 
-def main() -> None:
-    """Prepares every train and validation file of a folder; files already prepared are left as they are."""
+def main() -> int:
+    """Prepares every train and validation file of a folder; files already prepared are left as they are.
+
+    Returns:
+        0, or 1 with a sentence on stderr where one can't be prepared.
+    """
     parser = argparse.ArgumentParser(description="Tokenize a folder of papers for training.")
     parser.add_argument(
         "--corpus", type=Path, required=True, help="folder with train-*.jsonl.zst and validation"
@@ -202,10 +236,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write the arrays to")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one per core")
     arguments = parser.parse_args()
-    tokenizer = tokenizer_file(arguments.tokenizer, arguments.out)
-    for file, folder in list(unfinished_files(arguments.corpus, arguments.out, tokenizer)):
-        prepare_file(file, tokenizer, folder, arguments.processes)
+    try:
+        tokenizer = tokenizer_file(arguments.tokenizer, arguments.out)
+        for file, folder in list(unfinished_files(arguments.corpus, arguments.out, tokenizer)):
+            prepare_file(file, tokenizer, folder, arguments.processes)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,9 +5,11 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pytest
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from longt5.training.corpus import PreparedPapers
+from longt5.training.corpus import DataError, PreparedPapers
 from longt5.training.corpus import main as prepare
 from longt5.training.objectives import Vocabulary
 from tests.longt5.training.conftest import run_command
@@ -52,3 +54,53 @@ def test_prepared_files_are_left_alone(prepared: Path) -> None:
     ]
     run_command(prepare, where)
     assert facts.stat().st_mtime_ns == before
+
+
+def test_what_a_tokenizer_was_saved_with_pads_and_cuts_nothing(prepared: Path, tmp_path: Path) -> None:
+    content = json.loads((prepared / "tokenizer" / "tokenizer.json").read_text())
+    tokenizer = Tokenizer.from_str(json.dumps(content))
+    tokenizer.enable_truncation(5)
+    tokenizer.enable_padding(length=5)
+    (tmp_path / "tokenizer").mkdir()
+    tokenizer.save(str(tmp_path / "tokenizer" / "tokenizer.json"))
+    where = [
+        "--corpus",
+        prepared / "corpus",
+        "--tokenizer",
+        tmp_path / "tokenizer",
+        "--out",
+        tmp_path / "data",
+    ]
+    assert run_command(prepare, [*where, "--processes", "1"]) == 0
+    padded, usual = (PreparedPapers(folder / "data" / "made") for folder in (tmp_path, prepared))
+    assert np.array_equal(padded.tokens, usual.tokens)
+    assert np.array_equal(padded.sentence_starts, usual.sentence_starts)
+    assert np.array_equal(padded.abstracts, usual.abstracts)
+
+
+def test_what_can_not_be_prepared_is_a_sentence(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train-none.jsonl").write_text('{"id": "1", "text": "", "abstract": ""}\n')
+    for tokenizer, sentence in (
+        (prepared / "tokenizer", "train-none.jsonl holds no papers"),
+        ("/no/such", "The tokenizer /no/such can't be loaded"),
+    ):
+        where = [
+            "--corpus",
+            tmp_path,
+            "--tokenizer",
+            tokenizer,
+            "--out",
+            tmp_path / "data",
+            "--processes",
+            "1",
+        ]
+        assert run_command(prepare, where) == 1
+        assert sentence in capsys.readouterr().err
+
+
+def test_facts_that_are_no_json_are_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "facts.json").write_text('{"papers": ')
+    with pytest.raises(DataError, match=r"run python -m longt5\.training\.corpus"):
+        len(PreparedPapers(tmp_path))

@@ -57,8 +57,10 @@ class GraphedLosses:
 
     def _record(self, batch: Batch) -> _Recorded:
         batch = Batch(*(tensor.clone() for tensor in vars(batch).values()))
-        weight = torch.ones((), device=batch.input_ids.device)
+        device = batch.input_ids.device
+        weight = torch.ones((), device=device)
         before = [gradient.clone() for gradient in self._gradients]
+        random_numbers = torch.cuda.get_rng_state(device)
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -70,4 +72,6 @@ class GraphedLosses:
         with torch.cuda.graph(graph, pool=self._memory):
             loss = self._loss(batch)
             (loss * weight).backward()
+        # What was drawn so far dropped out nothing that counts, and a resumed run, which records anew, draws it again.
+        torch.cuda.set_rng_state(random_numbers, device)
         return _Recorded(graph, batch, weight, loss.detach())

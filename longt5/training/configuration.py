@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from longt5.training.objectives import OBJECTIVES
 
+# The least of each whole number in a configuration.
+COUNTS = {
+    "target_tokens": 2,
+    "batch_tokens": 1,
+    "accumulation_steps": 1,
+    "warmup_steps": 0,
+    "max_steps": 1,
+    "workers": 0,
+    "threads": 1,
+    "seed": 0,
+    "log_steps": 1,
+    "validation_steps": 1,
+    "validation_batches": 1,
+}
+
 
 class ConfigurationError(Exception):
     """A configuration can't be used; the message is a sentence that says what to change."""
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_weights(values: object) -> bool:
+    """Whether it is a dictionary of numbers above 0, and not empty."""
+    return isinstance(values, dict) and bool(values) and all(_is_number(v) and v > 0 for v in values.values())
 
 
 @dataclass(frozen=True)
@@ -28,12 +57,16 @@ class Stage:
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError for what can't be meant."""
-        if not self.objectives or not set(self.objectives) <= set(OBJECTIVES):
-            raise ConfigurationError(f"A stage needs objectives among {', '.join(OBJECTIVES)}.")
-        if self.share <= 0 or self.source_tokens < 16 or not 0 <= self.dropout < 1:
+        if not _are_weights(self.objectives) or not set(self.objectives) <= set(OBJECTIVES):
             raise ConfigurationError(
-                "A stage needs a share above 0, at least 16 source_tokens, and a dropout from 0 to below 1."
+                f"A stage needs objectives among {', '.join(OBJECTIVES)}, with weights above 0."
             )
+        if not _is_number(self.share) or self.share <= 0:
+            raise ConfigurationError("A stage needs a share above 0.")
+        if not _is_count(self.source_tokens, 16):
+            raise ConfigurationError("A stage needs source_tokens, a whole number of at least 16.")
+        if not _is_number(self.dropout) or not 0 <= self.dropout < 1:
+            raise ConfigurationError("The dropout of a stage must be from 0 to below 1.")
 
 
 @dataclass(frozen=True)
@@ -104,14 +137,29 @@ class TrainingConfig:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ConfigurationError(f"{name} must be one of {', '.join(allowed)}.")
+        for name in ("data", "tokenizer", "output", "validation"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigurationError(f"{name} must be text.")
+        for name, least in COUNTS.items():
+            value = getattr(self, name)
+            if not _is_count(value, least) and not (name == "threads" and value is None):
+                raise ConfigurationError(f"{name} must be a whole number from {least} on.")
+        for name in ("max_minutes", "learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            if not (_is_number(value) and value > 0) and not (name == "max_minutes" and value is None):
+                raise ConfigurationError(f"{name} must be above 0.")
+        if not _is_number(self.checkpoint_minutes) or self.checkpoint_minutes < 0:
+            raise ConfigurationError("checkpoint_minutes must be 0 or more.")
+        if not _is_number(self.cooldown) or not 0 <= self.cooldown <= 1:
+            raise ConfigurationError("cooldown must be from 0 to 1.")
         if (self.model is None) == (self.checkpoint is None):
             raise ConfigurationError("Give either model (a fresh one) or checkpoint (one to go on from).")
         if self.cuda_graphs and self.mixed_precision == "fp16":
             raise ConfigurationError(
                 "cuda_graphs do not go with fp16, whose scale changes from step to step: use bf16."
             )
-        if not self.sources:
-            raise ConfigurationError("Give sources: prepared folders, each with a weight.")
+        if not _are_weights(self.sources):
+            raise ConfigurationError("Give sources: prepared folders, each with a weight above 0.")
         if not self.stages or abs(sum(stage.share for stage in self.stages) - 1) > 1e-6:
             raise ConfigurationError("Give stages whose shares add up to 1.")
 

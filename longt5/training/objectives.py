@@ -85,7 +85,7 @@ class Vocabulary:
     def mask(self) -> int:
         """The mask token's id. Raises ValueError where the tokenizer has none."""
         if self.mask_token_id is None:
-            raise ValueError("The objectives gap and extract need a tokenizer with a mask token.")
+            raise ValueError(f"The objectives {' and '.join(MASKING)} need a tokenizer with a mask token.")
         return self.mask_token_id
 
 
@@ -201,6 +201,7 @@ OBJECTIVES: dict[str, Objective] = {
     "continuation": continuation,
     "abstract": abstract,
 }
+MASKING = ("gap", "extract")  # those that need a tokenizer with a mask token
 
 
 def overlap_with_abstract(

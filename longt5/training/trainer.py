@@ -27,17 +27,17 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 from tqdm.auto import tqdm
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.optimization import Adafactor
 
 from longt5 import LongT5Config, LongT5ForConditionalGeneration
 from longt5.layers import Projections
 from longt5.training.batches import Batch, PaperSources, batches_from, stage_batches
 from longt5.training.configuration import ConfigurationError, TrainingConfig
-from longt5.training.corpus import DataError
+from longt5.training.corpus import DataError, PreparedPapers, check_tokenizer
 from longt5.training.graphs import GraphedLosses
 from longt5.training.initialization import initialize_to_copy
-from longt5.training.objectives import Vocabulary
+from longt5.training.objectives import MASKING, Vocabulary
 from longt5.training.optimizer import muon
 from longt5.training.plot import draw_training
 from longt5.training.validation import Validation, mean_loss
@@ -73,8 +73,9 @@ class Trainer:
         """Loads data and model, and the checkpoint if `resume`.
 
         Raises:
-            ConfigurationError: no checkpoint to resume from, or a vocabulary larger than the model's.
-            DataError: a folder named in the configuration holds no prepared papers.
+            ConfigurationError: no checkpoint to resume from, a tokenizer or a model that can't be used, or no folder to
+                write to.
+            DataError: a folder named in the configuration holds no prepared papers, or those of another tokenizer.
         """
         self.config = config
         self.folder = Path(config.output)
@@ -87,7 +88,9 @@ class Trainer:
         )
         self.main = self.accelerator.is_main_process
         set_seed(config.seed, device_specific=True)
-        self.tokenizer = AutoTokenizer.from_pretrained(config.tokenizer)
+        self.tokenizer = load_tokenizer(config)
+        names = {**config.sources, config.validation: 1.0}
+        check_tokenizer([PreparedPapers(Path(config.data) / name) for name in names], config.tokenizer)
         self.papers = PaperSources(Path(config.data), config.sources)
         self.vocabulary = Vocabulary.of(self.tokenizer, self.papers.papers_with_unit)
         model = build_model(config)
@@ -103,11 +106,27 @@ class Trainer:
         if resume:
             self._resume()
         elif self.main:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "log.jsonl").write_text("")
+            self._start_anew()
         if self.main:
             manifest = run_manifest(config, self.papers, self.accelerator.num_processes)
             (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
+
+    def _start_anew(self) -> None:
+        """Empties the log and removes the checkpoints of a run before, which this one would be resumed from.
+
+        Raises:
+            ConfigurationError: the folder can't be written to.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "log.jsonl").write_text("")
+            for folder in (self.folder / name for name in CHECKPOINTS):
+                if folder.is_dir():
+                    shutil.rmtree(folder)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The folder {self.folder} can't be written to ({error.strerror}): name another output."
+            ) from error
 
     def run(self) -> TrainingState:
         """Trains to the end, or until `stop_asked` is set on any process; returns the state reached."""
@@ -303,17 +322,47 @@ class _Log:
             draw_training(self.folder / "log.jsonl", self.folder / "loss.svg")
 
 
+def load_tokenizer(config: TrainingConfig) -> PreTrainedTokenizerBase:
+    """Returns the tokenizer of a run.
+
+    Raises:
+        ConfigurationError: it can't be loaded, or lacks a token that the run needs.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(config.tokenizer)
+    except Exception as error:  # each library in between has its own
+        raise ConfigurationError(
+            f"The tokenizer {config.tokenizer} can't be loaded: {_reason(error)}"
+        ) from error
+    masking = any(name in MASKING for stage in config.stages for name in stage.objectives)
+    for name in ("pad_token", "eos_token", *(["mask_token"] if masking else [])):
+        if getattr(tokenizer, name) is None:
+            wanted = f" for the objectives {' and '.join(MASKING)}" if name == "mask_token" else ""
+            raise ConfigurationError(
+                f"The tokenizer {config.tokenizer} has no {name}{wanted}: take another one, or add it."
+            )
+    return tokenizer
+
+
 def build_model(config: TrainingConfig) -> LongT5ForConditionalGeneration:
     """Returns the model a run begins with.
 
     Raises:
-        ConfigurationError: the model has no room for its initialization.
+        ConfigurationError: it can't be loaded or built, or has no room for its initialization.
     """
     if config.checkpoint is not None:
-        model = LongT5ForConditionalGeneration.from_pretrained(config.checkpoint, dtype=torch.float32)
+        try:
+            model = LongT5ForConditionalGeneration.from_pretrained(config.checkpoint, dtype=torch.float32)
+        except Exception as error:  # each library in between has its own
+            raise ConfigurationError(
+                f"The checkpoint {config.checkpoint} can't be loaded: {_reason(error)}"
+            ) from error
     else:
         assert config.model is not None
-        model = LongT5ForConditionalGeneration(LongT5Config(**config.model))
+        try:
+            model = LongT5ForConditionalGeneration(LongT5Config(**config.model))
+        except Exception as error:  # of the configuration's validation, of unknown activations, of memory
+            raise ConfigurationError(f"The model can't be built: {_reason(error)}") from error
         if config.initialization == "copying":
             try:
                 initialize_to_copy(model, torch.Generator().manual_seed(config.seed))
@@ -322,6 +371,11 @@ def build_model(config: TrainingConfig) -> LongT5ForConditionalGeneration:
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable()
     return model
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
@@ -361,17 +415,17 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True, help="JSON file, see configs/")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     arguments = parser.parse_args()
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     try:
         trainer = Trainer(TrainingConfig.load(arguments.config), resume=arguments.resume)
+
+        def ask_to_stop(*_: object) -> None:
+            trainer.stop_asked = True
+
+        signal.signal(signal.SIGTERM, ask_to_stop)
+        signal.signal(signal.SIGINT, ask_to_stop)
+        trainer.run()
     except (ConfigurationError, DataError) as error:
         print(error, file=sys.stderr)
         return 1
-
-    def ask_to_stop(*_: object) -> None:
-        trainer.stop_asked = True
-
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    trainer.run()
     return 0

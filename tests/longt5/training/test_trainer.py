@@ -1,5 +1,6 @@
 """The training command on a small made-up corpus: it learns, is resumed exactly, and runs in several processes."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -19,7 +20,8 @@ from longt5.layers import Projections
 from longt5.training.batches import Batch
 from longt5.training.configuration import ConfigurationError, Stage, TrainingConfig
 from longt5.training.corpus import DataError
-from longt5.training.trainer import Trainer, TrainingState, main, set_dropout
+from longt5.training.graphs import GraphedLosses
+from longt5.training.trainer import CHECKPOINTS, Trainer, TrainingState, main, set_dropout
 from longt5.training.validation import mean_loss
 from tests.longt5.training.conftest import run_command
 
@@ -161,6 +163,34 @@ def test_graphs_learn_the_same(config: TrainingConfig, tmp_path: Path) -> None:
         assert first == pytest.approx(second, rel=1e-3)
 
 
+def test_a_recording_leaves_the_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a resumed run, which records anew, would draw other dropout. Here a graph is no more than what it records."""
+
+    class Nothing(contextlib.AbstractContextManager):
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def wait_stream(self, stream: object) -> None: ...
+
+    if not torch.cuda.is_available():
+        for name in ("CUDAGraph", "Stream", "current_stream", "graph", "graph_pool_handle", "stream"):
+            monkeypatch.setattr(torch.cuda, name, Nothing)
+        monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.get_rng_state())
+        monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: torch.set_rng_state(state))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    weight = nn.Parameter(torch.ones(8, device=device))
+    dropout = nn.Dropout(0.5)
+    ids = torch.ones((1, 8), dtype=torch.long, device=device)
+    graphed = GraphedLosses(lambda batch: (dropout(weight) * batch.input_ids).sum(), [weight])
+    torch.manual_seed(0)
+    graphed._record(Batch(ids, ids, ids))
+    after = torch.rand(4, device=device)
+    torch.manual_seed(0)
+    assert torch.equal(after, torch.rand(4, device=device))
+    assert not weight.grad.any() or device == "cpu"  # where what is recorded runs too
+
+
 def in_two_processes(*command: str) -> None:
     """Runs `python COMMAND` twice, as ranks of one run; on one machine without GPUs they talk through gloo."""
     launch = [
@@ -276,6 +306,45 @@ def test_state_survives_saving(tmp_path: Path) -> None:
         ({"stages": [{"share": 1, "source_tokens": 64, "objectives": {"poetry": 1}}]}, "objectives among"),
         ({"stages": [{"share": 0.5, "source_tokens": 64, "objectives": {"gap": 1}}]}, "add up to 1"),
         ({"stages": [{"share": 1, "source_tokens": 4, "objectives": {"gap": 1}}]}, "at least 16"),
+        ({"stages": [{"share": 1, "source_tokens": 64, "objectives": {"gap": 0}}]}, "weights above 0"),
+        ({"stages": [{"share": 1, "source_tokens": 64, "objectives": ["gap"]}]}, "weights above 0"),
+        ({"stages": [{"share": 1, "source_tokens": 64.5, "objectives": {"gap": 1}}]}, "whole number"),
+        *(
+            ({name: value}, f"{name} must be a whole number from {least}")
+            for name, least in (
+                ("target_tokens", 2),
+                ("batch_tokens", 1),
+                ("accumulation_steps", 1),
+                ("max_steps", 1),
+                ("log_steps", 1),
+                ("validation_steps", 1),
+                ("validation_batches", 1),
+                ("workers", 0),
+                ("warmup_steps", 0),
+                ("threads", 1),
+                ("seed", 0),
+            )
+            for value in (least - 1, least + 0.5, "many")
+        ),
+        *(
+            ({name: value}, f"{name} must be above 0")
+            for name in ("max_minutes", "learning_rate", "clip_norm")
+            for value in (0, -1, "much")
+        ),
+        ({"checkpoint_minutes": -1}, "checkpoint_minutes must be 0 or more"),
+        ({"cooldown": 1.5}, "cooldown must be from 0 to 1"),
+        ({"sources": {}}, "weight above 0"),
+        ({"sources": {"made": 0}}, "weight above 0"),
+        ({"sources": {"made": -1}}, "weight above 0"),
+        ({"sources": ["made"]}, "weight above 0"),
+        ({"data": 5}, "data must be text"),
+        ({"tokenizer": "/no/such"}, "The tokenizer /no/such can't be loaded"),
+        ({"model": None, "checkpoint": "/no/such"}, "The checkpoint /no/such can't be loaded"),
+        ({"model": {"d_model": "big"}}, "The model can't be built"),
+        ({"model": {"num_heads": -4}}, "num_heads must be at least 1"),
+        ({"model": {"feed_forward_proj": "gated-swishy"}}, "swishy"),
+        ({"model": {"colours": 3, "vocab_size": 4}}, "The tokenizer has"),
+        ({"output": "/dev/null/out"}, "The folder /dev/null/out can't be written"),
         (
             {"initialization": "copying", "model": {"d_model": 32, "d_kv": 16, "num_layers": 1}},
             "copying initialization",
@@ -292,7 +361,64 @@ def test_wrong_settings_are_sentences(
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**dataclasses.asdict(config), **change}))
     assert run_command(main, ["--config", path]) == 1
-    assert sentence in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert sentence in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("missing", ["mask_token", "pad_token", "eos_token"])
+def test_a_tokenizer_that_lacks_a_token_is_a_sentence(
+    config: TrainingConfig, tmp_path: Path, missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Even where only the first stage wants it."""
+    shutil.copytree(config.tokenizer, tmp_path / "tokenizer")
+    settings = tmp_path / "tokenizer" / "tokenizer_config.json"
+    settings.write_text(
+        json.dumps(
+            {name: value for name, value in json.loads(settings.read_text()).items() if name != missing}
+        )
+    )
+    stages = (Stage(0.5, 64, {"gap": 1.0}), Stage(0.5, 400, {"abstract": 1.0}))
+    config = dataclasses.replace(config, tokenizer=str(tmp_path / "tokenizer"), stages=stages)
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+    assert run_command(main, ["--config", tmp_path / "config.json"]) == 1
+    said = capsys.readouterr().err
+    assert f"no {missing}" in said and "Traceback" not in said
+    if missing == "mask_token":
+        Trainer(dataclasses.replace(config, stages=(Stage(1.0, 400, {"abstract": 1.0}),)))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_papers_that_give_nothing_while_training_are_a_sentence(
+    config: TrainingConfig, tmp_path: Path, workers: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = (Stage(0.5, 5000, {"continuation": 1.0}), Stage(0.5, 400, {"abstract": 1.0}))
+    config = dataclasses.replace(config, stages=stages, workers=workers)
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+    assert run_command(main, ["--config", tmp_path / "config.json"]) == 1
+    said = capsys.readouterr().err
+    assert "The papers give no example of continuation" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("source", ["made", "validation"])
+def test_data_of_another_tokenizer_is_a_sentence(config: TrainingConfig, tmp_path: Path, source: str) -> None:
+    shutil.copytree(config.data, tmp_path / "data")
+    facts = tmp_path / "data" / source / "facts.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "tokenizer_sha256": "0" * 64}))
+    with pytest.raises(DataError, match=f"{source} was prepared with another tokenizer than .*tokenizer: "):
+        Trainer(dataclasses.replace(config, data=str(tmp_path / "data")))
+
+
+def test_a_run_that_starts_anew_is_never_resumed_as_the_one_before(config: TrainingConfig) -> None:
+    """Though it is killed before it saves."""
+    config = dataclasses.replace(config, max_steps=1)
+    for name in CHECKPOINTS:
+        Trainer(config).run()
+        out = Path(config.output)
+        if name != "checkpoint":
+            (out / "checkpoint").rename(out / name)
+        Trainer(config)
+        with pytest.raises(ConfigurationError, match="start without --resume"):
+            Trainer(config, resume=True)
 
 
 @pytest.mark.parametrize(

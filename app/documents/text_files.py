@@ -111,9 +111,9 @@ def _unquoted(value: str) -> str:
 def _first_title(headings: Sequence[Line]) -> str | None:
     """The first of the headings of the highest level, unless the sections begin with it."""
     for heading in headings:
-        kind, label = named_kind(heading.text), heading_label(heading.text)
-        if heading.level > 1 or kind == "front":
+        if heading.level > 1 or (kind := named_kind(heading.text)) == "front":
             continue
+        label = heading_label(heading.text)
         # A letter is rather an article: `A survey of surveys`.
         numbered = label is not None and label.style != "letter"
         return None if kind or numbered else heading.text
@@ -126,34 +126,36 @@ def _with_headings(pages: Sequence[Sequence[str]]) -> Pages:
     fences = _fences(pages)
     for number, page in enumerate(pages):
         lines: list[Line] = []
-        block = 0  # lines since the last empty one, without headings and code
+        block = 0  # lines since the last that was empty, a heading or code
         for position, line in enumerate(page):
-            if (number, position) in fences:
+            code = (number, position) in fences
+            heading = None if code else _heading(line, lines[-block:] if block in (1, 2) else ())
+            if heading is None:
                 lines.append(Line(line))
-                block = 0
+                block = 0 if code or not line.strip() else block + 1
                 continue
-            heading = _HEADING.fullmatch(line) if len(line) < HEADING_CHARACTERS else None
-            if heading is not None:
-                _append_heading(lines, heading[2], len(heading[1]))
-                block = 0
-                continue
-            underline = _UNDERLINE.fullmatch(line) if block in (1, 2) else None
-            if underline and not _NO_HEADING.match(lines[-block].text):
-                words = " ".join(each.text.strip() for each in lines[-block:])
-                if len(words) < HEADING_CHARACTERS:
-                    del lines[-block:]
-                    _append_heading(lines, words, 1 if underline[1][0] == "=" else 2)
-                    block = 0
-                    continue
-            lines.append(Line(line))
-            block = block + 1 if line.strip() else 0
+            words, level, underlined = heading
+            del lines[len(lines) - underlined :]
+            # Headings stand alone, with or without empty lines around them.
+            lines += [Line(""), Line(_ATTRIBUTES.sub("", words), bold=True, level=level), Line("")]
+            block = 0
         found.append(lines)
     return found
 
 
-def _append_heading(lines: list[Line], words: str, level: int) -> None:
-    """Headings stand alone, with or without empty lines around them."""
-    lines += [Line(""), Line(_ATTRIBUTES.sub("", words), bold=True, level=level), Line("")]
+def _heading(line: str, before: Sequence[Line]) -> tuple[str, int, int] | None:
+    """Words and level of a heading that ends with a line, and how many of the lines before are underlined by it."""
+    if len(line) >= HEADING_CHARACTERS:
+        return None
+    if found := _HEADING.fullmatch(line):
+        return found[2], len(found[1]), 0
+    underline = _UNDERLINE.fullmatch(line)
+    if underline is None or not before or _NO_HEADING.match(before[0].text):
+        return None
+    words = " ".join(each.text.strip() for each in before)
+    if len(words) >= HEADING_CHARACTERS:
+        return None
+    return words, 1 if underline[1][0] == "=" else 2, len(before)
 
 
 def _fences(pages: Sequence[Sequence[str]]) -> set[tuple[int, int]]:

@@ -59,7 +59,9 @@ def _doing(paper: Paper) -> str:
 def _item(paper: Paper, shown: bool, ahead: int) -> str:
     current = ' aria-current="true"' if shown else ""
     title, key = text(paper.title), text(paper.id)
-    name = f'<span class="shelf-name" dir="auto">{text(paper.name)}</span>' if paper.name != paper.title else ""
+    name = (
+        f'<span class="shelf-name" dir="auto">{text(paper.name)}</span>' if paper.name != paper.title else ""
+    )
     stop = _button("stop", key, f"Stop {title}", "\u25a0") if paper.busy and not paper.stopping else ""
     return (
         f'<li class="shelf-{paper.state}"><button type="button" class="shelf-open" data-action="open" '

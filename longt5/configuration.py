@@ -65,9 +65,8 @@ class LongT5Config(configuration_longt5.LongT5Config):
             raise ValueError(f"dropout_rate must be from 0 to 1, not {self.dropout_rate}.")
         if not self.layer_norm_epsilon >= 0:
             raise ValueError(f"layer_norm_epsilon must not be below 0, as {self.layer_norm_epsilon} is.")
-        if (
-            self.relative_attention_num_buckets < 4
-        ):  # a half for each direction, half of that for one distance each
+        # A half for each direction, and of that one for distances of their own.
+        if self.relative_attention_num_buckets < 4:
             raise ValueError(
                 f"relative_attention_num_buckets must be at least 4, not {self.relative_attention_num_buckets}."
             )

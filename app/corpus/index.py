@@ -93,6 +93,8 @@ def _paper(row: Row, pages: Sequence[str]) -> dict[str, Any]:
     if row["model"]:
         made.append(f"Model {row['model']}; {row['seconds']:.0f} seconds.")
     return {
+        # A page that was loaded before the folder was written anew tells by it that this is not what it lists here.
+        "key": _key(row),
         "files": [row["file"], *row["other_files"]],
         "document": document if row["file"].lower().endswith(".pdf") else None,
         "links": links,

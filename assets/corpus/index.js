@@ -67,7 +67,7 @@ const library = (() => {
   }
 
   /** The paper of a row; its chunk is a script beside the page, as pages without a server may load nothing else. */
-  async function fetched({ chunk, place }) {
+  async function fetched({ chunk, place, key }) {
     if (!papers.has(chunk)) {
       papers.set(chunk, new Promise((resolve, reject) => {
         arrived.set(chunk, resolve);
@@ -76,7 +76,10 @@ const library = (() => {
         document.head.append(script);
       }));
     }
-    return (await papers.get(chunk))[place];
+    const paper = (await papers.get(chunk))[place];
+    // A run that went on may have written the folder anew since the page was loaded, and another paper stands there.
+    if (paper?.key !== key) throw new Error();
+    return paper;
   }
 
   async function open(number) {
@@ -89,12 +92,16 @@ const library = (() => {
     document.querySelector("main").classList.add("open");
     const place = at("paper");
     place.hidden = false;
+    // Until the paper is here, what was open before does not stand under its name.
+    place.replaceChildren(closer());
+    let shown;
     try {
-      const paper = await fetched(rows[number]);
-      if (current === number) place.replaceChildren(...told(rows[number], paper));
+      shown = told(rows[number], await fetched(rows[number]));
     } catch {
-      place.replaceChildren(closer(), element("p", { class: "error", text: "This summary is not beside the page; copy the folder index along with index.html." }));
+      shown = [closer(), element("p", { class: "error", text: "This summary is not beside the page; copy the folder index along with index.html, or load this page again." })];
     }
+    if (current !== number) return; // another one was opened, or this one closed
+    place.replaceChildren(...shown);
     place.scrollTop = 0;
     place.focus();
   }

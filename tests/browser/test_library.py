@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.corpus.index import write_index
+from app.corpus.index import PAPER_ROWS, write_index
 from app.corpus.ledger import Ledger, parts_of
 from app.corpus.rows import failure_row
 from app.corpus.sources import SourceFile
@@ -159,3 +159,38 @@ def test_narrow_it_shows_one_thing_at_a_time(opened: Callable[..., Page]) -> Non
     page.locator("#paper .close").click()
     expect(page.locator("#rows")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_page_whose_folder_was_written_anew_shows_no_other_paper(
+    opened: Callable[..., Page], tmp_path: Path
+) -> None:
+    write_index(tmp_path, make_table(tmp_path, 3), [])
+    page = opened(folder=tmp_path)
+    with Ledger(tmp_path / "later", {}, resume=False) as ledger:
+        for number in (2, 1):
+            ledger.add(made_up_row(number))
+    write_index(tmp_path, parts_of(tmp_path / "later"), [])
+    page.locator("#rows button").nth(1).click()
+    expect(page.locator("#paper h2")).to_have_text("Paper 1")
+    for moved_or_gone in (0, 2):
+        page.locator("#rows button").nth(moved_or_gone).click()
+        expect(page.locator("#paper .error")).to_contain_text("or load this page again")
+        assert page.locator("#paper h2").count() == 0
+
+
+def test_a_paper_that_comes_late_changes_nothing(opened: Callable[..., Page]) -> None:
+    page = opened()
+    page.locator("#rows button").nth(PAPER_ROWS + 1).click()
+    other = page.locator("#paper h2")
+    expect(other).to_have_text(f"Paper {PAPER_ROWS + 1}")
+    page.evaluate("document.head.append = (script) => { window.script = script; }")
+    page.locator("#rows button").nth(1).click()
+    expect(page.locator("#paper .close")).to_be_visible()
+    assert other.count() == 0
+    page.locator("#rows button").nth(PAPER_ROWS + 1).click()
+    expect(other).to_have_text(f"Paper {PAPER_ROWS + 1}")
+    page.focus("#words")
+    page.evaluate("window.script.onerror()")
+    expect(other).to_have_text(f"Paper {PAPER_ROWS + 1}")
+    assert page.locator("#paper .error").count() == 0
+    expect(page.locator("#words")).to_be_focused()

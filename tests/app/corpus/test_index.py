@@ -35,7 +35,7 @@ def test_every_row_is_in_the_list_and_leads_to_its_paper(
     for number, line in enumerate(lines):
         chunk, papers = called(tmp_path / "index" / f"papers-{line['chunk']}.js")
         paper, row = papers[line["place"]], made_up_row(number)
-        assert chunk == line["chunk"] and paper["files"] == [row["file"]]
+        assert chunk == line["chunk"] and paper["key"] == line["key"] and paper["files"] == [row["file"]]
         assert line["title"] == (row["title"] or Path(row["file"]).name)
         texts = [sentence["text"] for part in paper["parts"] for sentence in part["sentences"]]
         assert texts == [sentence["text"] for sentence in row["sentences"]]

@@ -1,6 +1,7 @@
 """FlaxLongT5ForConditionalGeneration: `generate` reads a GenerationConfig and starts the loops of `search`."""
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,7 +77,7 @@ class FlaxLongT5ForConditionalGeneration(FlaxLongT5PreTrainedModel):
         Returns:
             sequences `(batch * num_return_sequences, max_length)`, padded behind the end; with beams also scores.
         Raises:
-            ValueError: an option is unknown or not supported, or lengths contradict each other.
+            ValueError: an option is unknown, not supported or out of range, or lengths contradict each other.
         """
         config = copy.deepcopy(generation_config or self._generation_config())
         unknown = config.update(**options)
@@ -156,6 +157,8 @@ class FlaxLongT5ForConditionalGeneration(FlaxLongT5PreTrainedModel):
             raise ValueError(
                 "generate() does not sample with beams in JAX: set num_beams to 1 or leave out do_sample."
             )
+        if config.do_sample:
+            _check_sampling(config)
         returned = config.num_return_sequences or 1
         if returned > beams and not config.do_sample:
             raise ValueError("num_return_sequences is at most num_beams, unless texts are sampled.")
@@ -199,6 +202,23 @@ class FlaxLongT5ForConditionalGeneration(FlaxLongT5PreTrainedModel):
             renormalize_logits=bool(config.renormalize_logits),
             processors=processors,
         )
+
+
+def _check_sampling(config: GenerationConfig) -> None:
+    """Holds what sampling goes by against what can be drawn from: scores that are no numbers would draw nonsense.
+
+    Raises:
+        ValueError: one is out of range.
+    """
+    temperature, top_k, top_p = _or(config.temperature, 1.0), _or(config.top_k, 50), _or(config.top_p, 1.0)
+    if not 0 < temperature < math.inf:
+        raise ValueError(
+            f"temperature must be above 0, not {temperature}: for the likeliest tokens leave out do_sample."
+        )
+    if not isinstance(top_k, int) or top_k < 0:
+        raise ValueError(f"top_k must be a number of tokens, or 0 for all of them, not {top_k}.")
+    if not 0 <= top_p <= 1:
+        raise ValueError(f"top_p must be from 0 to 1, not {top_p}.")
 
 
 def _or(value: Any, default: Any) -> Any:

@@ -127,7 +127,9 @@ def _narrowed(scores: Array, s: Settings) -> Array:
     if s.top_p < 1.0:
         ordered, order = jax.lax.top_k(scores, scores.shape[-1])
         before = jnp.cumsum(jax.nn.softmax(ordered, axis=-1), axis=-1) - jax.nn.softmax(ordered, axis=-1)
-        kept = jnp.where(before < s.top_p, ordered, -jnp.inf)
+        # The likeliest stays whatever `top_p` is: with no token left, nonsense would be drawn.
+        stays = (before < s.top_p) | (jnp.arange(scores.shape[-1]) == 0)
+        kept = jnp.where(stays, ordered, -jnp.inf)
         rows = jnp.arange(len(scores))[:, None]
         scores = jnp.full_like(scores, -jnp.inf).at[rows, order].set(kept)
     return scores

@@ -80,7 +80,7 @@ def test_sampling_draws_what_is_likely(pair: Pair) -> None:
     assert set(first[:, 1].tolist()) <= set(jax.lax.top_k(logits, 5)[1].tolist())
 
 
-@pytest.mark.parametrize("top_p", [0.3, 0.8, 1.0])
+@pytest.mark.parametrize("top_p", [0.0, 0.3, 0.8, 1.0])
 def test_top_p_against_transformers(top_p: float) -> None:
     import torch
     from transformers import TopPLogitsWarper
@@ -99,6 +99,11 @@ def test_top_p_against_transformers(top_p: float) -> None:
         ({"num_beams": 2, "num_return_sequences": 3}, "num_return_sequences"),
         ({"min_new_tokens": 30}, "raise max_new_tokens"),
         ({"num_beam": 2}, "does not know num_beam"),
+        ({"do_sample": True, "temperature": 0.0}, "leave out do_sample"),
+        ({"do_sample": True, "temperature": -1.0}, "temperature must be above 0"),
+        ({"do_sample": True, "top_k": -1}, "top_k must be a number"),
+        ({"do_sample": True, "top_p": -0.1}, "top_p must be from 0 to 1"),
+        ({"do_sample": True, "top_p": 1.5}, "top_p must be from 0 to 1"),
     ],
 )
 def test_what_is_not_there_is_refused(pair: Pair, options: dict, reason: str) -> None:

@@ -31,8 +31,8 @@ class ReadingLimits:
     seconds: float = 300.0
     """Wall clock for the whole file; what was read by then is kept, with a note."""
     page_seconds: float = 10.0
-    """Processor time for opening the file, for one page, and for all failing pages together; four times that is the
-    longest wait for a sign of life from the reader."""
+    """Processor time for opening the file and for one page; three times that for all failing pages together, and four
+    times is the longest wait for a sign of life from the reader."""
     memory_bytes: int = 1024 * MiB
     max_recognized_pages: int = 100
     """Pages without text that are recognized on their pictures; `seconds` counts for them once more."""

@@ -54,6 +54,9 @@ METADATA_CHARACTERS = 2_000
 LABEL_CHARACTERS = 20
 # If that many pages at the start are too much, so is the document.
 HOPELESS_PAGES = 5
+# So many pages may use up their time in vain: a plot or two of a million points cost their own pages and not those
+# after them, while a file full of such pages is given up long before the time for the whole of it is over.
+SLOW_PAGES = 3
 NICENESS = 19  # the page, at 0, and the model, at `app.work.NICENESS`, go first
 PR_SET_PDEATHSIG = 1  # in linux/prctl.h
 
@@ -166,7 +169,7 @@ def read_pdf(
         lost_seconds += time.process_time() - started
         only_failures += failed != "damaged"
         # Pages that cost much and give nothing: the rest would do the same.
-        if lost_seconds > page_seconds or only_failures == HOPELESS_PAGES:
+        if lost_seconds > SLOW_PAGES * page_seconds or only_failures == HOPELESS_PAGES:
             _say(end="time")
             return
     _say(end="done")

@@ -112,10 +112,21 @@ def test_broken_title_is_no_obstacle(info: bytes, tmp_path: Path) -> None:
     assert messages(pdf_files.pdf_of([pdf_files.lines("Text")], info=info), tmp_path)[-1] == {"end": "done"}
 
 
-def test_slow_page_is_skipped_and_the_next_one_read(tmp_path: Path) -> None:
-    data = pdf_files.pdf_of([pdf_files.lines("One"), pdf_files.slow_page(), pdf_files.lines("Three")])
+def test_slow_pages_are_skipped_and_the_next_one_is_read(tmp_path: Path) -> None:
+    slow = pdf_files.slow_page()
+    data = pdf_files.pdf_of([pdf_files.lines("One"), slow, slow, pdf_files.lines("Four")])
     found = messages(data, tmp_path, page_seconds=0.3)
-    assert found[2] == {"page": 2, "failed": "time"}
+    assert found[2:4] == [{"page": 2, "failed": "time"}, {"page": 3, "failed": "time"}]
+    assert found[4]["lines"][0][0] == "Four"
+    assert found[5:] == [{"end": "done"}]
+
+
+def test_file_of_slow_pages_is_given_up(tmp_path: Path) -> None:
+    data = pdf_files.pdf_of([pdf_files.lines("One"), *[pdf_files.slow_page()] * 9])
+    found = messages(data, tmp_path, page_seconds=0.2)
+    # The clock of the system ticks: the third page may end a moment before three times its time is over.
+    assert [message.get("failed") for message in found[2:-1]] in (["time"] * 3, ["time"] * 4)
+    assert found[-1] == {"end": "time"}
 
 
 def test_hopeless_file_is_given_up(tmp_path: Path) -> None:

@@ -164,8 +164,9 @@ def _cut(number: int, row: list[Run]) -> list[Segment]:
 WORD_GAP, DRAWN_SPACE_GAP = 0.1, 0.03
 # Ideographs stand apart without being words.
 IDEOGRAPH_GAP = 0.5
-# Letters may all be set apart: in a row of so many gaps, the quarter of them that is smallest says by how much.
-LEAST_GAPS = 8
+# Letters may all be set apart: in a row of so many gaps, the quarter of them that is smallest says by how much. At
+# least this share of them are before letters: digits that stand apart are numbers of their own, as in a matrix.
+LEAST_GAPS, LETTER_SHARE = 8, 0.5
 # Marks that stand as characters of their own over, or under, the letter after them.
 _ACCENTS = frozenset("\u00a8\u00b4`\u02c6\u02dc\u02c7\u02da\u00b8\u00af\u02d8\u02d9\u02dd")
 _OPENING = frozenset("([{“‘«")
@@ -217,12 +218,15 @@ def _is_gap(gap: float, last: PlacedGlyph, glyph: PlacedGlyph) -> bool:
 
 def _tracking(glyphs: list[PlacedGlyph], sizes: list[float]) -> float:
     """By how many type sizes the letters of the row are set apart, if they are."""
-    if len(glyphs) <= LEAST_GAPS:
+    # A gap with a space drawn in it is one between words, and tells nothing of the letters.
+    apart = [number for number in range(1, len(glyphs)) if not glyphs[number].after_space]
+    letters = sum(glyphs[number].letters.isalpha() for number in apart)
+    if len(apart) < LEAST_GAPS or letters < LETTER_SHARE * len(apart):
         return 0.0
-    gaps = sorted(
-        (glyphs[number].start - glyphs[number - 1].end) / sizes[number] for number in range(1, len(glyphs))
-    )
-    return max(0.0, gaps[len(gaps) // 4])
+    gaps = sorted((glyphs[number].start - glyphs[number - 1].end) / sizes[number] for number in apart)
+    tracking = gaps[len(gaps) // 4]
+    # Wider ones are between columns.
+    return tracking if 0 < tracking < SEGMENT_GAP else 0.0
 
 
 def _is_wide(letter: str) -> bool:

@@ -36,6 +36,11 @@ RIGHT = [
             "trackedty pe",
         ),
         (b"(1,8) 20 (70)", "1,870"),
+        (b"(0 1 0 1 1 0 1 0 0 1)", "0 1 0 1 1 0 1 0 0 1"),
+        (b"(a b c d e f g h i j)", "a b c d e f g h i j"),
+        (b" -2000 ".join(b"(%d)" % number for number in range(1, 10)), "1 2 3 4 5 6 7 8 9"),
+        (b" -400 ".join(b"(%d)" % number for number in range(1, 10)), "1 2 3 4 5 6 7 8 9"),
+        (b" -2000 ".join(b"(%c)" % letter for letter in b"ABCDEFGHI"), "A B C D E F G H I"),
     ],
 )
 def test_gaps_between_words(array: bytes, expected: str) -> None:

@@ -266,7 +266,7 @@ def _logical(text: str) -> str:
             runs.append((kind, [letter]))
     right = sum(len(letters) for kind, letters in runs if kind)
     if 2 * right < len(text):
-        return "".join("".join(reversed(letters)) if kind else "".join(letters) for kind, letters in runs)
+        return "".join(_turned_phrase(letters) if kind else "".join(letters) for kind, letters in runs)
     turned = []
     for kind, letters in reversed(runs):
         word = "".join(letters)
@@ -276,3 +276,13 @@ def _logical(text: str) -> str:
             bare = word.rstrip()
             turned.append(word[len(bare) :] + bare)
     return "".join(turned).strip()
+
+
+def _turned_phrase(letters: list[str]) -> str:
+    """A phrase from right to left in a line from left to right, as it is read.
+
+    The spaces and the punctuation behind it are the line's: they stay between it and the next word.
+    """
+    phrase = "".join(letters)
+    end = max(number for number, letter in enumerate(letters, 1) if _has_right_to_left(letter))
+    return phrase[:end][::-1] + phrase[end:]

@@ -153,6 +153,24 @@ def test_right_to_left_lines_are_read_from_the_right() -> None:
     assert texts(b"BT /F1 10 Tf 72 700 Td (ab c) Tj ET", font) == ["\u05d2 \u05d1\u05d0"]
 
 
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [
+        (b"The word \\003\\002\\001 means to write", "The word \u05d0\u05d1\u05d2 means to write"),
+        (b"The word (\\003\\002\\001) is in brackets", "The word (\u05d0\u05d1\u05d2) is in brackets"),
+        (b"The words \\002\\001 \\003, and so on", "The words \u05d2 \u05d0\u05d1, and so on"),
+    ],
+)
+def test_what_follows_a_phrase_from_right_to_left_stays_behind_it(drawn: bytes, expected: str) -> None:
+    font = (
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /X /Encoding << /Type /Encoding /BaseEncoding /WinAnsiEncoding"
+        b" /Differences [1 /afii57664 /afii57665 /afii57666] >> /FirstChar 0 /Widths [%s] >>"
+        % (b"500 " * 256)
+    )
+    escaped = drawn.replace(b"(", b"\\(").replace(b")", b"\\)")
+    assert texts(b"BT /F1 10 Tf 72 700 Td (%s) Tj ET" % escaped, font) == [expected]
+
+
 def test_operators_of_broken_content() -> None:
     content = b"q [(a(b\\)c)) -1.5 <41 4>] TJ --5 1.2.3 x BI /W 1 ID \xff EI \xfe EI Q (never closed"
     found = [(operator, list(operands)) for operator, operands in operations(content)]

@@ -98,7 +98,9 @@ def _end_of_references(paragraphs: Sequence[Paragraph], start: int, stop: int) -
     for index in range(start, stop):
         paragraph = paragraphs[index]
         marked = int(_entry_number(paragraph) or 0)
-        if looks_like_entry(paragraph) or (marked and 0 < marked - number <= SKIPPED_NUMBERS):
+        # Numbers go on with a list that began with them; behind another they are those of headings and items.
+        in_turn = bool(number or index == start) and 0 < marked - number <= SKIPPED_NUMBERS
+        if looks_like_entry(paragraph) or in_turn:
             end, misses = index + 1, 0
             number = marked or number
             continue

@@ -57,6 +57,21 @@ def test_list_without_numbers() -> None:
     assert found(*BODY, "References", *entries) == (4, 10)
 
 
+def test_numbered_text_behind_a_list_without_numbers_is_not_of_it() -> None:
+    entries = [entry[4:] for entry in ENTRIES]
+    items = [f"{number}. " + "We show that it holds for all of them. " * 20 for number in range(1, 7)]
+    assert found(*BODY, "References", *entries, *items) == (4, 10)
+
+
+def test_entries_of_a_numbered_list_may_be_told_by_their_numbers_alone() -> None:
+    plain = [
+        f"[{number}] " + "A report of which no more is known, by its office. " * 14 for number in (6, 7, 8)
+    ]
+    assert found(*BODY, "References", *ENTRIES, *plain) == (4, 13)
+    first = [f"[{number}] " + "A report of which no more is known. " * 30 for number in (1, 2)]
+    assert found(*BODY, "References", *first, *ENTRIES[2:]) == (4, 10)
+
+
 def test_stubs_of_entries_do_not_end_the_list() -> None:
     assert found(
         *BODY, "References", *ENTRIES[:3], "of the Society.", *ENTRIES[3:], "http://example.org"

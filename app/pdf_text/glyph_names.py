@@ -22,7 +22,11 @@ _MORE_NAMES = {
     "Omega": "\u03a9",
     "dotlessj": "\u0237",
     "rmetermark": "/",
+    "registersans": "\u00ae",
+    "registerserif": "\u00ae",
 }
+# Names of a variant in one word, for which the list has codes of private use: what stands before is the plain one.
+_VARIANT = re.compile(r"(.+?)(?:oldstyle|small|superior|inferior|fitted|sans|serif)")
 _HEX = re.compile(r"uni((?:[0-9A-Fa-f]{4})+)|u([0-9A-Fa-f]{4,6})")
 _NUMBERED = re.compile(r"[A-Za-z]{1,3}[-_]?(\d{1,3})|[A-Za-z]?([0-9A-Fa-f]{2})")
 # So much of a font's private names have to be its codes in writing.
@@ -48,6 +52,12 @@ def letters_of(name: str) -> str | None:
 
 def _letter_of(part: str) -> str | None:
     known = _MORE_NAMES.get(part) or adobe_glyphs.get(f"/{part}")
+    if known and "\ue000" <= known[0] <= "\uf8ff":
+        variant = _VARIANT.fullmatch(part)
+        # The list has an accent for capitals, Acute, in private use too.
+        stem = variant[1] if variant else part.lower()
+        plain = _letter_of(stem) if stem != part else None
+        return plain or known
     if known:
         return known
     if len(part) == 1:

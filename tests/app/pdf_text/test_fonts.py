@@ -53,6 +53,18 @@ def test_the_declared_encoding_wins_over_the_programs(encoding: bytes, expected:
         ("uni0041.alt", "A"),
         ("ffi", "ffi"),
         ("adieresis", "ä"),
+        ("oneoldstyle", "1"),
+        ("dollaroldstyle", "$"),
+        ("Asmall", "A"),
+        ("Aacutesmall", "Á"),
+        ("Acutesmall", "´"),
+        ("asuperior", "a"),
+        ("commainferior", ","),
+        ("onefitted", "1"),
+        ("copyrightsans", "©"),
+        ("registerserif", "®"),
+        ("onesuperior", "¹"),
+        ("apple", "\uf8ff"),
         ("2", "2"),
         ("(", "("),
         ("g123", None),
@@ -63,6 +75,14 @@ def test_the_declared_encoding_wins_over_the_programs(encoding: bytes, expected:
 def test_names_of_glyphs(name: str, letters: str | None) -> None:
     found = letters_of(name)
     assert found == letters or (letters == "ffi" and found == "\ufb03")
+
+
+def test_digits_in_old_style_are_digits() -> None:
+    font = (
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /AAAAAA+Expert /Encoding << /Type /Encoding"
+        b" /Differences [49 /oneoldstyle 57 /nineoldstyle] >> >>"
+    )
+    assert texts(b"BT /F1 10 Tf 72 700 Td (1999) Tj ET", font) == ["1999"]
 
 
 def test_names_that_are_codes_in_writing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -37,6 +38,10 @@ MOST_BOXES, MOST_COORDINATES = 2_000, 1_000
 JUMP, BACK_JUMP = 1.0, 0.5
 # Strings follow each other if the next begins no more than this before the last one ends.
 KERNING = 0.15
+# Text over the same text: drawn twice for boldness, moved by less than this many type sizes.
+OVERPRINT = 0.25
+# The side of the squares that it is looked for in, in points.
+_SQUARE = 20.0
 # Colours so near to white are white.
 _WHITE = 0.985
 _INVISIBLE_MODES = (3, 7)
@@ -74,6 +79,29 @@ class Run:
     @property
     def end(self) -> float:
         return self.glyphs[-1].end
+
+
+class Overprints:
+    """Finds text that is drawn again over itself, which is how some programs print bold."""
+
+    def __init__(self) -> None:
+        # Of each text, by the square of the page that it begins in.
+        self._places: defaultdict[tuple[str, int, int, int], list[tuple[float, float]]] = defaultdict(list)
+
+    def repeats(self, run: Run) -> bool:
+        """Whether the same text stood already where a run stands; if not, it does from now on."""
+        glyphs, y, turn = run.glyphs, run.y, run.turn
+        text = glyphs[0].letters if len(glyphs) == 1 else "".join([glyph.letters for glyph in glyphs])
+        start = glyphs[0].start
+        reach = max(0.1, min(OVERPRINT * run.size, 0.6 * (glyphs[-1].end - start)))
+        # Nearly always in one square; there are as many calls as strings on the page.
+        for column in range(round((start - reach) / _SQUARE), round((start + reach) / _SQUARE) + 1):
+            for row in range(round((y - reach) / _SQUARE), round((y + reach) / _SQUARE) + 1):
+                for x, height in self._places.get((text, turn, column, row), ())[-50:]:
+                    if abs(x - start) < reach and abs(height - y) < reach:
+                        return True
+        self._places[text, turn, round(start / _SQUARE), round(y / _SQUARE)].append((start, y))
+        return False
 
 
 @dataclass
@@ -203,6 +231,8 @@ class _Artist:
         self._resources: Any = {}
         self._path: list[float] = []
         self._boxes: list[tuple[float, float, float, float]] = []
+        # What nobody sees is no first print of what is seen.
+        self._printed = {False: Overprints(), True: Overprints()}
         self._operators = self._known_operators()
 
     def _known_operators(self) -> dict[bytes, Callable[[list[Any]], None]]:
@@ -386,6 +416,9 @@ class _Artist:
 
     def _add(self, glyphs: list[PlacedGlyph], turn: int, y: float, size: float, font: str) -> None:
         hidden = self._is_hidden(turn, glyphs, y, size)
+        # String by string, before they are joined: each word or letter may be followed by its own second print.
+        if self._printed[hidden].repeats(Run(turn, glyphs, y, size, font, hidden)):
+            return
         runs = self.drawing.runs
         ends = [
             number

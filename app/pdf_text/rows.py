@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from app.pdf_text.drawing import PlacedGlyph, Run
+from app.pdf_text.drawing import Overprints, PlacedGlyph, Run
 
 # Baselines that differ by less than this much of the type size are one.
 SAME_BASELINE = 0.12
@@ -17,8 +16,6 @@ SMALLER, LEAST_SHIFT, MOST_SHIFT = 0.9, 0.08, 0.75
 NEAR = 0.35
 # A row is cut at gaps of this many type sizes: where many rows have one at the same place, columns are parted.
 SEGMENT_GAP = 0.6
-# Text over the same text: drawn twice for boldness, moved by less than this.
-OVERPRINT = 0.25
 
 
 @dataclass(slots=True)
@@ -45,18 +42,8 @@ class Segment:
 
 def without_overprints(runs: Iterable[Run]) -> list[Run]:
     """The runs, without those that repeat another at the same place."""
-    kept: list[Run] = []
-    places: defaultdict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
-    for run in runs:
-        text = "".join(glyph.letters for glyph in run.glyphs)
-        reach = max(0.1, min(OVERPRINT * run.size, 0.6 * (run.end - run.start)))
-        cell = round(run.y / 20)
-        near = (place for number in (cell - 1, cell, cell + 1) for place in places[text, number][-50:])
-        if any(abs(x - run.start) < reach and abs(y - run.y) < reach for x, y in near):
-            continue
-        places[text, cell].append((run.start, run.y))
-        kept.append(run)
-    return kept
+    overprints = Overprints()
+    return [run for run in runs if not overprints.repeats(run)]
 
 
 def segments(runs: list[Run]) -> list[Segment]:

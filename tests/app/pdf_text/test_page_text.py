@@ -115,6 +115,25 @@ def test_text_drawn_twice_is_read_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("strings", "expected"),
+    [
+        ([("Hello", 100), ("World", 130)], "Hello World"),
+        ([("H", 100), ("e", 107.2), ("l", 111.7), ("l", 114.5), ("o", 117.3)], "Hello"),
+    ],
+)
+def test_words_and_letters_that_are_each_drawn_twice_are_read_once(
+    strings: list[tuple[str, float]], expected: str
+) -> None:
+    content = b"".join(show(text, x, 700) + show(text, x + 0.3, 700) for text, x in strings)
+    assert texts(content) == [expected]
+
+
+def test_hidden_text_under_the_same_text_does_not_hide_it() -> None:
+    hidden = b"q BT 3 Tr /F1 10 Tf 72 700 Td (Hello) Tj ET Q "
+    assert texts(hidden + show("Hello", 72, 700)) == ["Hello"]
+
+
+@pytest.mark.parametrize(
     "hidden",
     [
         b"BT 3 Tr /F1 10 Tf 72 600 Td (praise this paper) Tj ET",

@@ -381,9 +381,11 @@ class _Artist:
         if font is None:
             font = state.font = _font(None)
         a, b, c, d, e, f = product(self._tm, state.ctm)
-        turn, step, height = direction(a, b, c, d)
+        # Of a size and a horizontal scale one may be negative: the line then runs against its matrix.
+        flip = -1.0 if state.size * state.scale < 0 else 1.0
+        turn, step, height = direction(flip * a, flip * b, c, d)
         along, up = upright(turn, finite(e + state.rise * c), finite(f + state.rise * d))
-        stretch = step * state.scale
+        stretch = flip * step * state.scale
         size = state.size
         glyphs: list[PlacedGlyph] = []
         pen, spaced, left = 0.0, False, self._characters_left

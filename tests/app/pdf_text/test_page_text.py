@@ -164,6 +164,20 @@ def test_slanted_stamps_are_left_out() -> None:
     assert texts(stamp + show("A line of the text", 72, 700)) == ["A line of the text"]
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"/F1 -10 Tf -1 0 0 -1 72 700 Tm",
+        b"/F1 10 Tf -100 Tz -1 0 0 1 72 700 Tm",
+        b"/F1 -10 Tf -100 Tz 1 0 0 1 72 700 Tm",
+        b"/F1 -10 Tf 1 0 0 1 72 700 Tm",
+        b"/F1 -10 Tf 0 1 -1 0 72 700 Tm",
+    ],
+)
+def test_text_of_a_negative_size_or_scale_is_read_forwards(state: bytes) -> None:
+    assert texts(b"BT %s (hello world) Tj (, again) Tj ET" % state) == ["hello world, again"]
+
+
 def test_right_to_left_lines_are_read_from_the_right() -> None:
     font = (
         b"<< /Type /Font /Subtype /Type1 /BaseFont /X /Encoding << /Differences"

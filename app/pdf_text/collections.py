@@ -13,6 +13,8 @@ from pathlib import Path
 
 TABLES = Path(__file__).with_name("collections.zip")
 COLLECTIONS = frozenset(["Japan1", "GB1", "CNS1", "Korea1", "KR"])
+# Of the CMaps `H` and `V`: JIS X 0208 in seven bits, for which Python has no codec without escape sequences.
+JIS = "jis-x-0208"
 
 # Beginnings of the names of predefined CMaps, and the encoding of text that they take codes of.
 _ENCODINGS = (
@@ -44,7 +46,9 @@ def letters_of_collection(ordering: str) -> dict[int, str]:
 
 
 def encoding_of_cmap(name: str) -> str | None:
-    """The encoding (a name of Python's codecs) that a predefined CMap takes its codes from, if it is one."""
+    """The encoding that a predefined CMap takes its codes from, if it is known: a name of Python's codecs or `JIS`."""
+    if name in ("H", "V"):
+        return JIS
     if "UCS2" in name or "UTF16" in name:
         return "utf-16-be"
     if "UTF32" in name:

@@ -14,7 +14,7 @@ from pypdf._codecs import charset_encoding
 from pypdf._codecs.core_font_metrics import CORE_FONT_METRICS
 
 from app.pdf_text.cmaps import CMap, parse_cmap
-from app.pdf_text.collections import COLLECTIONS, encoding_of_cmap, letters_of_collection
+from app.pdf_text.collections import COLLECTIONS, JIS, encoding_of_cmap, letters_of_collection
 from app.pdf_text.font_programs import letters_of_program
 from app.pdf_text.glyph_names import are_codes, letters_of
 
@@ -97,13 +97,18 @@ class Font:
         self._default_width = _number(_get(descendant, "/DW"), 1000.0)
         self._widths = _composite_widths(_get(descendant, "/W") or ())
         encoding = _get(dictionary, "/Encoding")
+        self._by_cid: dict[int, str] = {}
         self._cmap = CMap()
         self._encoding: str | None = None
         if hasattr(encoding, "get_data"):
             self._cmap = parse_cmap(encoding.get_data())
         else:
-            self._encoding = encoding_of_cmap(str(encoding).lstrip("/"))
-        self._by_cid: dict[int, str] = {}
+            name = str(encoding or "Identity").lstrip("/")
+            self._encoding = encoding_of_cmap(name)
+            if self._encoding is None and "Identity" not in name:
+                # A predefined CMap of which no table is here: its codes are no CIDs, and tell nothing.
+                self._widths.clear()
+                return
         system = _get(descendant, "/CIDSystemInfo") or {}
         ordering = str(_get(system, "/Ordering") or "")
         if ordering in COLLECTIONS:
@@ -113,7 +118,7 @@ class Font:
 
     def _codes(self, data: bytes) -> Iterable[tuple[int, bytes]]:
         """Code and bytes of each glyph of a string."""
-        if self._encoding not in (None, "utf-16-be", "utf-32-be"):
+        if self._encoding not in (None, JIS, "utf-16-be", "utf-32-be"):
             # Encodings of text have characters of one to four bytes.
             for letter in data.decode(str(self._encoding), "replace"):
                 raw = letter.encode(str(self._encoding), "replace")
@@ -136,7 +141,7 @@ class Font:
         letters = self._letters.get(code)
         cid = code if self._encoding else self._cmap.cid(code)
         if letters is None and self._encoding:
-            letters = raw.decode(self._encoding, "replace")
+            letters = _decoded(raw, self._encoding)
         elif letters is None:
             letters = self._by_cid.get(cid)
         # Of a predefined encoding the CIDs are not known here, and most glyphs of those fonts are as wide as high.
@@ -151,6 +156,13 @@ class Font:
 
     def _east_asian_width(self, letters: str | None) -> float:
         return self._default_width if not letters or ord(letters[0]) > 0x2E7F else 0.5 * self._default_width
+
+
+def _decoded(raw: bytes, encoding: str) -> str:
+    """The letters of the bytes of one code of an encoding that a predefined CMap takes."""
+    if encoding == JIS:  # the same codes with the eighth bits set
+        raw, encoding = bytes(byte | 0x80 for byte in raw), "euc_jp"
+    return raw.decode(encoding, "replace")
 
 
 def _is_in(raw: bytes, ranges: list[tuple[int, int]]) -> bool:

@@ -120,6 +120,8 @@ def east_asian(encoding: bytes, ordering: bytes) -> bytes:
     [
         (b"Identity-H", b"Japan1", "034b0370", "あで"),
         (b"90ms-RKSJ-H", b"Japan1", "あで".encode("cp932").hex(), "あで"),
+        (b"H", b"Japan1", "24222447", "あで"),
+        (b"V", b"Japan1", "3021", "亜"),
         (b"GBK-EUC-H", b"GB1", "潮汐".encode("gbk").hex(), "潮汐"),
         (b"UniGB-UCS2-H", b"GB1", "潮汐".encode("utf-16-be").hex(), "潮汐"),
         (b"KSCms-UHC-H", b"Korea1", "조석".encode("cp949").hex(), "조석"),
@@ -137,6 +139,11 @@ def test_glyphs_of_an_unknown_collection_are_no_letters() -> None:
     assert texts(b"BT /F1 10 Tf 72 700 Td <03700371> Tj ET", east_asian(b"Identity-H", b"Private")) == [
         "\ufffd\ufffd"
     ]
+
+
+def test_codes_of_an_unknown_predefined_map_are_no_glyphs() -> None:
+    font = east_asian(b"CNS-EUC-H", b"CNS1")
+    assert texts(b"BT /F1 10 Tf 72 700 Td <24212422> Tj ET", font) == ["\ufffd\ufffd"]
 
 
 def test_collections_are_adobes() -> None:

@@ -10,10 +10,15 @@ from app.pdf_text.drawing import Overprints, PlacedGlyph, Run
 
 # Baselines that differ by less than this much of the type size are one.
 SAME_BASELINE = 0.12
-# Raised or lowered parts are smaller than this against their line, shifted by between so much of its size ...
-SMALLER, LEAST_SHIFT, MOST_SHIFT = 0.9, 0.08, 0.75
+# Raised or lowered parts are smaller than this against their line, though not as small as text beside an initial,
+# shifted by between so much of its size ...
+SMALLER, SMALLEST, LEAST_SHIFT, MOST_SHIFT = 0.9, 0.45, 0.08, 0.75
 # ... and this near to its letters, again in sizes.
 NEAR = 0.35
+# Text beside an initial is smaller than this against it, follows within this many of its sizes, and the tops of both
+# differ by less than this much of the size of the text; capitals are so high.
+INITIAL_SMALLER, INITIAL_REACH, INITIAL_TOP = 0.6, 0.35, 0.6
+CAPITAL = 0.67
 # A row is cut at gaps of this many type sizes: where many rows have one at the same place, columns are parted.
 SEGMENT_GAP = 0.6
 
@@ -48,6 +53,7 @@ def without_overprints(runs: Iterable[Run]) -> list[Run]:
 
 def segments(runs: list[Run]) -> list[Segment]:
     """The pieces of all rows, from the top down and from left to right."""
+    _set_initials(runs)
     rows = _rows(runs)
     _attach_small(rows)
     found: list[Segment] = []
@@ -55,6 +61,33 @@ def segments(runs: list[Run]) -> list[Segment]:
         row.sort(key=lambda run: run.start)
         found += _cut(number, row)
     return found
+
+
+def _set_initials(runs: list[Run]) -> None:
+    """Sets initials that are several lines high on the first of their lines, as the letter that it begins with."""
+    initials = [run for run in runs if len(run.glyphs) == 1 and run.glyphs[0].letters.isupper()]
+    if not initials:
+        return
+    ordered = sorted(runs, key=lambda run: run.start)
+    starts = [run.start for run in ordered]
+    for initial in initials:
+        end = initial.end
+        beside = ordered[bisect_left(starts, end) : bisect_left(starts, end + INITIAL_REACH * initial.size)]
+        lines = [run for run in beside if run.size < INITIAL_SMALLER * initial.size]
+        first = next((run for run in lines if abs(_top(run) - _top(initial)) < INITIAL_TOP * run.size), None)
+        # A letter beside a single line is a sign with an index, or a label.
+        if first is None or not any(
+            initial.y - first.size < run.y < first.y - 0.5 * first.size for run in lines
+        ):
+            continue
+        # It reaches to the rest of its word.
+        initial.glyphs = [initial.glyphs[0]._replace(end=first.start)]
+        initial.y, initial.size = first.y, first.size
+
+
+def _top(run: Run) -> float:
+    """Where the capitals of a run end."""
+    return run.y + CAPITAL * run.size
 
 
 def _rows(runs: list[Run]) -> list[list[Run]]:
@@ -120,7 +153,9 @@ def _stands_at(small: Run, row: list[Run], starts: list[float]) -> bool:
     place = bisect_left(starts, small.start)
     for run in row[max(0, place - 3) : place + 3]:
         shift = abs(small.y - run.y)
-        if small.size > SMALLER * run.size or not LEAST_SHIFT * run.size < shift < MOST_SHIFT * run.size:
+        if not SMALLEST * run.size <= small.size <= SMALLER * run.size:
+            continue
+        if not LEAST_SHIFT * run.size < shift < MOST_SHIFT * run.size:
             continue
         reach = NEAR * run.size
         # After its letters, before the next ones, or in the middle of a run that leaves room for it.

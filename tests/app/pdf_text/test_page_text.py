@@ -133,6 +133,31 @@ def test_hidden_text_under_the_same_text_does_not_hide_it() -> None:
     assert texts(hidden + show("Hello", 72, 700)) == ["Hello"]
 
 
+def initial(letter: str, size: float, baseline: float, first: str, *, more: int) -> bytes:
+    """An initial at the left of the first lines of a paragraph, whose first baseline is 712."""
+    beside = [first, *["another line beside the letter"] * (more - 1)]
+    return (
+        show(letter, 50, baseline, size=size)
+        + b"".join(show(text, 72, 712 - 12 * number) for number, text in enumerate(beside))
+        + show("a line below the letter", 50, 712 - 12 * more)
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "baseline", "lines"), [(29, 698.8, 2), (29, 700, 2), (28, 700, 2), (46, 688, 3)]
+)
+def test_an_initial_begins_the_first_of_its_lines(size: float, baseline: float, lines: int) -> None:
+    letter = "T" if lines == 2 else "I"
+    found = texts(initial(letter, size, baseline, "HE remarkable words", more=lines))
+    rest = ["another line beside the letter"] * (lines - 1)
+    assert found == [f"{letter}HE remarkable words", *rest, "a line below the letter"]
+
+
+def test_lines_beside_a_letter_that_is_no_initial_stay_in_order() -> None:
+    found = texts(initial("\u201cT", 29, 698.8, "HE remarkable words", more=2))
+    assert found.index("HE remarkable words") < found.index("another line beside the letter")
+
+
 @pytest.mark.parametrize(
     "hidden",
     [

@@ -480,13 +480,28 @@ class _Artist:
     def _paint(
         self, left: float, bottom: float, right: float, top: float
     ) -> tuple[float, float, float, float]:
-        a, b, c, d, e, f = self._state.ctm
-        corners = [(x * a + y * c + e, x * b + y * d + f) for x in (left, right) for y in (bottom, top)]
-        xs, ys = [x for x, _ in corners], [y for _, y in corners]
-        box = min(xs), min(ys), max(xs), max(ys)
+        box = self._bounds(left, bottom, right, top)
         if len(self._boxes) < MOST_BOXES:
             self._boxes.append(box)
         return box
+
+    def _bounds(
+        self, left: float, bottom: float, right: float, top: float
+    ) -> tuple[float, float, float, float]:
+        """What an area of the present space covers of the page."""
+        a, b, c, d, e, f = self._state.ctm
+        corners = [(x * a + y * c + e, x * b + y * d + f) for x in (left, right) for y in (bottom, top)]
+        xs, ys = [x for x, _ in corners], [y for _, y in corners]
+        return min(xs), min(ys), max(xs), max(ys)
+
+    def _clip(self, stated: Any) -> None:
+        """Narrows what is seen to the bounding box of a form, as a cropped figure has one."""
+        # A box that is damaged, or has no area, does not tell what its maker meant to show.
+        with contextlib.suppress(AttributeError, TypeError, ValueError, OverflowError):
+            left, bottom, right, top = self._bounds(*[float(value.get_object()) for value in stated])
+            if left < right and bottom < top:
+                box = self._box
+                self._box = max(left, box[0]), max(bottom, box[1]), min(right, box[2]), min(top, box[3])
 
     def _draw_object(self, operands: list[Any]) -> None:
         form = _entry(_entry(self._resources, "/XObject"), f"/{operands[0]}")
@@ -499,17 +514,18 @@ class _Artist:
         self._forms += 1
         if self._forms > MOST_FORMS:
             return
-        kept = self._state, self._stack, self._tm, self._line, self._resources
+        kept = self._state, self._stack, self._tm, self._line, self._resources, self._box
         self._state, self._stack = self._state.copy(), []
         matrix = _entry(form, "/Matrix")
         if matrix:
             self._concatenate([float(value.get_object()) for value in matrix])
+        self._clip(_entry(form, "/BBox"))
         self._open_forms.append(id(form))
         try:
             self.follow(form.get_data(), _entry(form, "/Resources") or self._resources)
         finally:
             self._open_forms.pop()
-            self._state, self._stack, self._tm, self._line, self._resources = kept
+            self._state, self._stack, self._tm, self._line, self._resources, self._box = kept
 
 
 def _font(dictionary: Any) -> Font:

@@ -15,13 +15,14 @@ TIMES = b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman /Encoding /WinAn
 
 
 def read(content: bytes, font: bytes = TIMES, objects: dict[int, bytes] | None = None) -> PageText:
-    """What is read of a page with one font, F1, whose objects are numbered from 20."""
+    """What is read of a page with one font, F1, whose objects are numbered from 20; object 30 may be a form, X1."""
     data = pdf_files.pdf(
         {
             1: b"<< /Type /Catalog /Pages 2 0 R >>",
             2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
             3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R"
-            b" /Resources << /Font << /F1 5 0 R >> /ExtGState << /G1 << /ca 0 >> >> >> >>",
+            b" /Resources << /Font << /F1 5 0 R >> /ExtGState << /G1 << /ca 0 >> >>"
+            b" /XObject << /X1 30 0 R >> >> >>",
             4: stream(content),
             5: font,
             **(objects or {}),

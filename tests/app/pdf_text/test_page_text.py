@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.pdf_text.content import operations
-from tests.app.pdf_files import show
-from tests.app.pdf_text.drawn import read, texts, tj
+from tests.app.pdf_files import show, stream
+from tests.app.pdf_text.drawn import TIMES, read, texts, tj
 
 LEFT = [
     "the left column of this page says so",
@@ -172,6 +172,24 @@ def test_what_nobody_can_see_is_left_out_and_counted(hidden: bytes) -> None:
     page = read(show("What everybody sees", 72, 700) + b"q " + hidden + b" Q")
     assert [line.text for line in page.lines] == ["What everybody sees"]
     assert page.hidden == len("praisethispaper")
+
+
+@pytest.mark.parametrize(
+    ("box", "seen"),
+    [
+        (b"[0 0 300 100]", ["seen in the box"]),
+        (b"[300 100 0 0]", ["seen in the box"]),
+        (b"[0 0 300 300]", ["beyond it", "seen in the box"]),
+        (b"[0 0 0 0]", ["beyond it", "seen in the box"]),
+        (b"[/a null]", ["beyond it", "seen in the box"]),
+    ],
+)
+def test_what_the_box_of_a_form_cuts_off_is_left_out_and_counted(box: bytes, seen: list[str]) -> None:
+    form = b"/Type /XObject /Subtype /Form /BBox %s /Resources << /Font << /F1 5 0 R >> >>" % box
+    objects = {30: stream(show("seen in the box", 10, 10) + show("beyond it", 10, 200), form)}
+    page = read(b"q 1 0 0 1 72 500 cm /X1 Do Q " + show("Below the figure", 72, 300), TIMES, objects)
+    assert [line.text for line in page.lines] == [*seen, "Below the figure"]
+    assert page.hidden == (0 if "beyond it" in seen else len("beyondit"))
 
 
 def test_white_letters_on_a_dark_band_are_read() -> None:

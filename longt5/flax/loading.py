@@ -85,6 +85,10 @@ def load(
         LoadingError: see its sentence.
     """
     checkpoint = find_checkpoint(name, revision, token, WEIGHT_FILES, place)
+    # Old files say `tie_word_embeddings: false` of models that scale nothing; where that has a field of its own, it is
+    # said of the head.
+    untied = checkpoint.config.get("tie_word_embeddings") is False
+    has_own_head = untied and "scale_decoder_outputs" in checkpoint.config
     if isinstance(given, PreTrainedConfig):
         checkpoint = replace(checkpoint, config=given.to_dict())
     elif given is not None:
@@ -92,7 +96,16 @@ def load(
         checkpoint = replace(checkpoint, config=read_config_file(os.fspath(given), folder))
     config = read_config(checkpoint, **overrides)
     generation_config = read_generation_config(checkpoint, config)
-    tensors = recognise(checkpoint.name, config, _stored(checkpoint), _equal)
+    stored = _stored(checkpoint)
+    lacks_head = has_own_head and torch_name(HEAD) not in stored
+    if with_head and lacks_head:
+        raise LoadingError(
+            f"'{name}' was saved without its head, which is another matrix than its embedding: load it as "
+            "FlaxLongT5Model, or take the whole model."
+        )
+    tensors = recognise(checkpoint.name, config, stored, _equal)
+    if lacks_head:
+        config.tie_word_embeddings = False  # as `recognise` says where the head is there
     compare_depth(checkpoint.name, config, tensors)
     has_head = torch_name(HEAD) in tensors
     wanted = list(parameters(Dimensions.of(config), with_head=has_head))
@@ -162,16 +175,19 @@ def save(
     params: Params,
     max_shard_size: str | int,
     safe_serialization: bool,
+    *,
+    with_head: bool,
 ) -> None:
     """Writes a checkpoint; see `FlaxLongT5PreTrainedModel.save_pretrained`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     flat = flattened(params)
-    config.architectures = ["LongT5ForConditionalGeneration" if generation_config else "LongT5Model"]
-    # For PyTorch's classes: a head that the file has stays one.
-    config.tie_word_embeddings = HEAD not in flat
+    config.architectures = ["LongT5ForConditionalGeneration" if with_head else "LongT5Model"]
+    # For PyTorch's classes: a head that the file has stays one. One that a class without a head left behind is still
+    # told of, so that `load` finds it missing.
+    config.tie_word_embeddings = HEAD not in flat and (with_head or config.tie_word_embeddings)
     config.save_pretrained(folder)
-    if generation_config is not None:
+    if with_head and generation_config is not None:
         generation_config.save_pretrained(folder)
     for file in (*folder.glob("model*.safetensors*"), *folder.glob("flax_model*.msgpack*")):
         file.unlink()

@@ -217,7 +217,15 @@ class FlaxLongT5PreTrainedModel:
             safe_serialization: `flax_model.msgpack`, which only Flax reads, if False.
         """
         chosen = self.params if params is None else params
-        save(save_directory, self.config, self.generation_config, chosen, max_shard_size, safe_serialization)
+        save(
+            save_directory,
+            self.config,
+            self.generation_config,
+            chosen,
+            max_shard_size,
+            safe_serialization,
+            with_head=self.with_head,
+        )
 
     def encode(
         self,

@@ -16,7 +16,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from longt5 import LongT5Config, LongT5ForConditionalGeneration
+from longt5 import LongT5Config, LongT5ForConditionalGeneration, LongT5Model
 from longt5.flax import FlaxLongT5ForConditionalGeneration, FlaxLongT5Model, LoadingError
 from longt5.flax.parameters import Dimensions, flax_path, parameters, torch_name
 from tests.longt5.factories import ATTENTION_TYPES, FEED_FORWARDS, assert_close, random_ids, tiny_model
@@ -59,6 +59,35 @@ def test_a_head_of_its_own_is_kept(pair: Pair, tmp_path: Path) -> None:
     ids = random_ids(1, 7)
     expected = in_torch(input_ids=ids, decoder_input_ids=ids).logits
     actual = model(ids.numpy(), decoder_input_ids=ids.numpy()).logits
+    assert_close(torch.from_numpy(np.array(actual)), expected)
+
+
+def test_the_class_decides_what_is_written(pair: Pair, tmp_path: Path) -> None:
+    """Not whether there are defaults for generation."""
+    FlaxLongT5Model.from_pretrained(pair.folder).save_pretrained(tmp_path / "states")
+    FlaxLongT5ForConditionalGeneration(pair.flax.config).save_pretrained(tmp_path / "logits")
+    for folder, name in (("states", "LongT5Model"), ("logits", "LongT5ForConditionalGeneration")):
+        assert json.loads((tmp_path / folder / "config.json").read_text())["architectures"] == [name]
+        assert not (tmp_path / folder / "generation_config.json").exists()
+    again = FlaxLongT5ForConditionalGeneration.from_pretrained(tmp_path / "states")
+    assert "lm_head" not in again.params
+
+
+def test_a_head_that_was_left_behind_is_missed(pair: Pair, tmp_path: Path) -> None:
+    folder = shutil.copytree(pair.folder, tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    head = torch.randn(tensors["shared.weight"].shape)
+    save_file({**tensors, "lm_head.weight": head}, folder / "model.safetensors", {"format": "pt"})
+    FlaxLongT5Model.from_pretrained(folder).save_pretrained(tmp_path / "states")
+    again = FlaxLongT5Model.from_pretrained(tmp_path / "states")
+    again.save_pretrained(tmp_path / "again")
+    for name in ("states", "again"):
+        with pytest.raises(LoadingError, match="saved without its head"):
+            FlaxLongT5ForConditionalGeneration.from_pretrained(tmp_path / name)
+    ids = random_ids(1, 7)
+    in_torch = LongT5Model.from_pretrained(tmp_path / "again").eval()
+    expected = in_torch(input_ids=ids, decoder_input_ids=ids).last_hidden_state
+    actual = again(ids.numpy(), decoder_input_ids=ids.numpy()).last_hidden_state
     assert_close(torch.from_numpy(np.array(actual)), expected)
 
 

@@ -25,7 +25,7 @@ from longt5.flax.outputs import (
     FlaxSeq2SeqLMOutput,
     FlaxSeq2SeqModelOutput,
 )
-from longt5.flax.parameters import Dimensions, Params, flattened, initial_params, parameters
+from longt5.flax.parameters import Dimensions, Params, flattened, initial_params, nested, parameters
 from longt5.loading.files import Place
 
 _Model = TypeVar("_Model", bound="FlaxLongT5PreTrainedModel")
@@ -88,9 +88,7 @@ class FlaxLongT5PreTrainedModel:
         self._setup = core.Setup(Dimensions.of(config), dtype, gradient_checkpointing)
         self._params: Params | None = None
         if _do_init:
-            key = jax.random.key(seed)
-            factor = config.initializer_factor
-            self._params = initial_params(self._setup.dimensions, key, with_head=False, factor=factor)
+            self._params = self.init_weights(jax.random.key(seed), input_shape)
 
     @property
     def dtype(self) -> Any:
@@ -108,12 +106,37 @@ class FlaxLongT5PreTrainedModel:
 
     @params.setter
     def params(self, params: Params) -> None:
-        missing = {p.path for p in parameters(self._setup.dimensions, with_head=False)} - flattened(
-            params
-        ).keys()
+        missing = self.required_params - flattened(params).keys()
         if missing:
             raise ValueError(f"The parameters lack {'.'.join(min(missing))} and {len(missing) - 1} more.")
         self._params = params
+
+    @property
+    def required_params(self) -> set[tuple[str, ...]]:
+        """What `params` must have, the names of each from the root; a head may come on top."""
+        return {parameter.path for parameter in parameters(self._setup.dimensions, with_head=False)}
+
+    @property
+    def params_shape_tree(self) -> Params:
+        """The shapes of what `init_weights` draws, a tree of `jax.ShapeDtypeStruct`."""
+        return jax.eval_shape(lambda key: self.init_weights(key, (1, 1)), jax.random.key(0))
+
+    def init_weights(self, rng: Array, input_shape: tuple[int, ...], params: Params | None = None) -> Params:
+        """New random parameters; the model keeps its own.
+
+        Args:
+            rng: a key of `jax.random`.
+            input_shape: not used.
+            params: those that are there already: only what they lack is drawn.
+        """
+        drawn = initial_params(
+            self._setup.dimensions,
+            rng,
+            # As the checkpoint has it: `load` sets this.
+            with_head=self.with_head and not self.config.tie_word_embeddings,
+            factor=self.config.initializer_factor,
+        )
+        return drawn if params is None else nested(flattened(drawn) | flattened(params))
 
     @property
     def module(self) -> LongT5Module:
@@ -130,17 +153,21 @@ class FlaxLongT5PreTrainedModel:
         """From now on the backward pass computes each layer of the decoder again, as it does those of the encoder."""
         self._setup = core.Setup(self._setup.dimensions, self.dtype, gradient_checkpointing=True)
 
-    def to_bf16(self, params: Params) -> Params:
-        """The parameters in bfloat16; the model computes in `dtype` all the same."""
-        return _cast(params, jnp.bfloat16)
+    def to_bf16(self, params: Params, mask: Any = None) -> Params:
+        """The parameters in bfloat16; the model computes in `dtype` all the same.
 
-    def to_fp16(self, params: Params) -> Params:
-        """The parameters in float16."""
-        return _cast(params, jnp.float16)
+        Args:
+            mask: a tree of booleans with the structure of `params`, False at those that stay as they are.
+        """
+        return _cast(params, jnp.bfloat16, mask)
 
-    def to_fp32(self, params: Params) -> Params:
-        """The parameters in float32."""
-        return _cast(params, jnp.float32)
+    def to_fp16(self, params: Params, mask: Any = None) -> Params:
+        """The parameters in float16; `mask` as in `to_bf16`."""
+        return _cast(params, jnp.float16, mask)
+
+    def to_fp32(self, params: Params, mask: Any = None) -> Params:
+        """The parameters in float32; `mask` as in `to_bf16`."""
+        return _cast(params, jnp.float32, mask)
 
     @classmethod
     def from_pretrained(
@@ -376,8 +403,11 @@ def _mask(mask: Array | None, tokens: Array) -> Array:
     return jnp.ones(jnp.shape(tokens), jnp.int32) if mask is None else jnp.asarray(mask)
 
 
-def _cast(params: Params, dtype: Any) -> Params:
-    return jax.tree.map(lambda x: x.astype(dtype), params)
+def _cast(params: Params, dtype: Any, mask: Any) -> Params:
+    def cast(value: Array, chosen: bool = True) -> Array:
+        return value.astype(dtype) if chosen and jnp.issubdtype(value.dtype, jnp.floating) else value
+
+    return jax.tree.map(cast, params) if mask is None else jax.tree.map(cast, params, mask)
 
 
 class FlaxLongT5Model(FlaxLongT5PreTrainedModel):

@@ -13,7 +13,13 @@ import pytest
 from flax import nnx
 from jax import Array
 
-from longt5.flax import FlaxLongT5ForConditionalGeneration, LongT5Module, shift_tokens_right
+from longt5.flax import (
+    FlaxLongT5ForConditionalGeneration,
+    FlaxLongT5Model,
+    LongT5Module,
+    shift_tokens_right,
+)
+from longt5.flax.parameters import flattened
 from tests.longt5.factories import random_ids, tiny_config
 from tests.longt5.flax.conftest import OTHER_KIND_SLOW, SIZES, Pair
 
@@ -27,6 +33,34 @@ def test_half_precision(pair: Pair, dtype: str, tolerance: float) -> None:
     actual = model(IDS, decoder_input_ids=IDS[:, :6]).logits
     assert actual.dtype == dtype
     assert np.abs(actual.astype(np.float32) - expected).max() < tolerance * np.abs(expected).max()
+
+
+def test_some_parameters_stay_as_they_are(pair: Pair) -> None:
+    params = pair.flax.params
+    mask = jax.tree_util.tree_map_with_path(lambda path, _: "norm" not in str(path), params)
+    for to, dtype in (("to_bf16", "bfloat16"), ("to_fp16", "float16"), ("to_fp32", "float32")):
+        some = getattr(pair.flax, to)(params, mask)
+        assert some["encoder"]["final_layer_norm"]["weight"].dtype == jnp.float32
+        assert some["shared"]["embedding"].dtype == dtype
+        every = jax.tree.leaves(getattr(pair.flax, to)({**params, "step": jnp.asarray(3)}))
+        assert {str(value.dtype) for value in every} == {dtype, "int32"}
+
+
+def test_weights_are_drawn_where_there_are_none(pair: Pair) -> None:
+    """Old scripts' way with `_do_init=False`: shapes to decide on shards by, and parameters apart from the model."""
+    config = tiny_config(num_layers=1, num_decoder_layers=1, **SIZES)
+    model = FlaxLongT5ForConditionalGeneration(config, _do_init=False)
+    drawn = model.init_weights(jax.random.PRNGKey(3), (1, 1))
+    assert set(flattened(drawn)) == model.required_params
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), drawn)
+    assert shapes == model.params_shape_tree
+    some = {"shared": jax.tree.map(jnp.zeros_like, drawn["shared"])}
+    whole = model.init_weights(jax.random.PRNGKey(3), (1, 1), some)
+    assert not whole["shared"]["embedding"].any()
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, whole["encoder"], drawn["encoder"]))
+    config.tie_word_embeddings = False  # as it is where a checkpoint has a head of its own
+    assert "lm_head" in model.params_shape_tree
+    assert "lm_head" not in FlaxLongT5Model(config, _do_init=False).params_shape_tree
 
 
 def test_float16_saturates(pair: Pair) -> None:

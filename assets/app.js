@@ -1,5 +1,14 @@
 // What the page does without its server: copy, save files, paint an SVG as PNG, hand on the view in its address.
 (() => {
+  // To whoever listens to the page instead of looking at it.
+  const told = document.createElement('div');
+  told.className = 'visually-hidden';
+  told.setAttribute('role', 'status');
+  const tell = (words) => {
+    document.body.append(told);
+    told.textContent = words;
+  };
+
   const saying = new Map(); // buttons that say something for a moment -> what they are called, and what ends the moment
   const say = (id, words) => {
     const button = document.getElementById(id);
@@ -7,7 +16,8 @@
     const { called, end } = saying.get(button) ?? { called: button.textContent };
     clearTimeout(end);
     button.textContent = words;
-    const over = () => { button.textContent = called; saying.delete(button); };
+    tell(words);
+    const over = () => { button.textContent = called; saying.delete(button); tell(''); };
     saying.set(button, { called, end: setTimeout(over, 1500) });
   };
 

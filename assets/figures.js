@@ -85,7 +85,9 @@
   const hush = () => { tip.style.display = 'none'; };
   addEventListener('scroll', hush, true);
 
+  let sent = '';  // name of the figure that was clicked last: drawn anew it takes the focus back
   const send = (figure, row, column) => {
+    sent = figure.dataset.name;
     if (window.longt5 && window.longt5.send) {
       window.longt5.send('cell', { figure: figure.dataset.name, row, column });
     }
@@ -360,7 +362,21 @@
             `${written(sum(shown.parts), 'share')} on the globals of the whole paper`;
     };
     const ask = (span) => { state.kind = span.dataset.kind; state.index = Number(span.dataset.i); draw(); };
-    for (const area of [text, summary]) {
+    said.setAttribute('role', 'status');
+    for (const [area, words] of [[text, spans], [summary, asked]]) {
+      area.tabIndex = 0;
+      area.setAttribute('role', 'group');
+      area.setAttribute('aria-label', `Words of the ${area === text ? 'paper' : 'summary'}: arrow keys choose one`);
+      area.addEventListener('keydown', (event) => {
+        const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (!step || !words.length) return;
+        event.preventDefault();
+        const inside = words[0].dataset.kind === state.kind ? state.index + step : 0;
+        const span = words[Math.min(words.length - 1, Math.max(0, inside))];
+        state.pinned = true;
+        ask(span);
+        span.scrollIntoView({ block: 'nearest' });
+      });
       area.addEventListener('pointerover', (event) => {
         const span = event.target.closest('.word');
         if (!span) return;
@@ -378,15 +394,27 @@
         ask(span);
       });
     }
-    strip.addEventListener('pointermove', (event) => {
+    let bin = panel.shownBins[0];
+    const tellBin = (x, y) => tell([panel.bins[bin], written(shown.parts[bin] || 0, 'share')], x, y);
+    const binAt = (event) => {
       const area = strip.getBoundingClientRect();
-      const bin = Math.min(bins - 1, Math.max(0, Math.floor(((event.clientX - area.left) / area.width) * bins)));
-      tell([panel.bins[bin], written(shown.parts[bin] || 0, 'share')], event.clientX, event.clientY);
-    });
+      return Math.min(bins - 1, Math.max(0, Math.floor(((event.clientX - area.left) / area.width) * bins)));
+    };
+    strip.tabIndex = 0;
+    strip.setAttribute('role', 'application');
+    strip.setAttribute('aria-label', 'The whole paper: arrow keys choose a place, Enter goes there');
+    strip.addEventListener('pointermove', (event) => { bin = binAt(event); tellBin(event.clientX, event.clientY); });
     strip.addEventListener('pointerleave', hush);
-    strip.addEventListener('click', (event) => {
+    strip.addEventListener('blur', hush);
+    strip.addEventListener('click', (event) => send(figure, binAt(event), 0));
+    strip.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter') send(figure, bin, 0);
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      bin = Math.min(bins - 1, Math.max(0, bin + step));
       const area = strip.getBoundingClientRect();
-      send(figure, Math.floor(((event.clientX - area.left) / area.width) * bins), 0);
+      tellBin(area.left + ((bin + 0.5) * area.width) / bins, area.bottom);
     });
 
     const controls = make('div', 'text-controls');
@@ -416,6 +444,9 @@
       const panels = make('div', about.panels.length > 1 ? 'panels several' : 'panels');
       figure.append(panels);
       for (const panel of about.panels) panels.append(kinds[panel.kind](panel, about, figure));
+      if (sent === figure.dataset.name && document.activeElement === document.body) {
+        panels.querySelector('.tile[aria-current], canvas[tabindex]')?.focus({ preventScroll: true });
+      }
     }
   };
   new MutationObserver(draw).observe(document.documentElement,

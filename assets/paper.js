@@ -4,6 +4,8 @@
   const NEAR = '120% 0px'; // pages are drawn this far outside of what can be seen,
   const FAR = '600% 0px'; // and forgotten this far.
   const AT_ONCE = 2; // pages asked for at a time
+  const UNREACHABLE = 'The server does not answer; check the connection.';
+  const AGAIN = 3000; // ms after which a page is asked for again that did not come
   const ZOOMS = [0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 2.5, 3];
   const NARROW = 560; // px: below, a passage is made as wide as the view
   const calm = window.matchMedia('(prefers-reduced-motion: reduce)');
@@ -44,11 +46,12 @@
       this.layout = { pages: [] };
       this.known = new Map(); // name of a range -> its places
       this.waiting = new Set();
-      this.passages = [];
       this.hits = [];
       this.hit = -1;
+      this.more = false;
+      this.searched = '';
       this.find('#search-field').value = '';
-      this.showPassages([], '');
+      this.forget();
       this.showHits();
       this.build();
       if (!key) return;
@@ -68,10 +71,11 @@
       let answer = null;
       try {
         answer = await this.server[`paper_${what}`]({ key, ...details });
-      } catch {
-        answer = { gone: 'The server does not answer; check the connection.' };
-      }
+      } catch { /* no answer either: Gradio's client itself keeps most failures to the console */ }
+      answer ??= { gone: UNREACHABLE };
       if (key !== this.key) return null;
+      if (this.unreachable) this.say(''); // it may be over
+      this.unreachable = answer?.gone === UNREACHABLE;
       if (answer && answer.gone) {
         this.say(answer.gone);
         return null;
@@ -167,7 +171,11 @@
       const scale = this.scaleOf(page);
       const asText = this.asText;
       const answer = await this.ask('page', { page: page.page.number, scale, text: Boolean(asText) });
-      if (!answer || !page.isConnected) return;
+      if (!page.isConnected) return;
+      if (!answer) {
+        if (this.unreachable) setTimeout(() => this.near.has(page) && this.want(page), AGAIN);
+        return;
+      }
       const image = new Image();
       if (answer.image) {
         image.alt = '';
@@ -355,16 +363,22 @@
     // ------------------------------------------------------------------------------------ size
 
     fit() {
-      const width = this.scroll.clientWidth - 24;
+      this.width = this.scroll.clientWidth;
+      const width = this.width - 24;
       if (width > 0) this.scroll.style.setProperty('--fit', `${width}px`);
       this.scroll.style.setProperty('--zoom', this.zoom);
     }
 
     setZoom(zoom) {
       if (Math.abs(zoom - this.zoom) < 0.02) return;
+      this.zoom = zoom;
+      this.refit();
+    }
+
+    // Pages have another size: the place that is read stays, and images that are blurred now are drawn again.
+    refit() {
       const page = this.currentPage();
       const part = page ? (this.scroll.scrollTop - page.offsetTop) / page.offsetHeight : 0;
-      this.zoom = zoom;
       this.fit();
       if (page) this.scroll.scrollTop = page.offsetTop + part * page.offsetHeight;
       this.near.forEach((each) => this.want(each));
@@ -389,6 +403,14 @@
       else this.paintAll();
     }
 
+    // What was chosen in a summary that is shown no more.
+    forget() {
+      Object.assign(this, { passages: [], chosen: -1, back: [] });
+      this.showPassages([], '');
+      this.say('');
+      this.paintAll();
+    }
+
     showPassages(passages, words) {
       const pills = passages.map((passage, i) => {
         const pill = make('button', 'pill');
@@ -409,6 +431,7 @@
       const lead = passages.length ? (quoted ? 'Stands in the paper word for word' : 'Rests on') : words;
       this.bar.replaceChildren(make('span', 'passages-lead', lead), ...pills);
       this.bar.hidden = !lead;
+      this.find('.passages-told').textContent = [lead, ...passages.map((each) => `p. ${each.label}`)].join(' ').trim();
       this.find('.passages-note')?.remove();
       if (passages.length && !quoted) {
         this.bar.append(make('span', 'passages-hint', 'share of the model\u2019s attention: a place to check, not a proof'));
@@ -560,7 +583,8 @@
       document.addEventListener('keydown', (event) => {
         if (event.key === 'Escape' && this.root.classList.contains('open') && !event.defaultPrevented) this.leave();
       });
-      new ResizeObserver(() => this.fit()).observe(this.scroll);
+      // Its height changes with the line of passages above it, while it is moving to one of them.
+      new ResizeObserver(() => this.scroll.clientWidth !== this.width && this.refit()).observe(this.scroll);
     }
 
     searchKey(event) {

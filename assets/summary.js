@@ -80,6 +80,7 @@
         this.paper = paper;
         this.chosen = -1;
         this.linked = false;
+        window.longt5.paper.view?.forget();
         setTimeout(() => this.openLink());
         this.folded.clear();
       }

@@ -35,6 +35,7 @@ FRAME = """
       <button type="button" class="paper-close" aria-label="Close the paper" title="Close (Escape)">&times;</button>
     </div>
     <div class="passages" hidden></div>
+    <p class="passages-told visually-hidden" role="status"></p>
   </div>
   <div class="paper-scroll" tabindex="0" role="group" aria-label="Pages"></div>
   <p class="paper-note" role="status"></p>

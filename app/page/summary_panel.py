@@ -119,6 +119,7 @@ class SummaryPanel:
     def shown(self, tab: Tab, values: Update) -> Update:
         """Everything that the tab shows of its paper as it is now; of the example while there is none."""
         own = tab.paper
+        tab.shows_example = own is None
         paper = own or self._sample.paper()
         document = paper.document
         pages = paper.open(self._store.settings.reading_limits)
@@ -197,6 +198,10 @@ class SummaryPanel:
 
     def _summarize(self, values: Update, request: gr.Request) -> Any:
         tab = self.shelf.tab(request)
+        if tab.paper is None and not tab.shows_example:
+            tab.show(None, GONE)
+            yield from self.shelf.follow(tab, values)
+            return
         try:
             settings = self._settings.settings(values)
             if tab.paper is None:

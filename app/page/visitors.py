@@ -50,6 +50,8 @@ class Tab:
     """As far as is known: a browser whose connection broke comes back with its next event."""
     notice: str = ""
     """A sentence to show while there is no paper: why there is none."""
+    shows_example: bool = False
+    """Whether that is what was last shown of it; a page that was left behind shows a paper that is gone."""
     showing: int = 0
     """Counts the events that show something; one that finds it changed has been overtaken, and ends."""
     inspection: Inspection | None = None
@@ -99,6 +101,7 @@ class Tab:
         if paper is not self.paper:
             self.maps_stop.set()
             self.inspection = None
+            self.shows_example = False
         self.paper, self.notice = paper, notice
         if paper is not None:
             paper.last_used = time.monotonic()

@@ -1,4 +1,4 @@
-"""Gradio's queue of events, in which no address has more than its share, and what nobody fetches has an end."""
+"""Gradio's events within limits: a share for each address, an end to what nobody fetches, a sentence for nonsense."""
 
 from __future__ import annotations
 
@@ -67,10 +67,8 @@ class Events(Queue):
         bool, str | list[dict[str, Any]], Literal["success", "error", "queue_full", "validator_error"]
     ]:
         address = _address(request)
-        if (
-            sum(_address(event.request) == address for event in self.event_ids_to_events.values())
-            >= self._share
-        ):
+        held = sum(_address(event.request) == address for event in self.event_ids_to_events.values())
+        if held >= self._share:
             return False, TOO_MANY_EVENTS.format(most=self._share), "queue_full"
         self.sweep()
         if sum(result.address == address for result in self._results.values()) >= MOST_RESULTS:
@@ -125,10 +123,8 @@ class Events(Queue):
             self._forget(result.session)
         self._turns = {address: at for address, at in self._turns.items() if now - at < RESULT_SECONDS}
         for session, events in list(self.pending_event_ids_session.items()):
-            if (
-                session not in self.pending_messages_per_session
-                and not events & self.event_ids_to_events.keys()
-            ):
+            at_work = events & self.event_ids_to_events.keys()
+            if session not in self.pending_messages_per_session and not at_work:
                 del self.pending_event_ids_session[session]
 
     def _forget(self, session: str) -> None:

@@ -378,6 +378,27 @@ def test_the_keyboard_is_enough(open_page: OpenPage, papers: Path) -> None:
     expect(page.locator("#map-heading")).not_to_contain_text("Tokens 0\u2013")
 
 
+def test_the_keyboard_goes_on_where_it_was_in_a_figure_drawn_anew(open_page: OpenPage, papers: Path) -> None:
+    page = open_page()
+    summarize(page, papers / "sparse.pdf")
+    open_attention(page)
+    heading = page.inner_text("#map-heading")
+    page.locator("#map-figure .tile").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#map-heading")).not_to_have_text(heading)
+    expect(page.locator("#map-figure canvas:focus")).to_have_count(1)
+    see(page, "On the text")
+    words = page.locator(".text-words").first
+    words.focus()
+    said = page.inner_text(".text-said")
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(page.locator(".text-said")).not_to_have_text(said)
+    page.locator(".text-strip").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".figure-tip")).to_be_visible()
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_a_phone_shows_all_of_it(open_page: OpenPage, papers: Path, dark: bool) -> None:
     page = open_page(width=375, height=740, dark=dark)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.test_page import OpenPage, read, scroll_width
-from tests.page_server import EXAMPLE, HOSTILE, SENTENCES
+from tests.page_server import EXAMPLE, HOSTILE, SENTENCES, paper_pdf
 
 pytestmark = pytest.mark.browser
 A4_HEIGHT = 841.9
@@ -251,6 +251,75 @@ def test_the_first_screen_has_a_finished_example(open_page: OpenPage) -> None:
         "document.querySelector('#workspace').getBoundingClientRect().bottom <= innerHeight"
     )
     assert inside
+
+
+def test_what_was_chosen_in_one_paper_is_not_marked_in_the_next(open_page: OpenPage, papers: Path) -> None:
+    page = open_page(width=1440, height=900)
+    quote(page, papers / "sparse.pdf")
+    page.locator(WITH_PASSAGE).first.click()
+    expect(page.locator(".mark.chosen").first).to_be_attached()
+    expect(page.locator(".passages-told")).to_contain_text("p. ")
+    page.fill("#search-field", "nowhere in it")
+    expect(page.locator(".paper-hits")).to_have_text("not found")
+    page.locator(".mark.chosen").first.click(force=True)
+    expect(page.locator(".passages-lead")).to_contain_text("on this place")
+    page.set_input_files("#file input[type=file]", str(paper_pdf(papers / "moss.pdf", title="On moss")))
+    expect(page.locator("#found")).to_contain_text("moss")
+    expect(page.locator(".page.loaded").first).to_be_attached()
+    expect(page.locator(".mark")).to_have_count(0)
+    expect(page.locator(".passages")).not_to_be_visible()
+    expect(page.locator(".paper-hits")).to_have_text("")
+    expect(page.locator(".passages-told")).to_have_text("")
+
+
+def test_a_summary_made_again_forgets_what_was_chosen_in_the_one_before(page: Page) -> None:
+    page.locator(WITH_PASSAGE).first.click()
+    expect(page.locator(".pill").first).to_be_visible()
+    page.click("#summarize")
+    expect(page.locator(".pill")).to_have_count(0)
+    page.locator(f"#summary-text[data-state=done] {WITH_PASSAGE}").first.wait_for()
+    expect(page.locator(".mark.chosen")).to_have_count(0)
+
+
+def test_a_page_that_did_not_come_is_asked_for_again(open_page: OpenPage, papers: Path) -> None:
+    page = open_page(width=1440, height=900)
+    refused: list[str] = []
+
+    def refuse(route: Route) -> None:
+        if "paper_page" in (route.request.post_data or "") and len(refused) < 3:
+            refused.append(route.request.url)
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/component_server/**", refuse)
+    page.set_input_files("#file input[type=file]", str(papers / "sparse.pdf"))
+    expect(page.locator(".paper-note")).to_contain_text("does not answer")
+    expect(page.locator(".page.loaded").first).to_be_attached()
+    expect(page.locator(".paper-note")).to_have_text("")
+    assert len(refused) == 3
+
+
+def test_a_phone_has_the_text_of_the_pages_too(open_page: OpenPage, papers: Path) -> None:
+    page = open_page(width=375, height=740)
+    quote(page, papers / "sparse.pdf")
+    page.locator(WITH_PASSAGE).first.click()
+    page.locator(".paper.open").wait_for()
+    page.click("[data-text]")
+    expect(page.locator(".page.is-text").first).to_be_attached()
+    assert scroll_width(page) <= 375
+
+
+def test_on_paper_stands_the_whole_summary_and_nothing_over_it(page: Page) -> None:
+    page.locator(WITH_PASSAGE).first.click()
+    page.emulate_media(media="print")
+    expect(page.locator(".paper")).not_to_be_visible()
+    whole, seen = page.locator("#summary-column").evaluate(
+        "column => [column.scrollHeight, column.clientHeight]"
+    )
+    assert whole - seen <= 1
+    page.emulate_media(media="screen")
+    expect(page.locator(".paper")).to_be_visible()
 
 
 # ------------------------------------------------------------------------------------ accessibility

@@ -73,6 +73,23 @@ def page(open_page: OpenPage, three: list[str]) -> Page:
     return page
 
 
+def test_a_paper_that_was_deleted_elsewhere_is_said_to_be_gone(open_page: OpenPage, three: list[str]) -> None:
+    """In the page that still shows it; nothing else is summarized in its place."""
+    page = open_page()
+    bring(page, three[:1])
+    until_all(page, "2 pages")
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.locator("#shelf-list [data-action=delete]").click()
+    expect(listed(other)).to_have_count(0)
+    page.click("#summarize")
+    expect(page.locator("#status")).to_contain_text("no longer here")
+    expect(listed(page)).to_have_count(0)
+    page.click("#summarize")  # now the example stands there
+    expect(listed(page)).to_have_count(1)
+    page.click("#stop")
+
+
 def test_several_papers_are_read_and_summarized_one_after_the_other(page: Page) -> None:
     assert page.locator(".shelf-name, .shelf-title").all_inner_texts()[0]
     for i, name in enumerate(("bees", "moss", "tides")):

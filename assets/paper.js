@@ -600,6 +600,7 @@
 
     toggleText() {
       this.asText = !this.asText;
+      if (this.scroll.clientWidth <= NARROW) this.setZoom(1); // a passage may have been enlarged; lines of text break
       this.find('[data-text]').setAttribute('aria-pressed', this.asText);
       const here = this.currentPage();
       for (const page of this.pages) {

@@ -308,6 +308,8 @@ def test_a_phone_has_the_text_of_the_pages_too(open_page: OpenPage, papers: Path
     page.click("[data-text]")
     expect(page.locator(".page.is-text").first).to_be_attached()
     assert scroll_width(page) <= 375
+    widths = page.locator(".paper-scroll").evaluate("pages => [pages.scrollWidth, pages.clientWidth]")
+    assert widths[0] <= widths[1]  # nothing of a line is beside what can be seen
 
 
 def test_on_paper_stands_the_whole_summary_and_nothing_over_it(page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import resource
@@ -67,8 +68,11 @@ def test_few_descriptors_are_a_sentence_and_pass(server: Server, paper: bytes, u
     before = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     said = set()
     for free in (3, 5, 7, 9, 12):
-        highest = max(int(name) for name in os.listdir(f"/proc/{process.pid}/fd"))
-        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (highest + free, before[1]))
+        # So that as many numbers are left: those in use may be few and high.
+        used = {int(name) for name in os.listdir(f"/proc/{process.pid}/fd")}
+        unused = (number for number in itertools.count() if number not in used)
+        limit = next(itertools.islice(unused, free, None))
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (limit, before[1]))
         said.add(outcome(address, paper))
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, before)
     assert process.poll() is None

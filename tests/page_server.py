@@ -12,7 +12,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
@@ -131,3 +133,41 @@ def _wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float 
             pass
         time.sleep(0.2)
     raise RuntimeError(f"The page did not start:\n{log.read_text()}")
+
+
+def page_event(
+    browser: httpx.Client,
+    kind: str,
+    component: str,
+    session: str,
+    *,
+    said: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+) -> str:
+    """What the page is told, to the end, of an event of its component of that id, as "click" of a button.
+
+    Args:
+        said: values of components by id, in the place of those that the page begins with.
+    """
+    said = said or {}
+    config = browser.get("/config").json()
+    parts = {part["id"]: part["props"] for part in config["components"]}
+    event = next(
+        event
+        for event in config["dependencies"]
+        for number, its_kind in event["targets"]
+        if its_kind == kind and parts[number].get("elem_id") == component
+    )
+    values = [said.get(str(parts[n].get("elem_id")), parts[n].get("value")) for n in event["inputs"]]
+    about = {"data": values, "fn_index": event["id"], "session_hash": session}
+    joined = browser.post("/gradio_api/queue/join", json=about, headers=headers)
+    assert joined.status_code == 200, joined.text
+    told = ""
+    with browser.stream(
+        "GET", "/gradio_api/queue/data", params={"session_hash": session}, headers=headers
+    ) as stream:
+        for line in stream.iter_lines():
+            told += line + "\n"
+            if '"process_completed"' in line:
+                return told
+    raise AssertionError(told)

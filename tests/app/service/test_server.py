@@ -18,7 +18,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from tests.page_server import paper_pdf, serve, tiny_model
+from tests.page_server import page_event, paper_pdf, serve, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -247,29 +247,9 @@ def test_no_run_is_kept_in_the_browser(address: str) -> None:
 
 def file_event(address: str, *paths: str, session: str) -> str:
     """What the page is told when its file box is said to have got these files, to the end."""
+    files_sent = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in paths]
     with httpx.Client(base_url=address, timeout=60) as browser:
-        config = browser.get("/config").json()
-        parts = {part["id"]: part["props"] for part in config["components"]}
-        event = next(
-            event
-            for event in config["dependencies"]
-            for number, kind in event["targets"]
-            if kind == "upload" and parts[number].get("elem_id") == "file"
-        )
-        files_sent = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in paths]
-        values = [
-            files_sent if parts[number].get("elem_id") == "file" else parts[number].get("value")
-            for number in event["inputs"]
-        ]
-        about = {"data": values, "fn_index": event["id"], "session_hash": session}
-        assert browser.post("/gradio_api/queue/join", json=about).status_code == 200
-        told = ""
-        with browser.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
-            for line in stream.iter_lines():
-                told += line
-                if '"process_completed"' in line:
-                    return told
-    raise AssertionError(told)
+        return page_event(browser, "upload", "file", session, said={"file": files_sent})
 
 
 def test_a_folder_in_the_place_of_a_file_is_not_taken(address: str, folder: Path) -> None:

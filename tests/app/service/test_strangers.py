@@ -12,7 +12,7 @@ from gradio_client import Client
 
 from app.page.paper_view import CLOSED
 from tests.app.factories import make_model
-from tests.page_server import serve
+from tests.page_server import page_event, serve
 
 USER, PASSWORD = "ada", "lace:1815"
 FILES = 3
@@ -45,27 +45,7 @@ def browser(address: str) -> Iterator[httpx.Client]:
 
 def press(browser: httpx.Client, button: str, session: str, cookie: dict[str, str]) -> str:
     """What the page is told when its button of that id is pressed, to the end."""
-    config = browser.get("/config").json()
-    parts = {part["id"]: part["props"] for part in config["components"]}
-    event = next(
-        event
-        for event in config["dependencies"]
-        for number, kind in event["targets"]
-        if kind == "click" and parts[number].get("elem_id") == button
-    )
-    values = [parts[number].get("value") for number in event["inputs"]]
-    about: dict[str, Any] = {"data": values, "fn_index": event["id"], "session_hash": session}
-    joined = browser.post("/gradio_api/queue/join", json=about, headers=cookie)
-    assert joined.status_code == 200, joined.text
-    told = ""
-    with browser.stream(
-        "GET", "/gradio_api/queue/data", params={"session_hash": session}, headers=cookie
-    ) as stream:
-        for line in stream.iter_lines():
-            told += line + "\n"
-            if '"process_completed"' in line:
-                return told
-    raise AssertionError(told)
+    return page_event(browser, "click", button, session, headers=cookie)
 
 
 def ask_paper(browser: httpx.Client, function: str, session: str, **asked: Any) -> Any:

@@ -41,15 +41,15 @@ _UNSUPPORTED = "This does not stand in what the model read: check it in the pape
 def to_html(summary: Summary) -> str:
     """Everything, the paper's text included, as one file without scripts."""
     document = summary.document
-    title = _text(document.title or document.name)
+    title = as_html(document.title or document.name)
     lines = [
-        _HEAD.format(title=title, language=_text(document.language or "en")),
-        f'<h1 dir="auto">{title}</h1>\n<p class="facts">{_text(about_file(summary))}</p>',
-        *([] if summary.complete else [f"<p><strong>{_text(INCOMPLETE)}</strong></p>"]),
+        _HEAD.format(title=title, language=as_html(document.language or "en")),
+        f'<h1 dir="auto">{title}</h1>\n<p class="facts">{as_html(about_file(summary))}</p>',
+        *([] if summary.complete else [f"<p><strong>{as_html(INCOMPLETE)}</strong></p>"]),
         *_written(summary),
-        f'<p class="facts">{_text(caution(summary))}</p>',
+        f'<p class="facts">{as_html(caution(summary))}</p>',
         "<h2>How it was made</h2>\n<ul>",
-        *(f"<li>{_text(fact)}</li>" for fact in facts(summary)),
+        *(f"<li>{as_html(fact)}</li>" for fact in facts(summary)),
         "</ul>\n<h2>The text of the paper, as it was read</h2>",
         *(line for page in document.pages for line in _page(summary, page)),
         "</body>\n</html>\n",
@@ -61,10 +61,10 @@ def _written(summary: Summary) -> Iterator[str]:
     number, last = 0, ""
     for part in summary.parts:
         if part.kind != last:
-            yield f"<h2>{_text(HEADINGS[part.kind])}</h2>"
+            yield f"<h2>{as_html(HEADINGS[part.kind])}</h2>"
         last = part.kind
         if part.kind == "section":
-            yield f'<h3 dir="auto">{_text(heading(summary, part))}</h3>'
+            yield f'<h3 dir="auto">{as_html(heading(summary, part))}</h3>'
         yield f'<p dir="auto">{_sentences(part, number)}</p>'
         number += len(part.sentences)
 
@@ -79,12 +79,12 @@ def _sentences(part: Part, first: int) -> str:
 def _sentence(sentence: Sentence) -> str:
     shown, end = [], 0
     for start, stop in sorted(sentence.unsupported):
-        shown.append(_text(sentence.text[end:start]))
+        shown.append(as_html(sentence.text[end:start]))
         shown.append(
-            f'<span class="unsupported" title="{_UNSUPPORTED}">{_text(sentence.text[start:stop])}</span>'
+            f'<span class="unsupported" title="{_UNSUPPORTED}">{as_html(sentence.text[start:stop])}</span>'
         )
         end = stop
-    return "".join(shown) + _text(sentence.text[end:])
+    return "".join(shown) + as_html(sentence.text[end:])
 
 
 def _links(sentence: Sentence, number: int) -> str:
@@ -115,7 +115,7 @@ def _marked(text: str, start: int, end: int, marks: list[tuple[int, int, str]]) 
     cuts = sorted({start, end, *(max(start, m[0]) for m in inside), *(min(end, m[1]) for m in inside)})
     shown = []
     for left, right in pairwise(cuts):
-        piece = _text(text[left:right])
+        piece = as_html(text[left:right])
         if any(begin <= left and right <= stop for begin, stop, _ in inside):
             names = "".join(f'<span id="{name}"></span>' for begin, _, name in inside if begin == left)
             piece = f"{names}<mark>{piece}</mark>"
@@ -123,7 +123,7 @@ def _marked(text: str, start: int, end: int, marks: list[tuple[int, int, str]]) 
     return "".join(shown)
 
 
-def _text(value: object) -> str:
+def as_html(value: object) -> str:
     """A value as HTML that shows it letter by letter."""
     letters = "".join(sign if sign.isprintable() or sign in _SHOWN else "\ufffd" for sign in str(value))
     return html.escape(letters, quote=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import Literal
 
 from app.documents.document import MiB
 from app.documents.downloads import Downloading
+from app.export.web_page import as_html
 from app.page.papers import Progress
 from app.summarizing.summary import (
     Done,
@@ -32,14 +32,9 @@ class Status:
     kind: Literal["idle", "busy", "done", "error"] = "busy"
 
 
-# What is shown though Python calls it unprintable: line ends, and the joiners of Persian and Indic scripts.
-_SHOWN = "\n\t\u200c\u200d"
-
-
 def text(value: object) -> str:
     """A value as HTML that shows it letter by letter."""
-    letters = "".join(c if c.isprintable() or c in _SHOWN else "\ufffd" for c in str(value))
-    return html.escape(letters, quote=True)
+    return as_html(value)
 
 
 def status_of(event: Progress) -> Status:

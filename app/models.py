@@ -175,10 +175,13 @@ class ModelStore:
             return "failed" if self._load is None and self._load_failed else "loading"
 
     def load_ahead(self, name: str) -> None:
-        """Starts to load a model unless one is there or on its way; a failure is in the log, and `use` tries again."""
+        """Starts to load a model unless one is there or on its way; a failure is in the log, and `use` tries again.
+
+        What writes on a CPU is compiled after that, ten seconds the first time on a machine, so that no summary waits.
+        """
         with self._changed:
             if self._current is None and self._load is None:
-                self._start_load(name)
+                self._start_load(name, then=_compile_kernels)
 
     def load_all(self, device: str) -> None:
         """Loads every model in this thread and puts it on a device, for good, for processes that are forked from this.
@@ -271,13 +274,13 @@ class ModelStore:
                     watched = self._load
                 self._changed.wait(POLL_SECONDS)
 
-    def _start_load(self, name: str) -> None:
+    def _start_load(self, name: str, then: Callable[[LoadedModel], None] | None = None) -> None:
         """In a thread of its own, so that whoever waits for it can be stopped; `_changed` is held."""
         self._current = None
         self._load = _Load(name)
-        threading.Thread(target=self._run_load, args=(self._load,), daemon=True).start()
+        threading.Thread(target=self._run_load, args=(self._load, then), daemon=True).start()
 
-    def _run_load(self, load: _Load) -> None:
+    def _run_load(self, load: _Load, then: Callable[[LoadedModel], None] | None) -> None:
         started = time.monotonic()
         loaded = None
         try:
@@ -298,6 +301,8 @@ class ModelStore:
             self._load = None
             self._load_failed = loaded is None
             self._changed.notify_all()
+        if loaded is not None and then is not None:
+            then(loaded)
 
     def _loaded_model(self, name: str, device: str | None = None) -> LoadedModel:
         path, settings = self._path(name), self.settings
@@ -321,6 +326,19 @@ class ModelStore:
             tokenizer=tokenizer,
             shareable=len(devices) < 2 and "disk" not in devices,
         )
+
+
+def _compile_kernels(loaded: LoadedModel) -> None:
+    if loaded.model.device.type != "cpu":
+        return
+    started = time.monotonic()
+    try:
+        import longt5.generating.compiled  # noqa: F401
+    except ImportError as error:
+        logger.warning("Summaries take longer to write without Numba (%s)", error)
+        return
+    settle()
+    logger.info("Ready to write after another %.1f s", time.monotonic() - started)
 
 
 class _KeptStates:

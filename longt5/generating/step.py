@@ -1,7 +1,6 @@
 """One token of the decoder for every row: the same computation as the modules', with as little around it as can be.
 
-On a CPU the products' weights are packed once a text, several of the same input into one, and so is the text itself; on
-a GPU the step is recorded as a CUDA graph, as its thousand kernels take less time than starting them does.
+On a GPU the step is recorded as a CUDA graph, as its thousand kernels take less time than starting them does.
 """
 
 from __future__ import annotations
@@ -11,18 +10,16 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional as F
 from transformers.cache_utils import EncoderDecoderCache
 
 from longt5.generating.graph import record
-from longt5.generating.packed import Products, products
 from longt5.generating.past import Ancestors, Past
-from longt5.generating.source import Attend, attend, source_attention
 from longt5.interruption import interruption_point
-from longt5.layers import saturate
+from longt5.layers import apply_linear, saturate
 
 FIRST_CAPACITY = 256  # tokens; more are made room for as they come
-LEAST_STEPS = 24  # from which packing the weights is worth its time, that of some steps
 
 
 class DecoderStep:
@@ -54,18 +51,14 @@ class DecoderStep:
         self._ancestors = Ancestors(rows, beams, self.written, keys.device)
         self._pasts = [Past(layer.keys, layer.values, beams) for layer in own]
         source_bias = _bias_of_padding(encoder_mask, keys.dtype)
-        packed = length - self.written >= LEAST_STEPS
-        packing = partial(products, rows=rows, packed=packed)
         self._embed, self._norm = decoder.embed_tokens, decoder.final_layer_norm
         self._layers = []
-        # One layer after the other gives its keys and values up: of a long text two copies may be too large.
         for block, past in zip(decoder.block, self._pasts, strict=True):
             source = cross.pop(0)
-            to_source = source_attention(source.keys, source.values, source_bias, beams, packed=packed)
-            source.keys = source.values = None
-            self._layers.append(_Layer(block, past, to_source, packing))
+            to_source = partial(attend, key=source.keys, value=source.values, bias=source_bias)
+            self._layers.append(_Layer(block, past, to_source))
         self._scale = model.model_dim**-0.5 if model.config.scale_decoder_outputs else None
-        self._head = packing([model.lm_head])
+        self._head = model.lm_head
         self._recorded: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, tokens: Tensor) -> Tensor:
@@ -107,47 +100,48 @@ class DecoderStep:
         states = self._norm(states)
         if self._scale is not None:
             states = states * self._scale
-        (logits,) = self._head(states)
-        return saturate(logits)
+        return saturate(apply_linear(self._head, states))
 
 
 class _Layer:
     """A layer of the decoder, on `(rows, d_model)` states."""
 
-    def __init__(
-        self, block: Any, past: Past, to_source: Attend, packing: Callable[[list[nn.Linear]], Products]
-    ) -> None:
+    def __init__(self, block: Any, past: Past, to_source: Callable[[Tensor], Tensor]) -> None:
         own, cross, network = block.layer
         self._past, self._to_source = past, to_source
-        self._d_kv = own.SelfAttention.key_value_proj_dim
+        self._own, self._cross, self._network = (
+            own.SelfAttention,
+            cross.EncDecAttention,
+            network.DenseReluDense,
+        )
+        self._d_kv = self._own.key_value_proj_dim
         self._norms = [layer.layer_norm for layer in block.layer]
-        mine, its = own.SelfAttention, cross.EncDecAttention
-        self._qkv, self._o = packing([mine.q, mine.k, mine.v]), packing([mine.o])
-        self._cross_q, self._cross_o = packing([its.q]), packing([its.o])
-        dense = network.DenseReluDense
-        self._is_gated = hasattr(dense, "wi_0")
-        self._wi = packing([dense.wi_0, dense.wi_1] if self._is_gated else [dense.wi])
-        self._act, self._wo = dense.act, packing([dense.wo])
 
     def __call__(self, states: Tensor, places: Tensor, bias: Tensor) -> Tensor:
         interruption_point()
-        texts = self._past.key.shape[0]
-        query, key, value = (self._heads(x, texts) for x in self._qkv(self._norms[0](states)))
+        normed, texts = self._norms[0](states), self._past.key.shape[0]
+        query, key, value = (
+            self._heads(apply_linear(projection, normed), texts)
+            for projection in (self._own.q, self._own.k, self._own.v)
+        )
         self._past.add(key, value, places)
         seen = bias.shape[-1]
         attended = attend(query, self._past.key[:, :, :seen], self._past.value[:, :, :seen], bias)
-        states = saturate(states + saturate(self._o(attended)[0]))
-        (query,) = self._cross_q(self._norms[1](states))
-        attended = self._to_source(self._heads(query, texts))
-        states = saturate(states + saturate(self._cross_o(attended)[0]))
-        inner = [saturate(x) for x in self._wi(self._norms[2](states))]
-        gate = saturate(self._act(inner[0]))
-        (update,) = self._wo(saturate(gate * inner[1]) if self._is_gated else gate)
+        states = saturate(states + saturate(apply_linear(self._own.o, attended)))
+        query = self._heads(apply_linear(self._cross.q, self._norms[1](states)), texts)
+        states = saturate(states + saturate(apply_linear(self._cross.o, self._to_source(query))))
+        update = self._network(self._norms[2](states))
         return saturate((states + update).to(states.dtype))
 
     def _heads(self, x: Tensor, texts: int) -> Tensor:
         """(rows, heads * d_kv) -> `(texts, heads, beams, d_kv)`"""
         return saturate(x).view(texts, -1, x.shape[-1] // self._d_kv, self._d_kv).transpose(1, 2)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention without scaling: (texts, heads, beams, d_kv) queries -> `(texts * beams, heads * d_kv)`."""
+    attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
+    return attended.transpose(1, 2).flatten(2).flatten(0, 1)
 
 
 def _bias_of_padding(encoder_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:

@@ -7,7 +7,8 @@ transformers' own loops stay in place, with all their processors, criteria and s
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,10 @@ from longt5.loading.int8 import Int8Linear
 from longt5.tracing import is_plain
 
 logger = logging.get_logger(__name__)
+
+# What all steps together read of memory, in bytes, from which compiled ones are worth their copies and Numba's start.
+LEAST_READ = 2**30
+_WIDEST_HEAD = 64  # of the compiled kernels, which take four numbers at once
 
 _MODES = (
     GenerationMode.GREEDY_SEARCH,
@@ -64,6 +69,19 @@ _LEFT_OUT = (
 )
 
 
+class Step(Protocol):
+    """One token of the decoder for every row, after those that it wrote before."""
+
+    written: int
+    """Tokens that every row has."""
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """`(rows, 1)` tokens -> `(rows, 1, vocabulary)` logits of the ones after them."""
+
+    def reorder(self, rows: Tensor) -> None:
+        """Row i goes on from what row `rows[i]` wrote."""
+
+
 class SteppingCache(EncoderDecoderCache):
     """An empty cache for a text's decoder, which has the tokens after those it reads at first read by steps."""
 
@@ -75,14 +93,24 @@ class SteppingCache(EncoderDecoderCache):
         """
         super().__init__(DynamicCache(), DynamicCache())
         self._model, self._length = model, length
-        self._step: DecoderStep | None = None
+        self._step: Step | None = None
 
     def logits(self, tokens: Tensor, encoder_mask: Tensor | None) -> Tensor:
         """`(rows, 1)` tokens that follow what was read -> `(rows, 1, vocabulary)`."""
         if self._step is None:
-            self._step = DecoderStep(self._model, self, encoder_mask, tokens.shape[0], self._length)
+            self._step = self._first_step(encoder_mask, tokens.shape[0])
             self.self_attention_cache, self.cross_attention_cache = DynamicCache(), DynamicCache()
         return self._step(tokens)
+
+    def _first_step(self, encoder_mask: Tensor | None, rows: int) -> Step:
+        kind: Callable[..., Step] = DecoderStep
+        if _is_worth_compiling(self._model, self, self._length):
+            try:
+                # Here and not above: Numba takes half a second, and does not run with every new NumPy.
+                from longt5.generating.compiled import CompiledStep as kind
+            except ImportError as error:
+                logger.warning_once(f"generate() takes twice as long on this CPU without Numba ({error}).")
+        return kind(self._model, self, encoder_mask, rows, self._length)
 
     def reorder(self, rows: Tensor) -> None:
         """Beams swap their pasts, but never their text: row i goes on from row `rows[i]`."""
@@ -93,6 +121,19 @@ class SteppingCache(EncoderDecoderCache):
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return super().get_seq_length(layer_idx) if self._step is None else self._step.written
+
+
+def _is_worth_compiling(model: Any, cache: EncoderDecoderCache, length: int) -> bool:
+    """Whether the tokens up to `length`, those in the cache among them, are to be had from a `CompiledStep`."""
+    source: list[Any] = cache.cross_attention_cache.layers
+    read = [*model.decoder.parameters(), *model.lm_head.parameters()]
+    read += [x for layer in source for x in (layer.keys, layer.values)]
+    if any(x.device.type != "cpu" or x.dtype != torch.float32 for x in read):
+        return False
+    config = model.config
+    if config.d_kv > _WIDEST_HEAD or any(width % 4 for width in (config.d_kv, config.d_model, config.d_ff)):
+        return False
+    return (length - cache.get_seq_length()) * sum(x.nbytes for x in read) >= LEAST_READ
 
 
 def goes_by_steps(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import pytest
 import torch
@@ -12,9 +13,11 @@ from torch import nn
 from transformers import LogitsProcessorList, StaticCache
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from longt5.generating import packed as packed_products
-from longt5.generating import source
+from longt5.generating import compiled as compiled_module
 from longt5.generating import step as step_module
+from longt5.generating import stepping
+from longt5.generating.compiled import CompiledStep
+from longt5.generating.step import DecoderStep
 from longt5.generating.stepping import SteppingCache
 from longt5.loading.int8 import quantize
 from longt5.modeling import CACHE_NAME, SharedEncoderOutput
@@ -24,15 +27,14 @@ from tests.longt5.factories import ATTENTION_TYPES, ENDS, assert_close, random_i
 @pytest.fixture(autouse=True)
 def little_room(monkeypatch):
     """Room is made anew within the short texts of these tests."""
-    monkeypatch.setattr(step_module, "FIRST_CAPACITY", 8)
+    for module in (step_module, compiled_module):
+        monkeypatch.setattr(module, "FIRST_CAPACITY", 8)
 
 
 @pytest.fixture
-def packed(monkeypatch):
-    """The weights and the text are packed, tiny as they are."""
-    monkeypatch.setattr(step_module, "LEAST_STEPS", 0)
-    monkeypatch.setattr(packed_products, "FEWEST_PRODUCTS", 0)
-    monkeypatch.setattr(source, "FEWEST_KEYS", 1)
+def compiled(monkeypatch):
+    """Steps are compiled ones, tiny as the model is."""
+    monkeypatch.setattr(stepping, "LEAST_READ", 0)
 
 
 def steps_taken(model: nn.Module, monkeypatch) -> list[int]:
@@ -78,9 +80,15 @@ def test_a_step_computes_what_the_layers_do(beams, prompt):
     compare_steps(beams, prompt)
 
 
+@pytest.mark.parametrize("beams", [1, 3, 4, 5])
+@pytest.mark.parametrize("prompt", [1, 3])
+def test_a_compiled_step_computes_what_the_layers_do(compiled, beams, prompt):
+    compare_steps(beams, prompt)
+
+
 @pytest.mark.parametrize("feed_forward", ["relu", "gated-gelu"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_with_packed_weights(packed, feed_forward, tied):
+def test_a_compiled_step_of_every_kind_of_model(compiled, feed_forward, tied):
     compare_steps(3, 1, feed_forward_proj=feed_forward, tie_word_embeddings=tied)
 
 
@@ -310,7 +318,7 @@ def test_int8_layers_go_by_steps(monkeypatch):
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])
-def test_one_row_of_a_mask_for_all_texts(packed, num_beams):
+def test_one_row_of_a_mask_for_all_texts(compiled, num_beams):
     ours, theirs = writers()
     options = {"input_ids": random_ids(2, 40), "num_beams": num_beams, "max_new_tokens": 8}
     mask = texts(2)["attention_mask"][1:]
@@ -356,3 +364,87 @@ def test_a_recorded_step_writes_what_the_layers_write(num_beams):
     options = {**batch, "num_beams": num_beams, "max_new_tokens": 40, "eos_token_id": list(ENDS)}
     by_layers = model.generate(**options, return_dict_in_generate=True).sequences
     assert model.generate(**options).tolist() == by_layers.tolist()
+
+
+def compiled_steps(model: nn.Module, monkeypatch) -> list[type]:
+    """The kinds of steps that are taken from now on."""
+    kinds: list[type] = []
+    first = SteppingCache._first_step
+
+    def seen(self, *arguments):
+        step = first(self, *arguments)
+        kinds.append(type(step))
+        return step
+
+    monkeypatch.setattr(SteppingCache, "_first_step", seen)
+    return kinds
+
+
+@given(
+    num_beams=st.integers(1, 6),
+    count=st.integers(1, 3),
+    max_new_tokens=st.integers(1, 30),
+    attention=st.sampled_from(ATTENTION_TYPES),
+)
+@settings(max_examples=10, deadline=None)
+def test_compiled_steps_write_the_tokens_of_transformers(num_beams, count, max_new_tokens, attention):
+    options = {"num_beams": num_beams, "max_new_tokens": max_new_tokens, "eos_token_id": list(ENDS)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stepping, "LEAST_READ", 0)
+        ours, theirs = (
+            model.generate(**texts(count), **options).tolist()
+            for model in writers(encoder_attention_type=attention)
+        )
+    assert ours == theirs
+
+
+def test_layers_that_no_kernel_knows_are_called(compiled, monkeypatch):
+    """Of 8 bits, or with a bias."""
+    options = {**always_greedy(), "num_beams": 3}
+    for alter in (quantize, biased):
+        (model,) = writers(1)
+        alter(model)
+        kinds = compiled_steps(model, monkeypatch)
+        by_layers = model.generate(**options, return_dict_in_generate=True).sequences
+        assert model.generate(**options).tolist() == by_layers.tolist()
+        assert kinds == [CompiledStep]
+
+
+def biased(model: nn.Module) -> None:
+    for block in model.decoder.block:
+        wo = block.layer[-1].DenseReluDense.wo
+        wo.bias = nn.Parameter(torch.linspace(-1, 1, wo.out_features))
+
+
+@pytest.mark.parametrize(
+    ("altered", "expected"),
+    [
+        ({}, CompiledStep),
+        ({"d_kv": 65}, DecoderStep),
+        ({"d_kv": 10}, DecoderStep),
+        ({"d_ff": 62}, DecoderStep),
+    ],
+)
+def test_which_models_are_compiled(compiled, monkeypatch, altered, expected):
+    (model,) = writers(1, **altered)
+    kinds = compiled_steps(model, monkeypatch)
+    by_layers = model.generate(**always_greedy(), return_dict_in_generate=True).sequences
+    assert model.generate(**always_greedy()).tolist() == by_layers.tolist()
+    assert kinds == [expected]
+
+
+def test_other_numbers_and_short_texts_are_not_compiled(monkeypatch):
+    (model,) = writers(1)
+    kinds = compiled_steps(model, monkeypatch)
+    model.generate(**always_greedy())
+    monkeypatch.setattr(stepping, "LEAST_READ", 0)
+    model.bfloat16().generate(**always_greedy())
+    assert kinds == [DecoderStep, DecoderStep]
+
+
+def test_without_numba_it_goes_on(compiled, monkeypatch):
+    (model,) = writers(1)
+    kinds = compiled_steps(model, monkeypatch)
+    monkeypatch.setitem(sys.modules, "longt5.generating.compiled", None)
+    assert model.generate(**always_greedy()).shape[1] == 7
+    assert kinds == [DecoderStep]

@@ -46,7 +46,9 @@ def prepare(job: Job) -> dict[str, Callable[[], dict[str, Tensor]]]:
 def _as_the_app_does(
     model: Any, ids: Tensor, mask: Tensor, settings: GenerationConfig
 ) -> dict[str, Callable[[], dict[str, Tensor]]]:
-    """With progress, with the states that the inspector needs, and with the check for a stop."""
+    """With progress, with the states that the inspector needs, and with the check for a stop; compiled before."""
+    if model.device.type == "cpu":
+        import longt5.generating.compiled  # noqa: F401
     stopping = partial(check, threading.Event())
     encoded: list[EncodedText] = []
 

@@ -44,7 +44,8 @@ class CompiledStep:
         self._slots = np.repeat(_numbers(rows), self.written, axis=1)
         self._attention = decoder.block[0].layer[0].SelfAttention
         self._embed, self._norm = decoder.embed_tokens, _Norm(decoder.final_layer_norm)
-        seen = None if encoder_mask is None else (encoder_mask != 0).numpy()
+        is_text = None if encoder_mask is None else (encoder_mask != 0).numpy()
+        seen = None if is_text is None or is_text.all() else is_text
         self._layers = []
         # One layer after the other gives its keys and values up: of a long text two copies may be too large.
         for block in decoder.block:
@@ -203,10 +204,15 @@ class _TiledText:
         Args:
             key, value: (heads, tokens, d_kv).
         """
-        self._tokens = key.shape[1]
-        # (heads, tiles, d_kv, 64) and (heads, tiles, 64, 64)
-        self._keys = np.stack([tiles(head.T) for head in key])
-        self._values = np.stack([_in_tiles_of_rows(head) for head in value])
+        num_heads, self._tokens, d_kv = key.shape
+        num_tiles = -(-self._tokens // TILE)
+        # Head by head: a second copy of all keys would be the most memory that writing takes.
+        self._keys = np.empty((num_heads, num_tiles, d_kv, TILE), dtype=np.float32)
+        for of_head, in_tiles in zip(key, self._keys, strict=True):
+            in_tiles[:] = tiles(of_head.T)
+        values = np.zeros((num_heads, num_tiles * TILE, TILE), dtype=np.float32)
+        values[:, : self._tokens, :d_kv] = value
+        self._values = values.reshape(num_heads, num_tiles, TILE, TILE)
 
     def attend(self, query: np.ndarray, out: np.ndarray) -> None:
         """What (beams, heads * d_kv) queries get, put into the same of `out`."""
@@ -244,9 +250,3 @@ def _with_room(x: np.ndarray, length: int) -> np.ndarray:
     larger = np.empty((x.shape[0], length, *x.shape[2:]), dtype=np.float32)
     larger[:, : x.shape[1]] = x
     return larger
-
-
-def _in_tiles_of_rows(head: np.ndarray) -> np.ndarray:
-    """(tokens, d_kv) -> `(tiles, 64, 64)`, filled up with zeros."""
-    tokens, d_kv = head.shape
-    return np.pad(head, ((0, -tokens % TILE), (0, TILE - d_kv))).reshape(-1, TILE, TILE)

@@ -6,6 +6,7 @@ It has copies of the weights and of the texts' keys and values of its own, in th
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,13 @@ from longt5.generating.step import FIRST_CAPACITY
 from longt5.interruption import interruption_point
 
 Product = Callable[[np.ndarray], np.ndarray]
+
+_PROCESS = os.getpid()
+
+
+def survives() -> bool:
+    """Whether this is no fork of the process that imported Numba, whose threads end a process that is one."""
+    return os.getpid() == _PROCESS
 
 
 class CompiledStep:

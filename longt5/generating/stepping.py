@@ -107,9 +107,11 @@ class SteppingCache(EncoderDecoderCache):
         if _is_worth_compiling(self._model, self, self._length):
             try:
                 # Here and not above: Numba takes half a second, and does not run with every new NumPy.
-                from longt5.generating.compiled import CompiledStep as kind
+                from longt5.generating import compiled
             except ImportError as error:
                 logger.warning_once(f"generate() takes twice as long on this CPU without Numba ({error}).")
+            else:
+                kind = compiled.CompiledStep if compiled.survives() else DecoderStep
         return kind(self._model, self, encoder_mask, rows, self._length)
 
     def reorder(self, rows: Tensor) -> None:

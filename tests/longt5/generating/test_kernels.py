@@ -165,3 +165,13 @@ def test_threads_share_the_work_out_alike(threads):
     out = np.empty((4, 640), dtype=np.float32)
     kernels.multiply(rows, kernels.tiles(matrix), out)
     assert_close(torch.from_numpy(out), torch.from_numpy(rows @ matrix), 1e-5)
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_each_time(monkeypatch):
+    def nowhere(signature, **options):
+        if options.pop("cache", False):
+            raise RuntimeError("cannot cache function: no locator available")
+        return numba.njit(signature, **options)
+
+    monkeypatch.setattr(kernels, "njit", nowhere)
+    assert kernels._compiled()(lambda x: x + 1)(2) == 3

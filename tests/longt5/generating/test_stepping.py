@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
 import sys
 
 import pytest
@@ -445,6 +447,28 @@ def test_other_numbers_and_short_texts_are_not_compiled(monkeypatch):
 def test_without_numba_it_goes_on(compiled, monkeypatch):
     (model,) = writers(1)
     kinds = compiled_steps(model, monkeypatch)
+    monkeypatch.delattr("longt5.generating.compiled")
     monkeypatch.setitem(sys.modules, "longt5.generating.compiled", None)
     assert model.generate(**always_greedy()).shape[1] == 7
     assert kinds == [DecoderStep]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_goes_on(compiled):
+    """Numba's threads would end it; PyTorch's must be told."""
+    (model,) = writers(1)
+    expected = model.generate(**always_greedy(), num_beams=3).tolist()
+    receiver, sender = multiprocessing.get_context("fork").Pipe(duplex=False)
+
+    def write() -> None:
+        torch.set_num_threads(1)
+        sender.send(model.generate(**always_greedy(), num_beams=3).tolist())
+
+    process = multiprocessing.get_context("fork").Process(target=write)
+    process.start()
+    try:
+        assert receiver.poll(60)
+        assert receiver.recv() == expected
+    finally:
+        process.kill()
+        process.join()

@@ -5,6 +5,9 @@ FROM python:3.12-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 OMP_WAIT_POLICY=passive
 WORKDIR /app
 
+# The threads of what Numba compiles; PyTorch brings its own.
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
+
 # First what changes least. PyTorch for CPUs, from PyTorch's own index, is a tenth of the one with CUDA, which an empty
 # build argument gives.
 ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
@@ -19,7 +22,7 @@ COPY assets assets
 RUN useradd --system --no-create-home reader
 USER reader
 
-ENV LONGT5_HOST=0.0.0.0 LONGT5_PORT=7860 HF_HOME=/tmp/huggingface
+ENV LONGT5_HOST=0.0.0.0 LONGT5_PORT=7860 HF_HOME=/tmp/huggingface NUMBA_CACHE_DIR=/tmp/numba
 EXPOSE 7860
 HEALTHCHECK --start-period=60s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/healthz', timeout=5)"]
 CMD ["python", "app.py"]

@@ -24,10 +24,9 @@ ROWS = 4
 TILE = 64  # columns; keys of one tile of the source
 
 _F = np.float32
-_LINE = 16  # numbers of a processor's cache line, or of two
-_AHEAD = (
-    32 * TILE
-)  # numbers between what is computed with and what is fetched: 8 KB, some memory's time to answer
+_LINE = 16  # numbers of a processor's cache line
+# Numbers from what is computed with to what is fetched: 8 KB, used up in the time in which memory answers.
+_AHEAD = 32 * TILE
 _TILES_AT_ONCE = 4  # of the source: their scores and a tile are in the fastest cache
 _LOWEST = _F(-1e30)  # below any score; an infinity may not be where sums change places
 _LOG2_E = _F(np.log2(np.e))
@@ -74,7 +73,7 @@ _SAFE_THREADS = _has_safe_threads()
 def _fetch(typing_context: Any, array: Any, index: Any) -> Any:
     """Has the line of memory at `array.ravel()[index]` brought into the second cache, even from behind its end.
 
-    A processor looks ahead in memory too, but not as far as two streams of a product's speed need.
+    A processor looks ahead by itself too, but not far enough for the speed at which products use memory up.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -2,7 +2,8 @@
 
 transformers' own loops stay in place, with all their processors, criteria and streamers, but for plain beam search
 (`longt5.generating.beams`). They get a cache that reads the start of a text as any other and every later token by
-`DecoderStep`. What others may have done to a model, and what looks into its layers, gets the layers themselves.
+`DecoderStep`, or on a CPU by `CompiledStep`. What others may have done to a model, and what looks into its layers, gets
+the layers themselves.
 """
 
 from __future__ import annotations

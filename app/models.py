@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import reprlib
 import threading
@@ -15,12 +16,13 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 
-from app.allocator import settle, share_arenas, unsettle
+from app.allocator import settle, share_arenas
 from app.settings import Settings
 from app.summarizing.settings import SETTINGS, SummaryError, SummarySettings
 from app.turns import POLL_SECONDS, TurnQueue
 from app.work import check
 from longt5 import LongT5Config
+from longt5.generating.stepping import compile_ahead
 from longt5.generation import EncodedText, Tokens, encode
 from longt5.loading import LoadingError, check_vocabulary, load_model, load_tokenizer
 from longt5.loading.files import (
@@ -139,6 +141,7 @@ class ModelStore:
         To be called before the threads that summarize are there.
         """
         share_arenas()
+        settle()
         return cls(replace(settings, kept_encodings_bytes=0))
 
     @property
@@ -284,11 +287,10 @@ class ModelStore:
         started = time.monotonic()
         loaded = None
         try:
-            unsettle()  # the model that goes must be gone before the next one comes
+            gc.collect()  # the model that goes must be gone before the next one comes
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             loaded = self._loaded_model(load.name)
-            settle()
             logger.info("Model %s ready after %.1f s", load.name, time.monotonic() - started)
         except Exception as error:
             logger.exception("Model %s could not be loaded", load.name)
@@ -329,16 +331,9 @@ class ModelStore:
 
 
 def _compile_kernels(loaded: LoadedModel) -> None:
-    if loaded.model.device.type != "cpu":
-        return
     started = time.monotonic()
-    try:
-        import longt5.generating.compiled  # noqa: F401
-    except ImportError as error:
-        logger.warning("Summaries take longer to write without Numba (%s)", error)
-        return
-    settle()
-    logger.info("Ready to write after another %.1f s", time.monotonic() - started)
+    if compile_ahead(loaded.model):
+        logger.info("Ready to write after another %.1f s", time.monotonic() - started)
 
 
 class _KeptStates:

@@ -24,6 +24,7 @@ from benchmarks._floor import decoding_floor
 from benchmarks._job import OURS, Job, build, configuration, source
 from benchmarks._report import TABLE_HEAD, circumstances, parser, row, sides
 from benchmarks._turns import Measured, take_turns
+from longt5.generating.stepping import compile_ahead
 from longt5.generation import EncodedText, encode, write
 from longt5.interruption import interruptible
 
@@ -47,8 +48,7 @@ def _as_the_app_does(
     model: Any, ids: Tensor, mask: Tensor, settings: GenerationConfig
 ) -> dict[str, Callable[[], dict[str, Tensor]]]:
     """With progress, with the states that the inspector needs, and with the check for a stop; compiled before."""
-    if model.device.type == "cpu":
-        import longt5.generating.compiled  # noqa: F401
+    compile_ahead(model)
     stopping = partial(check, threading.Event())
     encoded: list[EncodedText] = []
 

@@ -18,7 +18,7 @@ from transformers.cache_utils import EncoderDecoderCache
 
 from longt5.generating import kernels
 from longt5.generating.kernels import ROWS, TILE, tiles
-from longt5.generating.step import FIRST_CAPACITY
+from longt5.generating.step import Step
 from longt5.interruption import interruption_point
 
 Product = Callable[[np.ndarray], np.ndarray]
@@ -31,26 +31,15 @@ def survives() -> bool:
     return os.getpid() == _PROCESS
 
 
-class CompiledStep:
-    """Goes on from where a cache stands, of which nothing is left: `DecoderStep` for float32 on a CPU."""
+class CompiledStep(Step):
+    """By the kernels of this project, for float32 on a CPU."""
 
-    def __init__(
-        self, model: Any, cache: EncoderDecoderCache, encoder_mask: Tensor | None, rows: int, length: int
-    ) -> None:
-        """
-        Args:
-            model: a LongT5ForConditionalGeneration.
-            cache: what the decoder has read and written up to now, of `rows` rows and as many texts or fewer.
-            encoder_mask: `(texts or 1, source length)`, non-zero at text.
-            length: the most tokens that the decoder will read, those it has read among them.
-        """
+    def _take(self, model: Any, cache: EncoderDecoderCache, encoder_mask: Tensor | None, rows: int) -> None:
         decoder = model.decoder
         own: list[Any] = cache.self_attention_cache.layers
         cross: list[Any] = cache.cross_attention_cache.layers
-        self._rows, self._length = rows, length
-        self.written = own[0].keys.shape[2]
+        self._rows = rows
         self._slots = np.repeat(_numbers(rows), self.written, axis=1)
-        self._attention = decoder.block[0].layer[0].SelfAttention
         self._embed, self._norm = decoder.embed_tokens, _Norm(decoder.final_layer_norm)
         is_text = None if encoder_mask is None else (encoder_mask != 0).numpy()
         seen = None if is_text is None or is_text.all() else is_text
@@ -64,31 +53,23 @@ class CompiledStep:
         self._scale = np.float32(model.model_dim**-0.5 if model.config.scale_decoder_outputs else 1.0)
         self._head = _product([model.lm_head])
 
-    def __call__(self, tokens: Tensor) -> Tensor:
-        """`(rows, 1)` tokens -> `(rows, 1, vocabulary)` logits of the ones after them."""
-        if self.written >= self._slots.shape[1]:
-            self._reserve(min(self._length, max(FIRST_CAPACITY, 2 * self._slots.shape[1])))
-        interruption_point()
+    def _reserve(self, bias: Tensor) -> None:
+        length = bias.shape[1]
+        more = np.repeat(_numbers(self._rows), length - self._slots.shape[1], axis=1)
+        self._slots = np.concatenate([self._slots, more], axis=1)
+        self._bias = np.ascontiguousarray(bias.detach().numpy())
+        for layer in self._layers:
+            layer.past.reserve(length)
+
+    def reorder(self, rows: Tensor) -> None:
+        self._slots[:, : self.written] = self._slots[rows.numpy(), : self.written]
+
+    def _logits(self, tokens: Tensor) -> Tensor:
         numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
         states = _in_groups(self._embed(tokens[:, 0]).detach().numpy())
         for layer in self._layers:
             layer(states, self._slots, self._bias, self.written)
-        self.written += 1
-        logits = self._head(self._norm(states) * self._scale)
-        return torch.from_numpy(logits[: self._rows, None])
-
-    def reorder(self, rows: Tensor) -> None:
-        """Row i goes on from what row `rows[i]` wrote; the next token is its own."""
-        self._slots[:, : self.written] = self._slots[rows.numpy(), : self.written]
-
-    def _reserve(self, length: int) -> None:
-        length = max(length, self.written + 1)
-        more = np.repeat(_numbers(self._rows), length - self._slots.shape[1], axis=1)
-        self._slots = np.concatenate([self._slots, more], axis=1)
-        bias = self._attention.bias_by_offset(self._attention.relative_attention_bias, -torch.arange(length))
-        self._bias = np.ascontiguousarray(bias.detach().numpy())
-        for layer in self._layers:
-            layer.past.reserve(length)
+        return torch.from_numpy(self._head(self._norm(states) * self._scale)[: self._rows])
 
 
 class _Layer:

@@ -1,10 +1,12 @@
 """One token of the decoder for every row: the same computation as the modules', with as little around it as can be.
 
-On a GPU the step is recorded as a CUDA graph, as its thousand kernels take less time than starting them does.
+On a GPU the step is recorded as a CUDA graph, as its thousand kernels take less time than starting them does; on a CPU
+`longt5.generating.compiled` has a faster one.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,16 +24,11 @@ from longt5.layers import apply_linear, saturate
 FIRST_CAPACITY = 256  # tokens; more are made room for as they come
 
 
-class DecoderStep:
+class Step(ABC):
     """Goes on from where a cache stands, of which nothing is left: what the steps need they have in their own order."""
 
     def __init__(
-        self,
-        model: Any,
-        cache: EncoderDecoderCache,
-        encoder_mask: Tensor | None,
-        rows: int,
-        length: int,
+        self, model: Any, cache: EncoderDecoderCache, encoder_mask: Tensor | None, rows: int, length: int
     ) -> None:
         """
         Args:
@@ -40,14 +37,59 @@ class DecoderStep:
             encoder_mask: `(texts or 1, source length)`, non-zero at text.
             length: the most tokens that the decoder will read, those it has read among them.
         """
+        keys = cache.self_attention_cache.layers[0].keys
+        self.written = keys.shape[2]
+        """Tokens that every row has."""
+        self._length, self._capacity, self._device = length, 0, keys.device
+        self._attention = model.decoder.block[0].layer[0].SelfAttention
+        self._take(model, cache, encoder_mask, rows)
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """`(rows, 1)` tokens -> `(rows, 1, vocabulary)` logits of the ones after them."""
+        if self.written >= self._capacity:
+            self._make_room()
+        interruption_point()
+        logits = self._logits(tokens)
+        self.written += 1
+        return logits[:, None]
+
+    def _make_room(self) -> None:
+        wanted = min(self._length, max(FIRST_CAPACITY, 2 * self._capacity))
+        # Attention on a GPU wants rows of a mask to be aligned.
+        self._capacity = -(-max(wanted, self.written + 1) // 8) * 8
+        distances = torch.arange(self._capacity, device=self._device)
+        self._reserve(self._attention.bias_by_offset(self._attention.relative_attention_bias, -distances))
+
+    @abstractmethod
+    def _take(self, model: Any, cache: EncoderDecoderCache, encoder_mask: Tensor | None, rows: int) -> None:
+        """Has what is in the cache, and leaves its lists of layers empty."""
+
+    @abstractmethod
+    def _reserve(self, bias: Tensor) -> None:
+        """Makes room for as many tokens in all as there are columns.
+
+        Args:
+            bias: `(heads, length)`, of a key so many tokens before the query.
+        """
+
+    @abstractmethod
+    def _logits(self, tokens: Tensor) -> Tensor:
+        """`(rows, 1)` tokens -> `(rows, vocabulary)`, for which there is room."""
+
+    @abstractmethod
+    def reorder(self, rows: Tensor) -> None:
+        """Row i goes on from what row `rows[i]` wrote; the next token is its own."""
+
+
+class DecoderStep(Step):
+    """By PyTorch, on any device and in any type."""
+
+    def _take(self, model: Any, cache: EncoderDecoderCache, encoder_mask: Tensor | None, rows: int) -> None:
         decoder = model.decoder
         own: list[Any] = cache.self_attention_cache.layers
         cross: list[Any] = cache.cross_attention_cache.layers
         keys = own[0].keys
         beams = rows // cross[0].keys.shape[0]
-        self.written = keys.shape[2]
-        self._length, self._capacity = length, 0
-        self._attention = decoder.block[0].layer[0].SelfAttention
         self._ancestors = Ancestors(rows, beams, self.written, keys.device)
         self._pasts = [Past(layer.keys, layer.values, beams) for layer in own]
         source_bias = _bias_of_padding(encoder_mask, keys.dtype)
@@ -61,36 +103,23 @@ class DecoderStep:
         self._head = model.lm_head
         self._recorded: Callable[[Tensor], Tensor] | None = None
 
-    def __call__(self, tokens: Tensor) -> Tensor:
-        """`(rows, 1)` tokens -> `(rows, 1, vocabulary)` logits of the ones after them."""
-        if self.written >= self._capacity:
-            self._reserve(min(self._length, max(FIRST_CAPACITY, 2 * self._capacity)))
-        interruption_point()
-        if tokens.device.type == "cuda":
-            if self._recorded is None:
-                self._recorded = record(partial(self._logits, length=self._capacity), tokens, self._ancestors)
-            logits = self._recorded(tokens)
-        else:
-            logits = self._logits(tokens, length=self.written + 1)
-        self.written += 1
-        return logits[:, None]
-
-    def reorder(self, rows: Tensor) -> None:
-        """Row i goes on from what row `rows[i]` wrote."""
-        self._ancestors.reorder(rows)
-
-    def _reserve(self, length: int) -> None:
-        length = max(length, self.written + 1)
-        # Attention on a GPU wants rows of a mask to be aligned.
-        self._capacity = -(-length // 8) * 8
-        distances = torch.arange(self._capacity, device=self._pasts[0].key.device)
-        bias = self._attention.bias_by_offset(self._attention.relative_attention_bias, -distances)
+    def _reserve(self, bias: Tensor) -> None:
         self._ancestors.reserve(bias.to(self._pasts[0].key.dtype))
         for past in self._pasts:
-            past.reserve(self._capacity)
+            past.reserve(bias.shape[1])
         self._recorded = None
 
-    def _logits(self, tokens: Tensor, length: int) -> Tensor:
+    def reorder(self, rows: Tensor) -> None:
+        self._ancestors.reorder(rows)
+
+    def _logits(self, tokens: Tensor) -> Tensor:
+        if tokens.device.type != "cuda":
+            return self._computed(tokens, length=self.written + 1)
+        if self._recorded is None:
+            self._recorded = record(partial(self._computed, length=self._capacity), tokens, self._ancestors)
+        return self._recorded(tokens)
+
+    def _computed(self, tokens: Tensor, length: int) -> Tensor:
         """`(rows, 1)` tokens -> `(rows, vocabulary)`; the first `length` places of the memory are looked at."""
         states = self._embed(tokens[:, 0])
         places, bias = self._ancestors.places(), self._ancestors.bias(length)

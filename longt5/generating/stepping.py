@@ -8,8 +8,7 @@ the layers themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.generation import GenerationMode
 from transformers.utils import logging
 
-from longt5.generating.step import DecoderStep
+from longt5.generating.step import DecoderStep, Step
 from longt5.hooks import is_altered, overrides
 from longt5.layers import (
     LongT5Attention,
@@ -70,19 +69,6 @@ _LEFT_OUT = (
 )
 
 
-class Step(Protocol):
-    """One token of the decoder for every row, after those that it wrote before."""
-
-    written: int
-    """Tokens that every row has."""
-
-    def __call__(self, tokens: Tensor) -> Tensor:
-        """`(rows, 1)` tokens -> `(rows, 1, vocabulary)` logits of the ones after them."""
-
-    def reorder(self, rows: Tensor) -> None:
-        """Row i goes on from what row `rows[i]` wrote."""
-
-
 class SteppingCache(EncoderDecoderCache):
     """An empty cache for a text's decoder, which has the tokens after those it reads at first read by steps."""
 
@@ -104,16 +90,14 @@ class SteppingCache(EncoderDecoderCache):
         return self._step(tokens)
 
     def _first_step(self, encoder_mask: Tensor | None, rows: int) -> Step:
-        kind: Callable[..., Step] = DecoderStep
-        if _is_worth_compiling(self._model, self, self._length):
-            try:
-                # Here and not above: Numba takes half a second, and does not run with every new NumPy.
-                from longt5.generating import compiled
-            except ImportError as error:
-                logger.warning_once(f"generate() takes twice as long on this CPU without Numba ({error}).")
-            else:
-                kind = compiled.CompiledStep if compiled.survives() else DecoderStep
+        kind = (_compiled_kind(self._model) if self._read() >= LEAST_READ else None) or DecoderStep
         return kind(self._model, self, encoder_mask, rows, self._length)
+
+    def _read(self) -> int:
+        """What the steps up to the last one will read of memory, in bytes."""
+        source: list[Any] = self.cross_attention_cache.layers
+        read = [*_weights(self._model), *(x for layer in source for x in (layer.keys, layer.values))]
+        return (self._length - self.get_seq_length()) * sum(x.nbytes for x in read)
 
     def reorder(self, rows: Tensor) -> None:
         """Beams swap their pasts, but never their text: row i goes on from row `rows[i]`."""
@@ -126,17 +110,33 @@ class SteppingCache(EncoderDecoderCache):
         return super().get_seq_length(layer_idx) if self._step is None else self._step.written
 
 
-def _is_worth_compiling(model: Any, cache: EncoderDecoderCache, length: int) -> bool:
-    """Whether the tokens up to `length`, those in the cache among them, are to be had from a `CompiledStep`."""
-    source: list[Any] = cache.cross_attention_cache.layers
-    read = [*model.decoder.parameters(), *model.lm_head.parameters()]
-    read += [x for layer in source for x in (layer.keys, layer.values)]
-    if any(x.device.type != "cpu" or x.dtype != torch.float32 for x in read):
-        return False
+def compile_ahead(model: Any) -> bool:
+    """Compiles what `generate` writes with on a CPU, ten seconds the first time on a machine, lest a text wait for it.
+
+    Returns:
+        Whether this model can write by compiled steps here.
+    """
+    return _compiled_kind(model) is not None
+
+
+def _compiled_kind(model: Any) -> type[Step] | None:
     config = model.config
+    if any(weight.device.type != "cpu" or weight.dtype != torch.float32 for weight in _weights(model)):
+        return None
     if config.d_kv > _WIDEST_HEAD or any(width % 4 for width in (config.d_kv, config.d_model, config.d_ff)):
-        return False
-    return (length - cache.get_seq_length()) * sum(x.nbytes for x in read) >= LEAST_READ
+        return None
+    try:
+        # Here and not above: Numba takes half a second, and does not run with every new NumPy.
+        from longt5.generating import compiled
+    except ImportError as error:
+        logger.warning_once(f"generate() takes twice as long on this CPU without Numba ({error}).")
+        return None
+    return compiled.CompiledStep if compiled.survives() else None
+
+
+def _weights(model: Any) -> list[Tensor]:
+    """What every step reads."""
+    return [*model.decoder.parameters(), *model.lm_head.parameters()]
 
 
 def goes_by_steps(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numba
 import numpy as np
 import pytest
@@ -19,14 +22,15 @@ def drawn(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
-@pytest.fixture(params=[1, 2])
-def threads(request):
-    """The number of threads; the one of before comes back."""
+@contextmanager
+def at_most(threads: int) -> Iterator[None]:
+    """By so many threads, or as many as there are."""
     before = numba.get_num_threads()
-    count = min(request.param, before)
-    numba.set_num_threads(count)
-    yield count
-    numba.set_num_threads(before)
+    numba.set_num_threads(min(threads, before))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 @given(st.integers(1, 3), st.integers(1, 40), st.integers(1, 200))
@@ -83,13 +87,9 @@ def test_attention_to_a_text(heads, beams, tokens, d_kv, scale, threads):
     query, key, value = (drawn(heads, n, d_kv, seed=seed) for seed, n in enumerate((beams, tokens, tokens)))
     query *= np.float32(scale / d_kv**0.5)
     out = np.full((beams, heads * d_kv), np.nan, dtype=np.float32)
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(threads, before))
-    try:
-        rows = np.ascontiguousarray(query.transpose(1, 0, 2)).reshape(beams, -1)
+    rows = np.ascontiguousarray(query.transpose(1, 0, 2)).reshape(beams, -1)
+    with at_most(threads):
         _TiledText(key, value).attend(rows, out)
-    finally:
-        numba.set_num_threads(before)
     assert_close(torch.from_numpy(out), plain_attention(query, key, value), 2e-5)
 
 
@@ -160,10 +160,12 @@ def test_attention_to_what_is_written(rows, heads, written, data):
     assert not out[rows:].any()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 def test_threads_share_the_work_out_alike(threads):
     rows, matrix = drawn(4, 64), drawn(64, 640, seed=1)
     out = np.empty((4, 640), dtype=np.float32)
-    kernels.multiply(rows, kernels.tiles(matrix), out)
+    with at_most(threads):
+        kernels.multiply(rows, kernels.tiles(matrix), out)
     assert_close(torch.from_numpy(out), torch.from_numpy(rows @ matrix), 1e-5)
 
 

@@ -15,12 +15,10 @@ from torch import nn
 from transformers import LogitsProcessorList, StaticCache
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from longt5.generating import compiled as compiled_module
-from longt5.generating import step as step_module
-from longt5.generating import stepping
+from longt5.generating import step, stepping
 from longt5.generating.compiled import CompiledStep
 from longt5.generating.step import DecoderStep
-from longt5.generating.stepping import SteppingCache
+from longt5.generating.stepping import SteppingCache, compile_ahead
 from longt5.loading.int8 import quantize
 from longt5.modeling import CACHE_NAME, SharedEncoderOutput
 from tests.longt5.factories import ATTENTION_TYPES, ENDS, assert_close, random_ids, texts, writers
@@ -29,8 +27,7 @@ from tests.longt5.factories import ATTENTION_TYPES, ENDS, assert_close, random_i
 @pytest.fixture(autouse=True)
 def little_room(monkeypatch):
     """Room is made anew within the short texts of these tests."""
-    for module in (step_module, compiled_module):
-        monkeypatch.setattr(module, "FIRST_CAPACITY", 8)
+    monkeypatch.setattr(step, "FIRST_CAPACITY", 8)
 
 
 @pytest.fixture
@@ -50,6 +47,20 @@ def steps_taken(model: nn.Module, monkeypatch) -> list[int]:
 
     monkeypatch.setattr(SteppingCache, "logits", counted)
     return taken
+
+
+def kinds_of_steps(model: nn.Module, monkeypatch) -> list[type]:
+    """The kinds of steps that are taken from now on."""
+    kinds: list[type] = []
+    first = SteppingCache._first_step
+
+    def seen(self, *arguments):
+        taken = first(self, *arguments)
+        kinds.append(type(taken))
+        return taken
+
+    monkeypatch.setattr(SteppingCache, "_first_step", seen)
+    return kinds
 
 
 def compare_steps(beams: int, prompt: int, **config) -> None:
@@ -368,20 +379,6 @@ def test_a_recorded_step_writes_what_the_layers_write(num_beams):
     assert model.generate(**options).tolist() == by_layers.tolist()
 
 
-def compiled_steps(model: nn.Module, monkeypatch) -> list[type]:
-    """The kinds of steps that are taken from now on."""
-    kinds: list[type] = []
-    first = SteppingCache._first_step
-
-    def seen(self, *arguments):
-        step = first(self, *arguments)
-        kinds.append(type(step))
-        return step
-
-    monkeypatch.setattr(SteppingCache, "_first_step", seen)
-    return kinds
-
-
 @given(
     num_beams=st.integers(1, 6),
     count=st.integers(1, 3),
@@ -406,7 +403,7 @@ def test_layers_that_no_kernel_knows_are_called(compiled, monkeypatch):
     for alter in (quantize, biased):
         (model,) = writers(1)
         alter(model)
-        kinds = compiled_steps(model, monkeypatch)
+        kinds = kinds_of_steps(model, monkeypatch)
         by_layers = model.generate(**options, return_dict_in_generate=True).sequences
         assert model.generate(**options).tolist() == by_layers.tolist()
         assert kinds == [CompiledStep]
@@ -429,7 +426,7 @@ def biased(model: nn.Module) -> None:
 )
 def test_which_models_are_compiled(compiled, monkeypatch, altered, expected):
     (model,) = writers(1, **altered)
-    kinds = compiled_steps(model, monkeypatch)
+    kinds = kinds_of_steps(model, monkeypatch)
     by_layers = model.generate(**always_greedy(), return_dict_in_generate=True).sequences
     assert model.generate(**always_greedy()).tolist() == by_layers.tolist()
     assert kinds == [expected]
@@ -437,7 +434,7 @@ def test_which_models_are_compiled(compiled, monkeypatch, altered, expected):
 
 def test_other_numbers_and_short_texts_are_not_compiled(monkeypatch):
     (model,) = writers(1)
-    kinds = compiled_steps(model, monkeypatch)
+    kinds = kinds_of_steps(model, monkeypatch)
     model.generate(**always_greedy())
     monkeypatch.setattr(stepping, "LEAST_READ", 0)
     model.bfloat16().generate(**always_greedy())
@@ -446,11 +443,20 @@ def test_other_numbers_and_short_texts_are_not_compiled(monkeypatch):
 
 def test_without_numba_it_goes_on(compiled, monkeypatch):
     (model,) = writers(1)
-    kinds = compiled_steps(model, monkeypatch)
+    kinds = kinds_of_steps(model, monkeypatch)
     monkeypatch.delattr("longt5.generating.compiled")
     monkeypatch.setitem(sys.modules, "longt5.generating.compiled", None)
+    assert not compile_ahead(model)
     assert model.generate(**always_greedy()).shape[1] == 7
     assert kinds == [DecoderStep]
+
+
+def test_only_what_will_be_used_is_compiled_ahead(monkeypatch):
+    (model,) = writers(1)
+    assert compile_ahead(model)
+    monkeypatch.setitem(sys.modules, "longt5.generating.compiled", None)  # whose import fails
+    monkeypatch.setattr(stepping.logger, "warning_once", lambda said: pytest.fail(said))
+    assert not compile_ahead(model.bfloat16())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -49,8 +49,8 @@ class Timed:
 
     @property
     def steady(self) -> float:
-        """From the first finished paper to the last."""
-        return self.finished[-1] - self.finished[0]
+        """From the first finished paper to the last; as little as can be told apart where they were finished together."""
+        return max(self.finished[-1] - self.finished[0], TICK_SECONDS)
 
     def most_memory(self, since: float = 0, until: float = float("inf")) -> float:
         """The most GiB that were seen between two times, NaN where nobody looked."""

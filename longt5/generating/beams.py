@@ -76,8 +76,8 @@ class BeamRules:
     """How many beams there are, when they end, and which is the best."""
 
     num_beams: int
-    ends: tuple[int, ...]
-    """Tokens that end a text."""
+    ends: np.ndarray
+    """Tokens that end a text, each once."""
     max_length: int
     """Tokens of a text at which it ends, the prompt among them."""
     length_penalty: float
@@ -89,7 +89,7 @@ class BeamRules:
     def of(cls, criteria: StoppingCriteriaList, config: GenerationConfig) -> BeamRules:
         """What a generation configuration says; the criteria are of the two kinds that `can_search` allows."""
         lengths = [each.max_length for each in criteria if isinstance(each, MaxLengthCriteria)]
-        ends = [each.eos_token_id.tolist() for each in criteria if isinstance(each, EosTokenCriteria)]
+        ends = [each.eos_token_id.cpu().numpy() for each in criteria if isinstance(each, EosTokenCriteria)]
         # transformers takes a padding token of 0 for none.
         fill = (
             -1
@@ -98,7 +98,7 @@ class BeamRules:
         )
         return cls(
             num_beams=config.num_beams,
-            ends=tuple(sorted({token for tokens in ends for token in tokens})),
+            ends=np.unique(np.concatenate([np.zeros(0, np.int64), *ends])),
             max_length=min(lengths),
             length_penalty=config.length_penalty,
             early_stopping=config.early_stopping,
@@ -159,7 +159,7 @@ class Beams:
         candidates = _take(self._tokens, best // per_beam)
         candidates[:, :, self._length] = tokens
         self._length += 1
-        ends = np.isin(tokens, rules.ends) | (self._length >= rules.max_length)
+        ends = (tokens[:, :, None] == rules.ends).any(axis=2) | (self._length >= rules.max_length)
         self._end(candidates, scores, ends)
         going_on = scores + ends * _OUT
         chosen = _highest(going_on, beams)

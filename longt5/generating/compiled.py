@@ -195,13 +195,9 @@ class _TiledText:
         """
         num_heads, self._tokens, d_kv = key.shape
         num_tiles = -(-self._tokens // TILE)
-        # Head by head: a second copy of all keys would be the most memory that writing takes.
         self._keys = np.empty((num_heads, num_tiles, d_kv, TILE), dtype=np.float32)
-        for of_head, in_tiles in zip(key, self._keys, strict=True):
-            in_tiles[:] = tiles(of_head.T)
-        values = np.zeros((num_heads, num_tiles * TILE, TILE), dtype=np.float32)
-        values[:, : self._tokens, :d_kv] = value
-        self._values = values.reshape(num_heads, num_tiles, TILE, TILE)
+        self._values = np.empty((num_heads, num_tiles, TILE, TILE), dtype=np.float32)
+        kernels.tile_text(key, value, self._keys, self._values)
 
     def attend(self, query: np.ndarray, out: np.ndarray) -> None:
         """What (beams, heads * d_kv) queries get, put into the same of `out`."""

@@ -97,6 +97,24 @@ def tiles(matrix: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(padded.reshape(inner, count, TILE).transpose(1, 0, 2))
 
 
+@_compiled("void(f4[:,:,:], f4[:,:,:], f4[:,:,:,::1], f4[:,:,:,::1])", parallel=True)
+def tile_text(key: np.ndarray, value: np.ndarray, keys: np.ndarray, values: np.ndarray) -> None:
+    """Copies the (heads, tokens, d_kv) keys and values of a text as `attend_to_source` has them, zeros behind."""
+    num_heads, num_tiles, d_kv, _ = keys.shape
+    tokens = key.shape[1]
+    for task in prange(num_heads * num_tiles):
+        head, tile = task // num_tiles, task % num_tiles
+        first = tile * TILE
+        count = min(TILE, tokens - first)
+        keys[head, tile, :, count:] = 0
+        values[head, tile, count:] = 0
+        values[head, tile, :, d_kv:] = 0
+        for j in range(count):
+            for i in range(d_kv):
+                keys[head, tile, i, j] = key[head, first + j, i]
+                values[head, tile, j, i] = value[head, first + j, i]
+
+
 @_compiled()
 def _add_product(rows: np.ndarray, tile: np.ndarray, out: np.ndarray) -> None:
     """(4, n) @ (n, 64) added to (4, 64), n a multiple of 4. What stands behind the tile is expected to come next."""
@@ -270,7 +288,7 @@ def attend_to_source(
     Args:
         query: (heads, groups, 4, d_kv), d_kv a multiple of 4 and at most 64.
         keys: (heads, tiles, d_kv, 64).
-        values: (heads, tiles, 64, 64), columns from d_kv on without meaning.
+        values: (heads, tiles, 64, 64), columns from d_kv on without meaning. Both are of `tile_text`.
         seen: keys that are any, the first ones; at least one.
         parts: into how many the text is cut, for as many threads to share a head.
         outs, books: (heads * parts, groups, 4, 64) and (heads * parts, 2, groups, 4), written over.

@@ -97,8 +97,10 @@ class DecoderStep(Step):
         self._layers = []
         for block, past in zip(decoder.block, self._pasts, strict=True):
             source = cross.pop(0)
-            to_source = partial(attend, key=source.keys, value=source.values, bias=source_bias)
-            self._layers.append(_Layer(block, past, to_source))
+            # Head after head, as they are read at every token.
+            key, value = source.keys.contiguous(), source.values.contiguous()
+            del source
+            self._layers.append(_Layer(block, past, partial(attend, key=key, value=value, bias=source_bias)))
         self._scale = model.model_dim**-0.5 if model.config.scale_decoder_outputs else None
         self._head = model.lm_head
         self._recorded: Callable[[Tensor], Tensor] | None = None

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, EncoderDecoderCache
 from transformers.generation import GenerationMode
 from transformers.utils import logging
 
@@ -78,7 +78,7 @@ class SteppingCache(EncoderDecoderCache):
             model: the LongT5ForConditionalGeneration that writes; its module uses this one.
             length: the most tokens that the decoder will read.
         """
-        super().__init__(DynamicCache(), DynamicCache())
+        super().__init__(DynamicCache(), Cache(layer_class_to_replicate=_Source))
         self._model, self._length = model, length
         self._step: Step | None = None
 
@@ -108,6 +108,17 @@ class SteppingCache(EncoderDecoderCache):
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return super().get_seq_length(layer_idx) if self._step is None else self._step.written
+
+
+class _Source(DynamicLayer):
+    """A layer's keys and values of a text as they were computed: transformers' copies them to add them to nothing."""
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args: Any, **_options: Any
+    ) -> tuple[Tensor, Tensor]:
+        self.lazy_initialization(key_states, value_states)
+        self.keys, self.values = key_states, value_states
+        return key_states, value_states
 
 
 def compile_ahead(model: Any) -> bool:

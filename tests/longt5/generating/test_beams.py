@@ -80,7 +80,7 @@ def test_more_beams_than_tokens_to_choose_from():
 
 def test_a_search_by_hand():
     """Two beams; 1 ends. After two tokens "5 1" has -1.5 / 2, after three "5 6 1" -1.2 / 3, and nothing beats both."""
-    rules = BeamRules(2, ends=(1,), max_length=9, length_penalty=1.0, early_stopping=False, fill=0)
+    rules = BeamRules(2, ends=np.array([1]), max_length=9, length_penalty=1.0, early_stopping=False, fill=0)
     beams = Beams(np.array([[3], [3]]), rules)
     tokens = np.array([[5, 7, 8, 9]] * 2)
     assert beams.advance(np.float32([[-1, -2, -8, -9]] * 2), tokens).tolist() == [0, 0]

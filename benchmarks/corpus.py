@@ -49,7 +49,7 @@ class Timed:
 
     @property
     def steady(self) -> float:
-        """From the first finished paper to the last; as little as can be told apart where they were finished together."""
+        """From the first finished paper to the last, or what can be told apart where they were finished together."""
         return max(self.finished[-1] - self.finished[0], TICK_SECONDS)
 
     def most_memory(self, since: float = 0, until: float = float("inf")) -> float:

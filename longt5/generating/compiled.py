@@ -1,6 +1,6 @@
 """One token of the decoder for every row on a CPU, in float32, by kernels that read each of its matrices once.
 
-It has copies of the weights and of the texts' keys and values of its own, in the order in which they are read.
+It reads the weights where they are, and has the texts' keys and values in the order in which they are read.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numba
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import EncoderDecoderCache
 
 from longt5.generating import kernels
-from longt5.generating.kernels import ROWS, TILE, tiles
+from longt5.generating.kernels import ROWS, TILE
 from longt5.generating.step import Step
 from longt5.interruption import interruption_point
 
@@ -111,16 +112,20 @@ class _Norm:
 
 def _product(layers: Sequence[Any]) -> Product:
     """What applies linear layers to the same (4 * groups, in) states, their results side by side."""
-    if any(type(layer) is not nn.Linear or layer.bias is not None for layer in layers):
+    if any(
+        type(layer) is not nn.Linear or layer.bias is not None or layer.out_features < ROWS
+        for layer in layers
+    ):
         return lambda states: np.concatenate(
             [layer(torch.from_numpy(states)).detach().numpy() for layer in layers], axis=1
         )
-    weights = [layer.weight.detach().numpy().T for layer in layers]
-    matrix, columns = tiles(np.concatenate(weights, axis=1)), sum(weight.shape[1] for weight in weights)
+    weights = [layer.weight.detach().contiguous().numpy() for layer in layers]
+    *starts, columns = accumulate((len(weight) for weight in weights), initial=0)
 
     def multiply(states: np.ndarray) -> np.ndarray:
         out = np.empty((len(states), columns), dtype=np.float32)
-        kernels.multiply(states, matrix, out)
+        for weight, start in zip(weights, starts, strict=True):
+            kernels.multiply(states, weight, out[:, start : start + len(weight)])
         return out
 
     return multiply

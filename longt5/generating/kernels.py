@@ -1,8 +1,8 @@
 """What a token of the decoder costs on a CPU, compiled by Numba: products and attention for a few rows at a time.
 
 With the four rows of four beams a product is as fast as its matrix is read, and libraries made for many rows read it at
-half of what the memory gives, or a third. Here a matrix lies in tiles of 64 columns, one after the other as they are
-read, a thread has tiles of its own, and four rows share what is read. Everything is float32.
+half of what the memory gives, or a third. Here four rows share what is read, once and in the order in which it lies: of
+a linear layer as it is, of a text's keys and values in tiles of 64. Everything is float32.
 
 Importing this module imports Numba and compiles, ten seconds the first time; what was compiled is kept beside this
 file, or in the user's cache, and read from there by the next process.
@@ -25,6 +25,7 @@ TILE = 64  # columns; keys of one tile of the source
 
 _F = np.float32
 _LINE = 16  # numbers of a processor's cache line
+_AT_ONCE = 128  # numbers of a row that are fetched, and multiplied, before the next ones
 # Numbers from what is computed with to what is fetched: 8 KB, used up in the time in which memory answers.
 _AHEAD = 32 * TILE
 _TILES_AT_ONCE = 4  # of the source: their scores and a tile are in the fastest cache
@@ -86,15 +87,6 @@ def _fetch(typing_context: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, index), generate
-
-
-def tiles(matrix: np.ndarray) -> np.ndarray:
-    """A copy of `(in, out)` as `(tiles, in, 64)`, the last tile filled up with zeros."""
-    inner, outer = matrix.shape
-    count = -(-outer // TILE)
-    padded = np.zeros((inner, count * TILE), dtype=_F)
-    padded[:, :outer] = matrix
-    return np.ascontiguousarray(padded.reshape(inner, count, TILE).transpose(1, 0, 2))
 
 
 @_compiled("void(f4[:,:,:], f4[:,:,:], f4[:,:,:,::1], f4[:,:,:,::1])", parallel=True)
@@ -180,27 +172,58 @@ def normalize(states: np.ndarray, gain: np.ndarray, eps: np.float32, out: np.nda
 
 
 @_compiled()
-def _multiply_tile(rows: np.ndarray, tile: np.ndarray, out: np.ndarray) -> None:
-    """(4 * groups, in) @ (in, 64), of which `out` (4 * groups, 64 or less) takes the first columns."""
-    product = np.empty((ROWS, TILE), _F)
-    for group in range(0, rows.shape[0], ROWS):
-        product[:] = 0
-        _add_product(rows[group : group + ROWS], tile, product)
+def _multiply_four(rows: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
+    """(4, in) rows times four rows of a matrix, put into (4, 4). What stands behind them is expected to come next."""
+    inner = weights.shape[1]
+    a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = d0 = d1 = d2 = d3 = _F(0.0)
+    for first in range(0, inner, _AT_ONCE):
+        last = min(first + _AT_ONCE, inner)
         for i in range(ROWS):
-            for j in range(out.shape[1]):
-                out[group + i, j] = product[i, j]
+            for line in range(first, last, _LINE):
+                _fetch(weights, (ROWS + i) * inner + line)
+        # Slices, as an index that may be negative keeps a loop from being computed for many numbers at once.
+        w0, w1, w2, w3 = (
+            weights[0, first:last],
+            weights[1, first:last],
+            weights[2, first:last],
+            weights[3, first:last],
+        )
+        r0, r1, r2, r3 = rows[0, first:last], rows[1, first:last], rows[2, first:last], rows[3, first:last]
+        e0 = e1 = e2 = e3 = f0 = f1 = f2 = f3 = g0 = g1 = g2 = g3 = h0 = h1 = h2 = h3 = _F(0.0)
+        for i in range(len(w0)):
+            v0, v1, v2, v3 = w0[i], w1[i], w2[i], w3[i]
+            x0, x1, x2, x3 = r0[i], r1[i], r2[i], r3[i]
+            e0, e1, e2, e3 = e0 + x0 * v0, e1 + x0 * v1, e2 + x0 * v2, e3 + x0 * v3
+            f0, f1, f2, f3 = f0 + x1 * v0, f1 + x1 * v1, f2 + x1 * v2, f3 + x1 * v3
+            g0, g1, g2, g3 = g0 + x2 * v0, g1 + x2 * v1, g2 + x2 * v2, g3 + x2 * v3
+            h0, h1, h2, h3 = h0 + x3 * v0, h1 + x3 * v1, h2 + x3 * v2, h3 + x3 * v3
+        a0, a1, a2, a3 = a0 + e0, a1 + e1, a2 + e2, a3 + e3
+        b0, b1, b2, b3 = b0 + f0, b1 + f1, b2 + f2, b3 + f3
+        c0, c1, c2, c3 = c0 + g0, c1 + g1, c2 + g2, c3 + g3
+        d0, d1, d2, d3 = d0 + h0, d1 + h1, d2 + h2, d3 + h3
+    out[0, 0], out[0, 1], out[0, 2], out[0, 3] = a0, a1, a2, a3
+    out[1, 0], out[1, 1], out[1, 2], out[1, 3] = b0, b1, b2, b3
+    out[2, 0], out[2, 1], out[2, 2], out[2, 3] = c0, c1, c2, c3
+    out[3, 0], out[3, 1], out[3, 2], out[3, 3] = d0, d1, d2, d3
 
 
-@_compiled("void(f4[:,::1], f4[:,:,::1], f4[:,::1])", parallel=True)
-def multiply(rows: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
+@_compiled("void(f4[:,::1], f4[:,::1], f4[:,:])", parallel=True)
+def multiply(rows: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
     """
     Args:
-        rows: (4 * groups, in), `in` a multiple of 4.
-        matrix: (tiles, in, 64), see `tiles`.
-        out: (4 * groups, columns of the matrix), written over.
+        rows: (4 * groups, in).
+        weights: (out, in) as a linear layer has them, 4 or more.
+        out: (4 * groups, out), written over.
     """
-    for tile in prange(len(matrix)):
-        _multiply_tile(rows, matrix[tile], out[:, tile * TILE : tile * TILE + TILE])
+    columns = weights.shape[0]
+    for block in prange((columns + 3) // 4):
+        first = min(4 * block, columns - 4)  # the last block may do again what another does
+        for group in range(0, rows.shape[0], ROWS):
+            _multiply_four(
+                rows[group : group + ROWS],
+                weights[first : first + 4],
+                out[group : group + ROWS, first : first + 4],
+            )
 
 
 @_compiled()

@@ -33,7 +33,7 @@ from longt5.tracing import is_plain
 
 logger = logging.get_logger(__name__)
 
-# What all steps together read of memory, in bytes, from which compiled ones are worth their copies and Numba's start.
+# What all steps together read of memory, in bytes, from which compiled ones are worth their copy and Numba's start.
 LEAST_READ = 2**30
 _WIDEST_HEAD = 64  # of the compiled kernels, which take four numbers at once
 
@@ -134,7 +134,7 @@ def _compiled_kind(model: Any) -> type[Step] | None:
     config = model.config
     if any(weight.device.type != "cpu" or weight.dtype != torch.float32 for weight in _weights(model)):
         return None
-    if config.d_kv > _WIDEST_HEAD or any(width % 4 for width in (config.d_kv, config.d_model, config.d_ff)):
+    if config.d_kv > _WIDEST_HEAD or config.d_kv % 4:
         return None
     try:
         # Here and not above: Numba takes half a second, and does not run with every new NumPy.

@@ -16,20 +16,27 @@ _NUMBERS = r"\s*[1-9]\d{0,2}(?:\s?[,;–—-]\s?[1-9]\d{0,2})*\s*"
 _BY_NUMBER = re.compile(_NUMBERS)
 # "[1], [2] and [4]–[6]": one citation, taken out or left in as a whole.
 _CHAIN = rf"\[{_NUMBERS}\](?:\s?(?:[,;–—-]|(?:,\s?)?(?:and|&))?\s?\[{_NUMBERS}\])+"
-_NUMBERED = r"appendix|fig(?:ure|s|\.)?s?|tab(?:le|\.)s?|sec(?:tion|t\.|\.)s?|chapters?|eqs?\.?|equations?|algorithms?"
+# "Fig. 2A", "Sections 3.1 and 4", "§ 4", "Eqn. (3)", "Table IV", "Appendix B"; "S1 Fig" as the PLOS journals have it.
+_NUMBERED = (
+    r"(?:appendi(?:x|ces)|app\.|fig(?:ure)?s?\.?|tables?|tabs?\.|(?:sub)?sections?|sect?s?\.|chapters?|chaps?\.|"
+    r"eq(?:uation|n)?s?\.?|algorithms?|algs?\.|theorems?|thms?\.|lemmas?|propositions?|props?\.|"
+    r"corollar(?:y|ies)|definitions?|box(?:es)?)"
+)
+_NUMBER = r"(?:\(?[a-z]?\.?\d{1,2}(?:\.\d{1,2})*[a-z]?\b\)?(?:\([a-z]\))?|(?-i:[IVX]{1,4}|[A-Z])\b)"
+_SUPPLEMENT = r"(?:fig(?:ure)?|table|text|file|data|dataset|appendix|movie|video)s?"
+_OF_SUPPLEMENT = rf"(?:S\d{{1,2}} {_SUPPLEMENT}|{_SUPPLEMENT} S\d{{1,2}})\b"
+_PLACE = rf"(?:(?:\b{_NUMBERED}|§§?)\s?{_NUMBER}|\b{_OF_SUPPLEMENT})"
 _POINTER = re.compile(
-    rf"\s*(?:{_SIGNAL})*(?:panels?|supplementary|additional|extended data|online|{_NUMBERED}|files?|data)\b"
-    r"[\s\w.,;:&()–-]{0,60}",
+    rf"\s*(?:{_SIGNAL})*(?:{_PLACE}|(?:panels?|supplementary|suppl?\.|additional|extended data|online|appendix|"
+    r"figures?|figs?\.?|tables?|sections?|chapters?|equations?|algorithms?|files?|data)(?!\w))"
+    r"[\s\w.,;:&()§–-]{0,60}",
     re.IGNORECASE,
 )
+_AND_MORE = rf"(?:(?:\s?[,–-]|,?\s(?:and|&))\s?(?:{_PLACE}|{_NUMBER}))*"
 _AS_SHOWN = re.compile(
-    rf",?\s+as\s+(?:is\s+|are\s+)?[a-z]+\s+in\s+(?:{_NUMBERED})\s?\d[\w()]*(?=\s*[.,;])", re.IGNORECASE
+    rf",?\s+as\s+(?:is\s+|are\s+)?[a-z]+\s+in\s+{_PLACE}{_AND_MORE}(?=\s*[.,;](?!\d))", re.IGNORECASE
 )
-_POINTS = re.compile(
-    rf"\b(?:{_NUMBERED}|theorems?|lemmas?|propositions?)\s?\(?[a-z]?\.?\d{{1,2}}\b|\b(?:figure|table|appendix) [A-Z]\b"
-    r"|\bthis (?:sub)?(?:section|chapter|appendix|supplement)\b",
-    re.IGNORECASE,
-)
+_POINTS = re.compile(rf"{_PLACE}|\bthis (?:sub)?(?:section|chapter|appendix|supplement)\b", re.IGNORECASE)
 # A model that may not write square brackets opens with a round one what it closes with a square one.
 _BRACKETS = re.compile(
     rf"\s?(?:(?P<chain>{_CHAIN})|\[(?P<square>[^\[\]]{{1,200}})\]|\((?P<mixed>[\d\s,;–—-]{{1,100}})\]"

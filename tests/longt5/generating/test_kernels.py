@@ -33,13 +33,16 @@ def at_most(threads: int) -> Iterator[None]:
         numba.set_num_threads(before)
 
 
-@given(st.integers(1, 3), st.integers(1, 40), st.integers(1, 200))
+@given(st.integers(1, 3), st.integers(1, 300), st.integers(4, 200), st.integers(0, 9))
 @settings(max_examples=40, deadline=None)
-def test_a_product(groups, inner, columns):
-    rows, matrix = drawn(4 * groups, 4 * inner), drawn(4 * inner, columns, seed=1)
-    out = np.full((4 * groups, columns), np.nan, dtype=np.float32)
-    kernels.multiply(rows, kernels.tiles(matrix), out)
-    assert_close(torch.from_numpy(out), torch.from_numpy(rows.astype(float) @ matrix).float(), 1e-5)
+def test_a_product(groups, inner, columns, before):
+    """Put among other columns, which stay as they were."""
+    rows, weights = drawn(4 * groups, inner), drawn(columns, inner, seed=1)
+    out = np.full((4 * groups, before + columns + 3), np.nan, dtype=np.float32)
+    kernels.multiply(rows, weights, out[:, before : before + columns])
+    expected = torch.from_numpy(rows.astype(float) @ weights.T).float()
+    assert_close(torch.from_numpy(out[:, before : before + columns]), expected, 1e-5)
+    assert np.isnan(out[:, :before]).all() and np.isnan(out[:, before + columns :]).all()
 
 
 @given(st.lists(st.floats(-200, 0, width=32), min_size=1, max_size=70), st.floats(-50, 50, width=32))
@@ -97,11 +100,13 @@ def test_attention_to_a_text(heads, beams, tokens, d_kv, scale, threads):
 def test_a_text_in_parts(parts):
     """Five tiles among more threads than this machine has: some get none."""
     query, key, value = (drawn(2, n, 16, seed=n) for n in (4, 300, 300))
+    keys, values = np.empty((2, 5, 16, 64), dtype=np.float32), np.empty((2, 5, 64, 64), dtype=np.float32)
+    kernels.tile_text(key, value, keys, values)
     out = np.empty((4, 2, 16), dtype=np.float32)
     kernels.attend_to_source(
         query.reshape(2, 1, 4, 16),
-        np.stack([kernels.tiles(head.T) for head in key]),
-        np.stack([np.pad(head, ((0, 20), (0, 48))).reshape(5, 64, 64) for head in value]),
+        keys,
+        values,
         300,
         parts,
         np.empty((2 * parts, 1, 4, 64), dtype=np.float32),
@@ -109,6 +114,28 @@ def test_a_text_in_parts(parts):
         out,
     )
     assert_close(torch.from_numpy(out).flatten(1), plain_attention(query, key, value), 1e-5)
+
+
+@given(st.integers(1, 3), st.integers(1, 200), st.sampled_from([4, 12, 64]), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_a_text_in_tiles(heads, tokens, d_kv, as_computed):
+    """Keys with the tokens last, values as they are, zeros behind; also of keys and values as layers compute them."""
+    key, value = (drawn(heads, tokens, d_kv, seed=seed) for seed in (0, 1))
+    count = -(-tokens // 64)
+    keys = np.full((heads, count, d_kv, 64), np.nan, dtype=np.float32)
+    values = np.full((heads, count, 64, 64), np.nan, dtype=np.float32)
+    given_ = [
+        np.ascontiguousarray(x.transpose(1, 0, 2)).transpose(1, 0, 2) if as_computed else x
+        for x in (key, value)
+    ]
+    kernels.tile_text(*given_, keys, values)
+    behind = count * 64 - tokens
+    expected = (
+        np.pad(key, ((0, 0), (0, behind), (0, 0))).reshape(heads, count, 64, d_kv).transpose(0, 1, 3, 2)
+    )
+    np.testing.assert_array_equal(keys, expected)
+    expected = np.pad(value, ((0, 0), (0, behind), (0, 64 - d_kv))).reshape(heads, count, 64, 64)
+    np.testing.assert_array_equal(values, expected)
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=70, max_size=70), min_size=1, max_size=2), st.integers(1, 5))
@@ -162,11 +189,11 @@ def test_attention_to_what_is_written(rows, heads, written, data):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_share_the_work_out_alike(threads):
-    rows, matrix = drawn(4, 64), drawn(64, 640, seed=1)
+    rows, weights = drawn(4, 64), drawn(640, 64, seed=1)
     out = np.empty((4, 640), dtype=np.float32)
     with at_most(threads):
-        kernels.multiply(rows, kernels.tiles(matrix), out)
-    assert_close(torch.from_numpy(out), torch.from_numpy(rows @ matrix), 1e-5)
+        kernels.multiply(rows, weights, out)
+    assert_close(torch.from_numpy(out), torch.from_numpy(rows @ weights.T), 1e-5)
 
 
 def test_where_nothing_can_be_kept_it_is_compiled_each_time(monkeypatch):

@@ -421,7 +421,8 @@ def biased(model: nn.Module) -> None:
         ({}, CompiledStep),
         ({"d_kv": 65}, DecoderStep),
         ({"d_kv": 10}, DecoderStep),
-        ({"d_ff": 62}, DecoderStep),
+        ({"d_ff": 62}, CompiledStep),
+        ({"d_ff": 3}, CompiledStep),
     ],
 )
 def test_which_models_are_compiled(compiled, monkeypatch, altered, expected):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longt5.text.citations import without_citations
+from longt5.text.citations import points_elsewhere, without_citations
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,15 @@ from longt5.text.citations import without_citations
          "It is old (5 Mya) and (in part) known."),
         ("It is read, as shown in Figure 1(a), and written.", "It is read, and written."),
         ("It is read as listed in Table 2.", "It is read."),
+        ("It is read, as shown in Section 4.2, and written.", "It is read, and written."),
+        ("It is read, as described in Figs. 2, 3a and § 4, and written.", "It is read, and written."),
+        ("In all, as is seen in §4.1, 5 mice died.", "In all, 5 mice died."),
+        ("It is read (§4), kept (see § 4.2 and Appendix B) and sent (Sec. 4; cf. Sect. 3.1).",
+         "It is read, kept and sent."),
+        ("It is read (Secs. 3 and 4; 5 Mya) and kept (S1 Fig, S2 Table; Supp. Fig. 3) by law (Thm. 2).",
+         "It is read (5 Mya) and kept by law."),
+        ("It takes time (second 4), tablets (4 mg) and boxes (of food), see the law (§ 230).",
+         "It takes time (second 4), tablets (4 mg) and boxes (of food), see the law (§ 230)."),
         ("Guo et al. (2022) train it.", "Guo et al. train it."),
         ("As in machine learning [9, 25, 38], data compression [12, 39] and theory [8,26].",
          "As in machine learning, data compression and theory."),
@@ -54,3 +63,32 @@ def test_only_brackets_are_taken_out(sentence: str) -> None:
     kept = without_citations(sentence)
     letters = iter(sentence)
     assert all(letter in letters for letter in kept)  # a subsequence
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("§4 describes it.", True),
+        ("In § 4.2 we show it.", True),
+        ("It is in Sec. 4.", True),
+        ("Sect. 4.1 says so.", True),
+        ("Figs. 2 and 3 show it.", True),
+        ("Fig. 2A shows it.", True),
+        ("Table S2 lists it.", True),
+        ("Table IV lists it.", True),
+        ("S1 Fig shows it.", True),
+        ("Movie S1 shows it.", True),
+        ("Eqn. (3) is solved.", True),
+        ("Equation (2a) holds.", True),
+        ("Corollary 2 follows.", True),
+        ("It is proved in App. B.", True),
+        ("This section shows it.", True),
+        ("By § 230 of the law it holds.", False),
+        ("It took 5 sec and 3 tablets.", False),
+        ("At the table a figure of 12 is read.", False),
+        ("Sections of 3 mm were cut.", False),
+        ("Cells of section after section die.", False),
+    ],
+)
+def test_what_leads_to_a_numbered_part(sentence: str, expected: bool) -> None:
+    assert points_elsewhere(sentence) is expected

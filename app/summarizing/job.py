@@ -46,9 +46,9 @@ from longt5.quote_search import Quoted, Sampling, quote
 
 # Words written for each that is to stay when citations and debris have been taken out.
 CLEANED = 1.08
-# How often a summary that has become too short, as sentences were taken out, is written on. A section's stays short:
-# of a long paper there are dozens.
-WRITTEN_ON = 2
+# How often a summary that has become too short, as sentences were taken out, is written on at most. A section's stays
+# short: of a long paper there are dozens.
+WRITTEN_ON = 5
 # About a section; one that spans several windows has more of them.
 MOST_SECTION_SENTENCES = 3
 
@@ -189,9 +189,11 @@ class Job:
                 break
             config.begin_suppress_tokens = sorted(dropped)
             longer = self._text(draft, config, words, begun=best.kept_tokens)
-            dropped |= longer.dropped_beginnings
             if longer.words > best.words:
                 best = longer
+            elif longer.dropped_beginnings <= dropped:
+                break  # the same would be written again
+            dropped |= longer.dropped_beginnings
         draft.token_ids = best.token_ids
         self._on_writing(draft.token_ids)
         # A model that writes nothing readable is shown as it is; a section is left without a summary instead.

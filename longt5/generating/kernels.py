@@ -94,17 +94,18 @@ def tile_text(key: np.ndarray, value: np.ndarray, keys: np.ndarray, values: np.n
     """Copies the (heads, tokens, d_kv) keys and values of a text as `attend_to_source` has them, zeros behind."""
     num_heads, num_tiles, d_kv, _ = keys.shape
     tokens = key.shape[1]
-    for task in prange(num_heads * num_tiles):
-        head, tile = task // num_tiles, task % num_tiles
+    for tile in prange(num_tiles):
         first = tile * TILE
         count = min(TILE, tokens - first)
-        keys[head, tile, :, count:] = 0
-        values[head, tile, count:] = 0
-        values[head, tile, :, d_kv:] = 0
-        for j in range(count):
+        for head in range(num_heads):  # as layers compute them, a token's heads lie beside each other
+            of_text, of_tile = key[head, first : first + count], keys[head, tile]
             for i in range(d_kv):
-                keys[head, tile, i, j] = key[head, first + j, i]
-                values[head, tile, j, i] = value[head, first + j, i]
+                for j in range(count):
+                    of_tile[i, j] = of_text[j, i]
+            of_tile[:, count:] = 0
+            values[head, tile, :count, :d_kv] = value[head, first : first + count]
+            values[head, tile, count:] = 0
+            values[head, tile, :, d_kv:] = 0
 
 
 @_compiled()

@@ -6,12 +6,6 @@ import re
 
 _YEARS = r"(?:1[89]|20)\d\d[a-z]?(?:\s?,\s?(?:(?:1[89]|20)\d\d)?[a-z]?)*"
 _SIGNAL = r"(?:see|cf\.?|e\.?g\.?,?|i\.?e\.?,?|reviewed (?:in|by)|as in|and|also|,)\s+"
-# "Guo et al., 2022", "Schlacht and Dacks 2014a,b"; names as long as papers have them.
-_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-_BY_AUTHOR = re.compile(
-    rf"\s*(?:{_SIGNAL})*(?!(?:{_MONTHS})\b)[^\W\d_][^\d()\[\];]{{0,80}}"
-    rf"(?:et al\.?|,|\band [^\W\d_]+|& ?[^\W\d_]+),?\s*{_YEARS}(?:,?\s*pp?\.\s?[\d–-]+)?\s*"
-)
 _NUMBERS = r"\s*[1-9]\d{0,2}(?:\s?[,;–—-]\s?[1-9]\d{0,2})*\s*"
 _BY_NUMBER = re.compile(_NUMBERS)
 # "[1], [2] and [4]–[6]": one citation, taken out or left in as a whole.
@@ -26,6 +20,12 @@ _NUMBER = r"(?:\(?[a-z]?\.?\d{1,2}(?:\.\d{1,2})*[a-z]?\b\)?(?:\([a-z]\))?|(?-i:[
 _SUPPLEMENT = r"(?:fig(?:ure)?|table|text|file|data|dataset|appendix|movie|video)s?"
 _OF_SUPPLEMENT = rf"(?:S\d{{1,2}} {_SUPPLEMENT}|{_SUPPLEMENT} S\d{{1,2}})\b"
 _PLACE = rf"(?:(?:\b{_NUMBERED}|§§?)\s?{_NUMBER}|\b{_OF_SUPPLEMENT})"
+# "Guo et al., 2022", "Schlacht and Dacks 2014a,b"; names as long as papers have them.
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_BY_AUTHOR = re.compile(
+    rf"\s*(?:{_SIGNAL})*(?!(?:{_MONTHS})\b)[^\W\d_][^\d()\[\];]{{0,80}}"
+    rf"(?:et al\.?|,|\band [^\W\d_]+|& ?[^\W\d_]+),?\s*{_YEARS}(?:,?\s*(?:pp?\.\s?[\d–-]+|(?i:{_PLACE})))?\s*"
+)
 _POINTER = re.compile(
     rf"\s*(?:{_SIGNAL})*(?:{_PLACE}|(?:panels?|supplementary|suppl?\.|additional|extended data|online|appendix|"
     r"figures?|figs?\.?|tables?|sections?|chapters?|equations?|algorithms?|files?|data)(?!\w))"

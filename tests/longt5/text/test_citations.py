@@ -26,6 +26,7 @@ from longt5.text.citations import points_elsewhere, without_citations
          "It is read, kept and sent."),
         ("It is read (Secs. 3 and 4; 5 Mya) and kept (S1 Fig, S2 Table; Supp. Fig. 3) by law (Thm. 2).",
          "It is read (5 Mya) and kept by law."),
+        ("It is known (Minot et al., 2012, Figure 3B; Guo and Ni 2022, § 4.1).", "It is known."),
         ("It takes time (second 4), tablets (4 mg) and boxes (of food), see the law (§ 230).",
          "It takes time (second 4), tablets (4 mg) and boxes (of food), see the law (§ 230)."),
         ("Guo et al. (2022) train it.", "Guo et al. train it."),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from longt5.generating import kernels
-from longt5.generating.compiled import _Source, _TiledText
+from longt5.generating.compiled import _product, _Source, _TiledText
 from tests.longt5.factories import assert_close
 
 
@@ -43,6 +43,18 @@ def test_a_product(groups, inner, columns, before):
     expected = torch.from_numpy(rows.astype(float) @ weights.T).float()
     assert_close(torch.from_numpy(out[:, before : before + columns]), expected, 1e-5)
     assert np.isnan(out[:, :before]).all() and np.isnan(out[:, before + columns :]).all()
+
+
+def test_weights_are_read_where_they_are():
+    """A copy would be the most memory that writing takes."""
+    layers = [torch.nn.Linear(8, out, bias=False) for out in (12, 5)]
+    product, states = _product(layers), drawn(4, 8)
+    expected = torch.cat([layer(torch.from_numpy(states)) for layer in layers], dim=1).detach()
+    assert_close(torch.from_numpy(product(states)), expected, 1e-5)
+    with torch.no_grad():
+        for layer in layers:
+            layer.weight *= 2
+    assert_close(torch.from_numpy(product(states)), 2 * expected, 1e-5)
 
 
 @given(st.lists(st.floats(-200, 0, width=32), min_size=1, max_size=70), st.floats(-50, 50, width=32))

@@ -23,6 +23,8 @@
         if (heading) this.folded[event.target.open ? 'delete' : 'add'](heading);
       }, true);
       watch('value', () => this.restore());
+      // A summary made again may be there at once, and the same: then nothing in the page changes but this.
+      document.addEventListener('click', (event) => event.target.closest('#summarize') && this.forget());
       window.addEventListener('longt5-link', () => setTimeout(() => this.openLink()));
     }
 
@@ -78,18 +80,27 @@
       const paper = summary?.dataset.paper;
       if (paper !== this.paper) {
         this.paper = paper;
-        this.chosen = -1;
         this.linked = false;
-        window.longt5.paper.view?.forget();
+        this.forget();
         setTimeout(() => this.openLink());
         this.folded.clear();
       }
-      for (const sentence of this.sentences()) {
-        sentence.setAttribute('aria-pressed', Number(sentence.dataset.sentence) === this.chosen);
-      }
+      this.press();
       for (const section of this.element.querySelectorAll('details')) {
         if (this.folded.has(section.querySelector('summary').textContent)) section.open = false;
       }
+    }
+
+    press() {
+      for (const sentence of this.sentences()) {
+        sentence.setAttribute('aria-pressed', Number(sentence.dataset.sentence) === this.chosen);
+      }
+    }
+
+    forget() {
+      this.chosen = -1;
+      this.press();
+      window.longt5.paper.view?.forget();
     }
 
     unmark() {

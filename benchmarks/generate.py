@@ -64,7 +64,7 @@ def prepare(job: Job) -> dict[str, Callable[[], dict[str, Tensor]]]:
         return {"tokens": decode(settings(job.new_tokens))}
 
     of_steps = {"half": half_stage} if job.library == OURS else {}
-    return {"encode": encode_stage, **of_steps, "decode": decode_stage}
+    return {"encode": encode_stage, "decode": decode_stage, **of_steps}
 
 
 def _as_the_app_does(model: Any, ids: Tensor, mask: Tensor) -> Side:

@@ -36,6 +36,7 @@ class CompiledStep(Step):
     """By the kernels of this project, for float32 on a CPU."""
 
     def _take(self, model: Any, cache: EncoderDecoderCache, encoder_mask: Tensor | None, rows: int) -> None:
+        _share_threads()
         decoder = model.decoder
         own: list[Any] = cache.self_attention_cache.layers
         cross: list[Any] = cache.cross_attention_cache.layers
@@ -66,7 +67,7 @@ class CompiledStep(Step):
         self._slots[:, : self.written] = self._slots[rows.numpy(), : self.written]
 
     def _logits(self, tokens: Tensor) -> Tensor:
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        _share_threads()
         states = _in_groups(self._embed(tokens[:, 0]).detach().numpy())
         for layer in self._layers:
             layer(states, self._slots, self._bias, self.written)
@@ -102,7 +103,7 @@ class _Norm:
     """An RMS normalisation of (4 * groups, d_model)."""
 
     def __init__(self, module: Any) -> None:
-        self._gain, self._eps = module.weight.detach().numpy(), np.float32(module.variance_epsilon)
+        self._gain, self._eps = _in_place(module.weight), np.float32(module.variance_epsilon)
 
     def __call__(self, states: np.ndarray) -> np.ndarray:
         out = np.empty_like(states)
@@ -119,7 +120,7 @@ def _product(layers: Sequence[Any]) -> Product:
         return lambda states: np.concatenate(
             [layer(torch.from_numpy(states)).detach().numpy() for layer in layers], axis=1
         )
-    weights = [layer.weight.detach().contiguous().numpy() for layer in layers]
+    weights = [_in_place(layer.weight) for layer in layers]
     *starts, columns = accumulate((len(weight) for weight in weights), initial=0)
 
     def multiply(states: np.ndarray) -> np.ndarray:
@@ -224,6 +225,16 @@ class _TiledText:
             np.empty((num_heads * parts, 2, groups, ROWS), dtype=np.float32),
             out.reshape(beams, num_heads, d_kv),
         )
+
+
+def _share_threads() -> None:
+    """Numba's threads in this one are as many as PyTorch's, which may be limited."""
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+
+
+def _in_place(weight: Tensor) -> np.ndarray:
+    """The numbers of a weight where they are, unless that is no place for a kernel to read them."""
+    return np.require(weight.detach().numpy(), requirements=["C", "A"])
 
 
 def _numbers(rows: int) -> np.ndarray:

@@ -62,7 +62,7 @@ class Step(ABC):
 
     @abstractmethod
     def _take(self, model: Any, cache: EncoderDecoderCache, encoder_mask: Tensor | None, rows: int) -> None:
-        """Has what is in the cache, and leaves its lists of layers empty."""
+        """Has what is in the cache, from which the text's layers are taken out one by one."""
 
     @abstractmethod
     def _reserve(self, bias: Tensor) -> None:

@@ -78,7 +78,7 @@ class SteppingCache(EncoderDecoderCache):
             model: the LongT5ForConditionalGeneration that writes; its module uses this one.
             length: the most tokens that the decoder will read.
         """
-        super().__init__(DynamicCache(), Cache(layer_class_to_replicate=_Source))
+        super().__init__(DynamicCache(), Cache(layer_class_to_replicate=_AsComputed))
         self._model, self._length = model, length
         self._step: Step | None = None
 
@@ -90,14 +90,11 @@ class SteppingCache(EncoderDecoderCache):
         return self._step(tokens)
 
     def _first_step(self, encoder_mask: Tensor | None, rows: int) -> Step:
-        kind = (_compiled_kind(self._model) if self._read() >= LEAST_READ else None) or DecoderStep
+        source = [x for layer in self.cross_attention_cache.layers for x in (layer.keys, layer.values)]
+        read = (self._length - self.get_seq_length()) * sum(x.nbytes for x in [*_weights(self._model), *source])
+        is_worth_it = read >= LEAST_READ and all(x.dtype == torch.float32 for x in source)
+        kind = (_compiled_kind(self._model) if is_worth_it else None) or DecoderStep
         return kind(self._model, self, encoder_mask, rows, self._length)
-
-    def _read(self) -> int:
-        """What the steps up to the last one will read of memory, in bytes."""
-        source: list[Any] = self.cross_attention_cache.layers
-        read = [*_weights(self._model), *(x for layer in source for x in (layer.keys, layer.values))]
-        return (self._length - self.get_seq_length()) * sum(x.nbytes for x in read)
 
     def reorder(self, rows: Tensor) -> None:
         """Beams swap their pasts, but never their text: row i goes on from row `rows[i]`."""
@@ -110,7 +107,7 @@ class SteppingCache(EncoderDecoderCache):
         return super().get_seq_length(layer_idx) if self._step is None else self._step.written
 
 
-class _Source(DynamicLayer):
+class _AsComputed(DynamicLayer):
     """A layer's keys and values of a text as they were computed: transformers' copies them to add them to nothing."""
 
     def update(

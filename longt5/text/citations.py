@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import re
 
-_YEARS = r"(?:1[89]|20)\d\d[a-z]?(?:\s?,\s?(?:(?:1[89]|20)\d\d)?[a-z]?)*"
+_YEARS = r"(?:1[89]|20)\d\d[a-z]?(?:\s?,\s?(?:(?:1[89]|20)\d\d[a-z]?|[a-z]\b))*"
 _SIGNAL = r"(?:see|cf\.?|e\.?g\.?,?|i\.?e\.?,?|reviewed (?:in|by)|as in|and|also|,)\s+"
 _NUMBERS = r"\s*[1-9]\d{0,2}(?:\s?[,;–—-]\s?[1-9]\d{0,2})*\s*"
 _BY_NUMBER = re.compile(_NUMBERS)
 # "[1], [2] and [4]–[6]": one citation, taken out or left in as a whole.
 _CHAIN = rf"\[{_NUMBERS}\](?:\s?(?:[,;–—-]|(?:,\s?)?(?:and|&))?\s?\[{_NUMBERS}\])+"
-# "Fig. 2A", "Sections 3.1 and 4", "§ 4", "Eqn. (3)", "Table IV", "Appendix B"; "S1 Fig" as the PLOS journals have it.
-_NUMBERED = (
-    r"(?:appendi(?:x|ces)|app\.|fig(?:ure)?s?\.?|tables?|tabs?\.|(?:sub)?sections?|sect?s?\.|chapters?|chaps?\.|"
-    r"eq(?:uation|n)?s?\.?|algorithms?|algs?\.|theorems?|thms?\.|lemmas?|propositions?|props?\.|"
-    r"corollar(?:y|ies)|definitions?|box(?:es)?)"
+# "Fig. 2A", "Sections 3.1 and 4", "§ 4", "Eqn. (3)", "Table IV", "Appendix B"; "S1 Fig" as the PLOS journals have it. No
+# text may be matched in two ways: what repeats these would try them all.
+_LETTERED = r"(?:appendi(?:x|ces)|fig(?:ure)?s?\.?|tables?|tabs?\.|(?:sub)?sections?|sect?s?\.|chapters?|chaps?\.)"
+_COUNTED = (
+    r"(?:eq(?:uation|n)?s?\.?|algorithms?|algs?\.|theorems?|thms?\.|lemmas?|propositions?|props?\.|corollar(?:y|ies)|"
+    r"definitions?|(?-i:Box(?:es)?))"
 )
-_NUMBER = r"(?:\(?[a-z]?\.?\d{1,2}(?:\.\d{1,2})*[a-z]?\b\)?(?:\([a-z]\))?|(?-i:[IVX]{1,4}|[A-Z])\b)"
-_SUPPLEMENT = r"(?:fig(?:ure)?|table|text|file|data|dataset|appendix|movie|video)s?"
-_OF_SUPPLEMENT = rf"(?:S\d{{1,2}} {_SUPPLEMENT}|{_SUPPLEMENT} S\d{{1,2}})\b"
-_PLACE = rf"(?:(?:\b{_NUMBERED}|§§?)\s?{_NUMBER}|\b{_OF_SUPPLEMENT})"
+_NUMBER = r"\(?[a-z]?\.?\d{1,2}(?:\.\d{1,2})*[a-z]?\b\)?(?:\([a-z]\))?"
+_LETTER = r"(?-i:[IVX]{2,4}|[A-Z])\b"
+_OF_SUPPLEMENT = (
+    r"(?-i:S\d{1,2} (?:Fig(?:ure)?|Table|Text|File|Data|Dataset|Appendix|Movie|Video)s?)\b|"
+    r"(?:text|file|data|dataset|movie|video)s? S\d{1,2}\b"
+)
+_PLACE = (
+    rf"(?:\b(?:{_LETTERED}\s?(?:{_NUMBER}|{_LETTER})|app\.\s?{_LETTER}|{_COUNTED}\s?{_NUMBER}|{_OF_SUPPLEMENT})"
+    rf"|§§?\s?(?:{_NUMBER}|{_LETTER})(?!\s+of\b))"  # of a law
+)
 # "Guo et al., 2022", "Schlacht and Dacks 2014a,b"; names as long as papers have them.
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _BY_AUTHOR = re.compile(
@@ -32,7 +39,11 @@ _POINTER = re.compile(
     r"[\s\w.,;:&()§–-]{0,60}",
     re.IGNORECASE,
 )
-_AND_MORE = rf"(?:(?:\s?[,–-]|,?\s(?:and|&))\s?(?:{_PLACE}|{_NUMBER}))*"
+# A number alone goes on with a list that ends in "and", lest it be data: "as shown in Table 1, 95 and 90 % ...".
+_AND_MORE = (
+    rf"(?:\s?[,–-]\s?{_PLACE}|(?:\s?,\s?{_NUMBER}){{0,9}},?\s(?:and|&)\s?(?:{_PLACE}|{_NUMBER}|{_LETTER})"
+    rf"|\s?[–-]\s?(?:{_NUMBER}|{_LETTER})){{0,9}}"
+)
 _AS_SHOWN = re.compile(
     rf",?\s+as\s+(?:is\s+|are\s+)?[a-z]+\s+in\s+{_PLACE}{_AND_MORE}(?=\s*[.,;](?!\d))", re.IGNORECASE
 )

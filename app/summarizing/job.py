@@ -83,6 +83,7 @@ class Job:
         self.traces: list[WindowTrace] = []
         self.written: list[tuple[Piece, list[Sentence]]] = []
         self.draft: _Draft | None = None
+        self._bare: _Draft | None = None  # the last one, if nothing of it can be shown
         self.read = 0  # tokens of the plan's text, up to the last window that something was written about
         self.repeats_dropped = 0
         self.ends_early = False
@@ -117,6 +118,8 @@ class Job:
     def so_far(self) -> Summary | None:
         """What was written when the work was stopped, the whole sentences of the piece in hand among it."""
         draft, self.draft = self.draft, None
+        if (draft is None or not draft.token_ids) and not self._anything:
+            draft = self._bare
         if draft is not None and draft.token_ids:
             if draft.quotes is not None:
                 found = self._quoted(draft, draft.quotes.chosen(draft.token_ids))
@@ -173,6 +176,7 @@ class Job:
         self._on_writing(())
         found = self._quote(draft) if self.settings.writing == "quotes" else self._own_words(draft)
         self.draft = None
+        self._bare = None if found else draft
         self.step += 1
         self._keep(draft.piece, found)
 

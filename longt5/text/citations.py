@@ -10,8 +10,8 @@ _NUMBERS = r"\s*[1-9]\d{0,2}(?:\s?[,;–—-]\s?[1-9]\d{0,2})*\s*"
 _BY_NUMBER = re.compile(_NUMBERS)
 # "[1], [2] and [4]–[6]": one citation, taken out or left in as a whole.
 _CHAIN = rf"\[{_NUMBERS}\](?:\s?(?:[,;–—-]|(?:,\s?)?(?:and|&))?\s?\[{_NUMBERS}\])+"
-# "Fig. 2A", "Sections 3.1 and 4", "§ 4", "Eqn. (3)", "Table IV", "Appendix B"; "S1 Fig" as the PLOS journals have it. No
-# text may be matched in two ways: what repeats these would try them all.
+# "Fig. 2A", "Sections 3.1 and 4", "§ 4", "Eqn. (3)", "Table IV", "Appendix B"; "S1 Fig" as the PLOS journals have it.
+# No text may be matched in two ways: what repeats these would try them all.
 _LETTERED = r"(?:appendi(?:x|ces)|fig(?:ure)?s?\.?|tables?|tabs?\.|(?:sub)?sections?|sect?s?\.|chapters?|chaps?\.)"
 _COUNTED = (
     r"(?:eq(?:uation|n)?s?\.?|algorithms?|algs?\.|theorems?|thms?\.|lemmas?|propositions?|props?\.|corollar(?:y|ies)|"

@@ -16,7 +16,7 @@ from app import models
 from app.documents import Document, DocumentError, PasswordNeeded
 from app.models import ModelStore
 from app.settings import Settings
-from app.summarizing import progress, summarizer
+from app.summarizing import job, progress, summarizer
 from app.summarizing.job import Job
 from app.summarizing.settings import LENGTHS, SummaryError, SummarySettings
 from app.summarizing.summarizer import summarize
@@ -512,6 +512,20 @@ def test_a_stop_in_the_first_piece_keeps_what_little_there_is(
     settings = _settings(length="medium", num_beams=1, max_input_tokens=max_input_tokens)
     events = summarize(PAPER, settings, store, keep=kept.append)
     next(event for event in events if isinstance(event, Working) and event.parts)
+    events.close()
+    (summary,) = kept
+    assert summary.sentences and not summary.complete
+
+
+def test_a_stop_after_a_part_that_came_to_nothing_keeps_it(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "presentable", lambda *_: [])
+    kept: list[Summary] = []
+    settings = _settings(length="medium", num_beams=1, max_input_tokens=700, sections=False)
+    events = summarize(PAPER, settings, store, keep=kept.append)
+    last = next(e for e in events if isinstance(e, Working) and e.doing == "reading" and e.step == 3)
+    assert not last.parts
     events.close()
     (summary,) = kept
     assert summary.sentences and not summary.complete

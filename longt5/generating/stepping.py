@@ -91,7 +91,9 @@ class SteppingCache(EncoderDecoderCache):
 
     def _first_step(self, encoder_mask: Tensor | None, rows: int) -> Step:
         source = [x for layer in self.cross_attention_cache.layers for x in (layer.keys, layer.values)]
-        read = (self._length - self.get_seq_length()) * sum(x.nbytes for x in [*_weights(self._model), *source])
+        read = (self._length - self.get_seq_length()) * sum(
+            x.nbytes for x in [*_weights(self._model), *source]
+        )
         is_worth_it = read >= LEAST_READ and all(x.dtype == torch.float32 for x in source)
         kind = (_compiled_kind(self._model) if is_worth_it else None) or DecoderStep
         return kind(self._model, self, encoder_mask, rows, self._length)

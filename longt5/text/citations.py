@@ -12,7 +12,9 @@ _BY_NUMBER = re.compile(_NUMBERS)
 _CHAIN = rf"\[{_NUMBERS}\](?:\s?(?:[,;–—-]|(?:,\s?)?(?:and|&))?\s?\[{_NUMBERS}\])+"
 # "Fig. 2A", "Sections 3.1 and 4", "§ 4", "Eqn. (3)", "Table IV", "Appendix B"; "S1 Fig" as the PLOS journals have it.
 # No text may be matched in two ways: what repeats these would try them all.
-_LETTERED = r"(?:appendi(?:x|ces)|fig(?:ure)?s?\.?|tables?|tabs?\.|(?:sub)?sections?|sect?s?\.|chapters?|chaps?\.)"
+_LETTERED = (
+    r"(?:appendi(?:x|ces)|fig(?:ure)?s?\.?|tables?|tabs?\.|(?:sub)?sections?|sect?s?\.|chapters?|chaps?\.)"
+)
 _COUNTED = (
     r"(?:eq(?:uation|n)?s?\.?|algorithms?|algs?\.|theorems?|thms?\.|lemmas?|propositions?|props?\.|corollar(?:y|ies)|"
     r"definitions?|(?-i:Box(?:es)?))"

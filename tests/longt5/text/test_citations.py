@@ -101,6 +101,7 @@ def test_what_leads_to_a_numbered_part(sentence: str, expected: bool) -> None:
     assert points_elsewhere(sentence) is expected
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "sentence",
     [
@@ -113,4 +114,5 @@ def test_what_leads_to_a_numbered_part(sentence: str, expected: bool) -> None:
 )
 def test_what_a_model_loops_in_takes_no_time(sentence: str) -> None:
     """Where a pattern fits in two ways each, all of them are tried: of sixty that would take for ever."""
-    assert without_citations(sentence) and points_elsewhere(sentence) is not None
+    assert without_citations(sentence).startswith("It is read")
+    assert points_elsewhere(sentence) is ("Table" in sentence or "Fig." in sentence)
